@@ -1,0 +1,146 @@
+"""What distinguishes one published model from another, and nothing else.
+
+A field exists only when two shipped variants disagree about it; every other number
+is a named constant beside its use. Source: EdgeTAM (arXiv 2501.07256), SAM 2
+(arXiv 2408.00714) and their published configurations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from edgetam.errors import ConfigError
+
+__all__ = [
+    "HieraConfig",
+    "MemoryLayout",
+    "ModelConfig",
+    "PerceiverConfig",
+    "RepViTConfig",
+    "VARIANTS",
+    "get_config",
+]
+
+HIDDEN_DIM = 256
+MEMORY_DIM = 64
+STRIDE = 16
+"""Stride of the coarse feature map: a 1024 image gives a 64 x 64 map."""
+MASK_STRIDE = 4
+"""Stride of the mask logits: a 1024 image gives 256 x 256 logits."""
+MEMORY_FRAMES = 7
+"""Ages a spatial memory can have: 1..6 frames back, and "prompted"."""
+
+
+@dataclass(frozen=True)
+class RepViTConfig:
+    """RepViT trunk (arXiv 2307.09283): four stages at strides 4, 8, 16, 32."""
+
+    widths: tuple[int, int, int, int] = (48, 96, 192, 384)
+    depths: tuple[int, int, int, int] = (2, 2, 14, 2)
+
+
+@dataclass(frozen=True)
+class HieraConfig:
+    """Hiera trunk (arXiv 2306.00989) as used by SAM 2."""
+
+    embed_dim: int
+    heads: int
+    depths: tuple[int, int, int, int]
+    windows: tuple[int, int, int, int]
+    global_blocks: tuple[int, ...]
+    position_grid: int
+
+    @property
+    def widths(self) -> tuple[int, int, int, int]:
+        """Channels after each stage: doubled at every stride."""
+        return (self.embed_dim, self.embed_dim * 2, self.embed_dim * 4, self.embed_dim * 8)
+
+
+@dataclass(frozen=True)
+class PerceiverConfig:
+    """2D Spatial Perceiver (EdgeTAM, section 3.2): latents that compress one frame's memory."""
+
+    global_latents: int = 256
+    window_grid: int = 16
+
+
+@dataclass(frozen=True)
+class MemoryLayout:
+    """Which tokens of one frame's memory carry a place in the image.
+
+    The first ``latents`` tokens have none; the other ``grid * grid`` lie row-major on a
+    square grid and get rotary positions.
+    """
+
+    latents: int
+    grid: int
+
+    @property
+    def tokens(self) -> int:
+        """Tokens one frame's memory has."""
+        return self.latents + self.grid * self.grid
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One variant of the model."""
+
+    name: str
+    encoder: RepViTConfig | HieraConfig
+    attention_layers: int
+    perceiver: PerceiverConfig | None
+    absent_memory_embed: bool = False
+    """SAM 2.1: memories of frames without the object are marked by a learned vector."""
+    pointer_time: bool = False
+    """SAM 2.1: object pointers carry their distance in time."""
+    image_size: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.image_size <= 0 or self.image_size % 256:
+            raise ConfigError(
+                f"image_size is {self.image_size}; expected a positive multiple of 256, such as 512 or 1024."
+            )
+
+    @property
+    def grid(self) -> int:
+        """Side of the stride-16 feature map."""
+        return self.image_size // STRIDE
+
+    @property
+    def mask_size(self) -> int:
+        """Side of the mask logits."""
+        return self.image_size // MASK_STRIDE
+
+    @property
+    def memory_layout(self) -> MemoryLayout:
+        """Tokens of one frame's memory."""
+        if self.perceiver is None:
+            return MemoryLayout(latents=0, grid=self.grid)
+        return MemoryLayout(latents=self.perceiver.global_latents, grid=self.perceiver.window_grid)
+
+
+def _sam2(size: str, encoder: HieraConfig) -> dict[str, ModelConfig]:
+    v20 = ModelConfig(f"sam2-{size}", encoder, attention_layers=4, perceiver=None)
+    v21 = replace(v20, name=f"sam2.1-{size}", absent_memory_embed=True, pointer_time=True)
+    return {v20.name: v20, v21.name: v21}
+
+
+VARIANTS: dict[str, ModelConfig] = {
+    "edgetam": ModelConfig("edgetam", RepViTConfig(), attention_layers=2, perceiver=PerceiverConfig()),
+    **_sam2("t", HieraConfig(96, 1, (1, 2, 7, 2), (8, 4, 14, 7), (5, 7, 9), 7)),
+    **_sam2("s", HieraConfig(96, 1, (1, 2, 11, 2), (8, 4, 14, 7), (7, 10, 13), 7)),
+    **_sam2("b+", HieraConfig(112, 2, (2, 3, 16, 3), (8, 4, 14, 7), (12, 16, 20), 14)),
+    **_sam2("l", HieraConfig(144, 2, (2, 6, 36, 4), (8, 4, 16, 8), (23, 33, 43), 7)),
+}
+
+
+def get_config(name: str, image_size: int | None = None) -> ModelConfig:
+    """Return the variant called ``name``, at ``image_size`` pixels when given.
+
+    Raises:
+        ConfigError: unknown name, or a size that is not a multiple of 256.
+    """
+    if name not in VARIANTS:
+        raise ConfigError(f"Unknown model {name!r}; expected one of {', '.join(VARIANTS)}.")
+    config = VARIANTS[name]
+    return config if image_size is None else replace(config, image_size=image_size)

@@ -1,0 +1,66 @@
+"""Every failure a user can meet is one of these.
+
+::
+
+    EdgeTAMError
+    ├── InputError            what was given cannot be used (also a ValueError)
+    │   ├── MediaError        a video, image or folder cannot be read
+    │   ├── PromptError       a click, box, mask, frame or object id is wrong
+    │   └── ConfigError       an unknown variant, option, key or size
+    ├── WeightsError          a checkpoint cannot be used
+    │   └── DownloadError     a checkpoint cannot be fetched
+    ├── EngineError           a runtime or precision is not available here
+    └── OutputError           a result cannot be written
+
+Messages are one sentence: what was given, what was expected, what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "DownloadError",
+    "EdgeTAMError",
+    "EngineError",
+    "InputError",
+    "MediaError",
+    "OutputError",
+    "PromptError",
+    "WeightsError",
+]
+
+
+class EdgeTAMError(Exception):
+    """Base of every error raised on purpose by this package."""
+
+
+class InputError(EdgeTAMError, ValueError):
+    """Something the user gave cannot be used."""
+
+
+class MediaError(InputError):
+    """A video, an image, a folder of frames or a stream cannot be read."""
+
+
+class PromptError(InputError):
+    """A prompt does not fit the frame, the video or the session."""
+
+
+class ConfigError(InputError):
+    """A variant, an option or a size is not one we know."""
+
+
+class WeightsError(EdgeTAMError):
+    """A checkpoint is damaged, unsafe or belongs to another model."""
+
+
+class DownloadError(WeightsError):
+    """A checkpoint cannot be downloaded."""
+
+
+class EngineError(EdgeTAMError):
+    """A runtime, device or precision is not available on this machine."""
+
+
+class OutputError(EdgeTAMError):
+    """A result cannot be written."""
