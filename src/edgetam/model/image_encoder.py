@@ -1,0 +1,81 @@
+"""Trunk and feature pyramid: one image to the three maps everything else reads."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edgetam.config import HIDDEN_DIM, ModelConfig, RepViTConfig
+from edgetam.model.hiera import Hiera
+from edgetam.model.repvit import RepViT
+from edgetam.structs import ImageFeatures
+
+__all__ = ["ImageEncoder", "Neck"]
+
+HIGH_RES_DIMS = (32, 64)
+"""Channels the mask decoder takes at strides 4 and 8."""
+
+
+def _compose(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
+    """The 1x1 convolution equal to ``second(first(x))``."""
+    assert first.bias is not None and second.bias is not None
+    merged = nn.Conv2d(first.in_channels, second.out_channels, 1).to(first.weight)
+    assert merged.bias is not None
+    a, b = first.weight.flatten(1), second.weight.flatten(1)
+    merged.weight.data.copy_((b @ a)[:, :, None, None])
+    merged.bias.data.copy_(b @ first.bias + second.bias)
+    return merged
+
+
+class Neck(nn.Module):
+    """Feature pyramid: every level to 256 channels, stride 32 added to stride 16 only.
+
+    The two finest levels get no top-down signal and go straight on to the narrow maps of the mask
+    decoder, so both 1x1 convolutions merge into one in the inference form.
+    """
+
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(width, HIDDEN_DIM, 1) for width in widths)
+        self.high_res = nn.ModuleList(nn.Conv2d(HIDDEN_DIM, width, 1) for width in HIGH_RES_DIMS)
+
+    def forward(self, maps: list[Tensor]) -> ImageFeatures[Tensor]:
+        """Four maps, finest first, to `ImageFeatures`."""
+        fine = [high(lateral(x)) for high, lateral, x in zip(self.high_res, self.lateral, maps, strict=False)]
+        top = F.interpolate(self.lateral[3](maps[3]), scale_factor=2.0, mode="nearest")
+        return ImageFeatures(fine[0], fine[1], self.lateral[2](maps[2]) + top)
+
+    def folded(self) -> FoldedNeck:
+        """The same with the convolutions of the two finest levels merged."""
+        return FoldedNeck(self)
+
+
+class FoldedNeck(nn.Module):
+    """Inference form of `Neck`."""
+
+    @torch.no_grad()
+    def __init__(self, neck: Neck) -> None:
+        super().__init__()
+        fine = [_compose(a, b) for a, b in zip(neck.lateral, neck.high_res, strict=False)]  # type: ignore[arg-type]
+        self.fine = nn.ModuleList(fine)
+        self.coarse = nn.ModuleList(neck.lateral[2:])
+
+    def forward(self, maps: list[Tensor]) -> ImageFeatures[Tensor]:
+        """As `Neck.forward`."""
+        top = F.interpolate(self.coarse[1](maps[3]), scale_factor=2.0, mode="nearest")
+        return ImageFeatures(self.fine[0](maps[0]), self.fine[1](maps[1]), self.coarse[0](maps[2]) + top)
+
+
+class ImageEncoder(nn.Module):
+    """`RepViT` or `Hiera`, then the `Neck`."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        encoder = config.encoder
+        self.trunk: nn.Module = RepViT(encoder) if isinstance(encoder, RepViTConfig) else Hiera(encoder)
+        self.neck = Neck(encoder.widths)
+
+    def forward(self, image: Tensor) -> ImageFeatures[Tensor]:
+        """``[B, 3, S, S]``, normalised, to features."""
+        return self.neck(self.trunk(image))  # type: ignore[no-any-return]

@@ -1,0 +1,117 @@
+"""Mask decoder: image and prompt to mask candidates (SAM, appendix A; SAM 2, section 4)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edgetam.config import HIDDEN_DIM
+from edgetam.model.image_encoder import HIGH_RES_DIMS
+from edgetam.model.layers import MLP, LayerNorm2d, to_map, to_tokens
+from edgetam.model.two_way import TwoWayTransformer
+from edgetam.structs import ImageFeatures
+
+__all__ = ["Candidates", "MaskDecoder"]
+
+MASK_TOKENS = 4
+"""One for unambiguous prompts, three for whole, part and sub-part."""
+STABILITY_DELTA = 0.05
+STABILITY_THRESHOLD = 0.98
+
+
+class Candidates(NamedTuple):
+    """Masks in competition, before one is chosen."""
+
+    masks: Tensor  # [B, M, 4g, 4g] logits
+    scores: Tensor  # [B, M] estimated IoU
+    tokens: Tensor  # [B, M, 256]
+    presence: Tensor  # [B, 1] logit
+
+
+class MaskDecoder(nn.Module):
+    """Two-way transformer, upscaling and one small network per mask token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        dim, (wide, middle) = HIDDEN_DIM, HIGH_RES_DIMS
+        self.presence_token = nn.Parameter(torch.randn(1, dim))
+        self.score_token = nn.Parameter(torch.randn(1, dim))
+        self.mask_tokens = nn.Parameter(torch.randn(MASK_TOKENS, dim))
+        self.transformer = TwoWayTransformer(dim)
+        self.upscaling = nn.Sequential(
+            nn.ConvTranspose2d(dim, middle, 2, stride=2),
+            LayerNorm2d(middle),
+            nn.GELU(),
+            nn.ConvTranspose2d(middle, wide, 2, stride=2),
+            nn.GELU(),
+        )
+        self.hypernetworks = nn.ModuleList(MLP((dim, dim, dim, wide)) for _ in range(MASK_TOKENS))
+        self.score_head = MLP((dim, dim, dim, MASK_TOKENS))
+        self.presence_head = MLP((dim, dim, dim, 1))
+
+    def forward(
+        self, fused: Tensor, features: ImageFeatures[Tensor], sparse: Tensor, dense: Tensor, place: Tensor
+    ) -> Candidates:
+        """Decode all four candidates.
+
+        Args:
+            fused: the conditioned map, ``[B or 1, 256, g, g]``.
+            features: gives the finer maps, batch B or 1.
+            sparse: prompt tokens ``[B, P, 256]``.
+            dense: mask prompt, ``[B or 1, 256, g or 1, g or 1]``.
+            place: positions of the image grid, ``[1, 256, g, g]``.
+        """
+        own = torch.cat([self.presence_token, self.score_token, self.mask_tokens])
+        prompt = torch.cat([own.expand(sparse.shape[0], -1, -1), sparse], dim=1)
+        image = to_tokens(fused + dense).expand(sparse.shape[0], -1, -1)
+        tokens, image = self.transformer(image, to_tokens(place), prompt)
+        mask_tokens = tokens[:, 2 : 2 + MASK_TOKENS]
+        weights = torch.stack([net(mask_tokens[:, i]) for i, net in enumerate(self.hypernetworks)], dim=1)
+        fine = self.upscale(to_map(image), features)
+        masks = (weights @ fine.flatten(2)).unflatten(2, fine.shape[2:])
+        scores = torch.sigmoid(self.score_head(tokens[:, 1]))
+        return Candidates(masks, scores, mask_tokens, self.presence_head(tokens[:, 0]))
+
+    def upscale(self, image: Tensor, features: ImageFeatures[Tensor]) -> Tensor:
+        """``[B, 256, g, g]`` to ``[B, 32, 4g, 4g]``, helped by the finer maps."""
+        up1, norm, act1, up2, act2 = self.upscaling
+        x = act1(norm(up1(image) + features.stride8))
+        return act2(up2(x) + features.stride4)  # type: ignore[no-any-return]
+
+
+def several(all_four: Candidates) -> Candidates:
+    """The three candidates for an ambiguous prompt."""
+    masks, scores, tokens, presence = all_four
+    return Candidates(masks[:, 1:], scores[:, 1:], tokens[:, 1:], presence)
+
+
+def single(all_four: Candidates) -> Candidates:
+    """The one candidate for an unambiguous prompt."""
+    masks, scores, tokens, presence = all_four
+    return Candidates(masks[:, :1], scores[:, :1], tokens[:, :1], presence)
+
+
+def single_if_stable(all_four: Candidates) -> Candidates:
+    """The one candidate, unless its outline is uncertain and a better of the three exists.
+
+    Stability is the area above +0.05 over the area above -0.05 (1 when both are empty); below 0.98 the
+    best-scored of the three takes over. As published: the pointer's token stays the single one's.
+    """
+    first, rest = single(all_four), several(all_four)
+    logits = first.masks.flatten(1)
+    inner = (logits > STABILITY_DELTA).sum(1).float()
+    outer = (logits > -STABILITY_DELTA).sum(1).float()
+    stable = torch.where(outer > 0, inner / outer, 1.0) >= STABILITY_THRESHOLD  # [B]
+    best = rest.scores.argmax(1)
+    rows = torch.arange(len(best), device=best.device)
+    masks = torch.where(stable[:, None, None], first.masks[:, 0], rest.masks[rows, best])
+    scores = torch.where(stable, first.scores[:, 0], rest.scores[rows, best])
+    return Candidates(masks[:, None], scores[:, None], first.tokens, all_four.presence)
+
+
+def upsample(logits: Tensor, size: int) -> Tensor:
+    """Bilinear to ``[B, M, size, size]``, corners not aligned."""
+    return F.interpolate(logits.float(), size=(size, size), mode="bilinear", align_corners=False)

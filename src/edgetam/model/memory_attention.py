@@ -1,0 +1,181 @@
+"""Memory attention: condition the current frame on what the memories hold (SAM 2, section 4).
+
+Keys are ordered as: tokens without a place (global latents of all frames, then pointers), then tokens
+with a place (the grids of all frames, rotated). Attention does not care about the order of its keys.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edgetam.config import HIDDEN_DIM, MEMORY_DIM, MEMORY_FRAMES, MemoryLayout, ModelConfig
+from edgetam.model.layers import attend, to_map, to_tokens
+from edgetam.model.positions import Rotary, sine_grid, sine_of
+from edgetam.structs import MemoryContext
+
+__all__ = ["MemoryAttention", "MemoryKeys"]
+
+FEEDFORWARD = 2048
+DROPOUT = 0.1
+POSITION_SCALE = 0.1
+POINTER_TOKENS = HIDDEN_DIM // MEMORY_DIM
+
+
+class MemoryKeys(NamedTuple):
+    """All memories of a frame, laid out for attention."""
+
+    values: Tensor  # [B, L, 64]
+    positions: Tensor  # [B, L, 64] added to the values to make keys
+    placed: int  # how many of the L, at the end, lie on a grid
+    valid: Tensor | None  # [B, 1, L]
+
+
+class SelfAttention(nn.Module):
+    """One head over the image, with rotary positions."""
+
+    def __init__(self, rotary: Rotary) -> None:
+        super().__init__()
+        self.q_proj = nn.Linear(HIDDEN_DIM, HIDDEN_DIM)
+        self.k_proj = nn.Linear(HIDDEN_DIM, HIDDEN_DIM)
+        self.v_proj = nn.Linear(HIDDEN_DIM, HIDDEN_DIM)
+        self.out_proj = nn.Linear(HIDDEN_DIM, HIDDEN_DIM)
+        self.rotary = rotary
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, N, 256]`` to the same."""
+        q, k = self.rotary(self.q_proj(x)), self.rotary(self.k_proj(x))
+        mixed = attend(q[:, None], k[:, None], self.v_proj(x)[:, None])[:, 0]
+        return self.out_proj(mixed)  # type: ignore[no-any-return]
+
+
+class CrossAttention(nn.Module):
+    """One head from the image to the memories."""
+
+    def __init__(self, rotary: Rotary, memory_rotary: Rotary) -> None:
+        super().__init__()
+        self.q_proj = nn.Linear(HIDDEN_DIM, HIDDEN_DIM)
+        self.k_proj = nn.Linear(MEMORY_DIM, HIDDEN_DIM)
+        self.v_proj = nn.Linear(MEMORY_DIM, HIDDEN_DIM)
+        self.out_proj = nn.Linear(HIDDEN_DIM, HIDDEN_DIM)
+        self.rotary = rotary
+        self.memory_rotary = memory_rotary
+
+    def keys(self, memory: MemoryKeys) -> Tensor:
+        """Keys ``[B, L, 256]``; only tokens on a grid are rotated."""
+        k = self.k_proj(memory.values + memory.positions)
+        free, placed = k.split([k.shape[1] - memory.placed, memory.placed], dim=1)
+        cells = self.memory_rotary.cos.shape[0]
+        placed = self.memory_rotary(placed.unflatten(1, (-1, cells))).flatten(1, 2)
+        return torch.cat([free, placed], dim=1)
+
+    def forward(self, x: Tensor, memory: MemoryKeys) -> Tensor:
+        """``[B or 1, N, 256]`` to ``[B, N, 256]``.
+
+        Attention weights sum to one, so values are projected after the weighted sum, 64 wide
+        instead of 256.
+        """
+        q = self.rotary(self.q_proj(x))
+        valid = None if memory.valid is None else memory.valid[:, None]
+        mixed = attend(q[:, None], self.keys(memory)[:, None], memory.values[:, None], valid)[:, 0]
+        return self.out_proj(self.v_proj(mixed))  # type: ignore[no-any-return]
+
+
+class MemoryAttentionLayer(nn.Module):
+    """Self-attention, cross-attention to the memories, feed-forward; norms first."""
+
+    def __init__(self, rotary: Rotary, memory_rotary: Rotary) -> None:
+        super().__init__()
+        self.self_attn = SelfAttention(rotary)
+        self.cross_attn = CrossAttention(rotary, memory_rotary)
+        self.linear1 = nn.Linear(HIDDEN_DIM, FEEDFORWARD)
+        self.linear2 = nn.Linear(FEEDFORWARD, HIDDEN_DIM)
+        self.norm1 = nn.LayerNorm(HIDDEN_DIM)
+        self.norm2 = nn.LayerNorm(HIDDEN_DIM)
+        self.norm3 = nn.LayerNorm(HIDDEN_DIM)
+        self.dropout = nn.Dropout(DROPOUT)
+
+    def forward(self, x: Tensor, memory: MemoryKeys) -> Tensor:
+        """``[B or 1, N, 256]`` to ``[B, N, 256]``; a batch of one is shared until memories enter."""
+        x = x + self.dropout(self.self_attn(self.norm1(x)))
+        x = x + self.dropout(self.cross_attn(self.norm2(x), memory))
+        hidden = self.dropout(F.relu(self.linear1(self.norm3(x)), inplace=not self.training))
+        return x + self.dropout(self.linear2(hidden))  # type: ignore[no-any-return]
+
+
+class MemoryAttention(nn.Module):
+    """The stack of layers, and the embeddings that tell memories apart."""
+
+    position: Tensor
+    memory_position: Tensor
+    unused_no_memory_position: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.layout: MemoryLayout = config.memory_layout
+        rotary = Rotary(HIDDEN_DIM, config.grid)
+        same = self.layout.grid == config.grid
+        memory_rotary = rotary if same else Rotary(HIDDEN_DIM, self.layout.grid)
+        self.layers = nn.ModuleList(
+            MemoryAttentionLayer(rotary, memory_rotary) for _ in range(config.attention_layers)
+        )
+        self.norm = nn.LayerNorm(HIDDEN_DIM)
+        self.age_embed = nn.Parameter(torch.randn(MEMORY_FRAMES, MEMORY_DIM) * 0.02)
+        self.no_memory_embed = nn.Parameter(torch.randn(HIDDEN_DIM) * 0.02)
+        self.pointer_time = nn.Linear(HIDDEN_DIM, MEMORY_DIM) if config.pointer_time else None
+        # as published: in every checkpoint, read by nothing
+        self.register_buffer("unused_no_memory_position", torch.zeros(HIDDEN_DIM))
+        place = POSITION_SCALE * sine_grid(HIDDEN_DIM, config.grid)
+        self.register_buffer("position", place, persistent=False)
+        self.register_buffer("memory_position", sine_grid(MEMORY_DIM, self.layout.grid), persistent=False)
+
+    def forward(self, image: Tensor, context: MemoryContext[Tensor]) -> Tensor:
+        """Condition ``[B or 1, 256, g, g]`` on the memories of B objects: ``[B, 256, g, g]``."""
+        memory = self.arrange(context)
+        x = to_tokens(image) + self.position
+        for layer in self.layers:
+            x = layer(x, memory)
+        return to_map(self.norm(x))
+
+    def without_memory(self, image: Tensor) -> Tensor:
+        """Mark ``[B, 256, g, g]`` as having no memory to read."""
+        return image + self.no_memory_embed[:, None, None]
+
+    def arrange(self, context: MemoryContext[Tensor]) -> MemoryKeys:
+        """Lay out memories and pointers, with the positions that make keys of them."""
+        batch, frames, _, dim = context.tokens.shape
+        age = self.age_embed[(context.ages - 1) % MEMORY_FRAMES]  # prompted frames (age 0) use the last row
+        latents, grid = context.tokens.split([self.layout.latents, self.layout.grid**2], dim=2)
+        latent_age = age[:, :, None].expand(-1, -1, self.layout.latents, -1)
+        pointers = context.pointers.reshape(batch, -1, dim)  # [B, 4P, 64]
+        values = torch.cat([latents.flatten(1, 2), pointers, grid.flatten(1, 2)], dim=1)
+        positions = torch.cat(
+            [
+                latent_age.flatten(1, 2),
+                self.pointer_positions(context),
+                (self.memory_position + age[:, :, None]).flatten(1, 2),
+            ],
+            dim=1,
+        )
+        return MemoryKeys(values, positions, frames * self.layout.grid**2, self.valid_keys(context))
+
+    def pointer_positions(self, context: MemoryContext[Tensor]) -> Tensor:
+        """``[B, 4P, 64]``: zero, or the distance in time in SAM 2.1."""
+        batch, count = context.distances.shape
+        if self.pointer_time is None:
+            return context.pointers.new_zeros(batch, count * POINTER_TOKENS, MEMORY_DIM)
+        code = self.pointer_time(sine_of(context.distances, HIDDEN_DIM))
+        return code.repeat_interleave(POINTER_TOKENS, dim=1)  # type: ignore[no-any-return]
+
+    def valid_keys(self, context: MemoryContext[Tensor]) -> Tensor | None:
+        """Which keys are real, in the order of `arrange`: ``[B, 1, L]``."""
+        frames, pointers = context.tokens_valid, context.pointers_valid
+        if frames is None or pointers is None:
+            return None
+        latents = frames.repeat_interleave(self.layout.latents, dim=1)
+        cells = frames.repeat_interleave(self.layout.grid**2, dim=1)
+        chunks = pointers.repeat_interleave(POINTER_TOKENS, dim=1)
+        return torch.cat([latents, chunks, cells], dim=1)[:, None]

@@ -1,0 +1,88 @@
+"""Memory encoder: a frame and its mask to a 64-channel map (SAM 2, section 4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from edgetam.config import HIDDEN_DIM, MEMORY_DIM, ModelConfig
+from edgetam.model.layers import LayerNorm2d
+
+__all__ = ["MemoryEncoder"]
+
+
+class MaskDownsampler(nn.Module):
+    """A mask at full resolution to 256 channels at stride 16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        width = 1
+        for _ in range(4):
+            layers += [nn.Conv2d(width, width * 4, 3, stride=2, padding=1), LayerNorm2d(width * 4), nn.GELU()]
+            width *= 4
+        layers.append(nn.Conv2d(width, HIDDEN_DIM, 1))
+        self.encoder = nn.Sequential(*layers)
+
+    def forward(self, mask: Tensor) -> Tensor:
+        """``[B, 1, S, S]`` to ``[B, 256, g, g]``. As published: zero padding, which here means "unsure"."""
+        return self.encoder(mask)  # type: ignore[no-any-return]
+
+
+class ConvNeXtBlock(nn.Module):
+    """Depthwise 7x7 and a channel MLP with layer scale (arXiv 2201.03545)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.dwconv = nn.Conv2d(width, width, 7, padding=3, groups=width)
+        self.norm = LayerNorm2d(width)
+        self.pwconv1 = nn.Linear(width, 4 * width)
+        self.act = nn.GELU()
+        self.pwconv2 = nn.Linear(4 * width, width)
+        self.gamma = nn.Parameter(torch.full((width,), 1e-6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, H, W]`` to the same."""
+        y = self.norm(self.dwconv(x)).permute(0, 2, 3, 1)
+        y = self.gamma * self.pwconv2(self.act(self.pwconv1(y)))
+        return x + y.permute(0, 3, 1, 2)
+
+
+class Fuser(nn.Module):
+    """Mixes image and mask."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([ConvNeXtBlock(HIDDEN_DIM), ConvNeXtBlock(HIDDEN_DIM)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, 256, g, g]`` to the same."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class MemoryEncoder(nn.Module):
+    """Frame features and mask to memory."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.mask_downsampler = MaskDownsampler()
+        self.pix_feat_proj = nn.Conv2d(HIDDEN_DIM, HIDDEN_DIM, 1)
+        self.fuser = Fuser()
+        self.out_proj = nn.Conv2d(HIDDEN_DIM, MEMORY_DIM, 1)
+        self.absent_embed = nn.Parameter(torch.zeros(MEMORY_DIM)) if config.absent_memory_embed else None
+
+    def forward(self, image: Tensor, mask: Tensor, presence: Tensor) -> Tensor:
+        """Encode one frame.
+
+        Args:
+            image: raw stride-16 features, ``[B or 1, 256, g, g]``; a batch of one is projected once.
+            mask: ``[B, 1, S, S]`` from -10 (background) to 10 (object).
+            presence: logit ``[B, 1]``; read by SAM 2.1 only.
+        """
+        x = self.pix_feat_proj(image) + self.mask_downsampler(mask)
+        memory = self.out_proj(self.fuser(x))  # [B, 64, g, g]
+        if self.absent_embed is not None:
+            memory = memory + torch.where(presence > 0, 0.0, self.absent_embed)[:, :, None, None]
+        return memory  # type: ignore[no-any-return]

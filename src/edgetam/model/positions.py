@@ -1,0 +1,91 @@
+"""Constant tables of positions: sine, random Fourier and rotary.
+
+All are made once, when a model is built; none is learned except the Fourier frequencies.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["FourierPositions", "Rotary", "sine_grid", "sine_of"]
+
+TEMPERATURE = 10000.0
+
+
+def sine_of(values: Tensor, channels: int) -> Tensor:
+    """Sines of ``values`` in the first half of ``channels``, cosines in the second: ``[..., channels]``.
+
+    Used for distances in time (SAM 2.1's object pointers).
+    """
+    half = channels // 2
+    exponent = 2 * (torch.arange(half, device=values.device, dtype=torch.float32) // 2) / half
+    angles = values[..., None] / TEMPERATURE**exponent
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def sine_grid(channels: int, side: int) -> Tensor:
+    """Sine positions of a square grid, row-major: ``[side * side, channels]``, y before x.
+
+    As in DETR with normalisation: coordinates run from ``1 / side`` to 1, times 2 pi; even channels
+    are sines, odd ones cosines.
+    """
+    half = channels // 2
+    line = torch.arange(1, side + 1, dtype=torch.float32) / (side + 1e-6) * 2 * math.pi
+    wavelength = TEMPERATURE ** (2 * (torch.arange(half, dtype=torch.float32) // 2) / half)
+    angles = line[:, None] / wavelength  # [side, half]
+    codes = torch.stack([angles[:, 0::2].sin(), angles[:, 1::2].cos()], dim=2).flatten(1)
+    y = codes[:, None].expand(side, side, half)
+    x = codes[None, :].expand(side, side, half)
+    return torch.cat([y, x], dim=-1).flatten(0, 1)
+
+
+class FourierPositions(nn.Module):
+    """Random Fourier features of image positions (SAM's prompt positions)."""
+
+    frequencies: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", torch.randn(2, channels // 2))
+
+    def forward(self, xy: Tensor) -> Tensor:
+        """``[..., 2]`` positions in [0, 1], x first, to ``[..., channels]``."""
+        angles = 2 * math.pi * ((2 * xy - 1) @ self.frequencies)
+        return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+    def grid(self, side: int) -> Tensor:
+        """Codes of the cell centres of a square grid: ``[1, channels, side, side]``."""
+        centre = (torch.arange(side, device=self.frequencies.device, dtype=torch.float32) + 0.5) / side
+        y, x = torch.meshgrid(centre, centre, indexing="ij")
+        return self(torch.stack([x, y], dim=-1)).permute(2, 0, 1)[None]
+
+
+class Rotary(nn.Module):
+    """Axial rotary positions of a square grid, in real numbers (RoFormer; SAM 2 section B.2).
+
+    Channels are pairs ``(2j, 2j + 1)``; the first half of the pairs turns with x, the second with y,
+    both counted in whole cells from 0.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, channels: int, side: int) -> None:
+        super().__init__()
+        pairs = channels // 4
+        frequency = TEMPERATURE ** (-torch.arange(pairs, dtype=torch.float32) * 4 / channels)
+        cell = torch.arange(side * side)
+        x = (cell % side).float()[:, None] * frequency
+        y = torch.div(cell, side, rounding_mode="floor").float()[:, None] * frequency
+        angles = torch.cat([x, y], dim=-1)  # [side * side, channels / 2]
+        self.register_buffer("cos", angles.cos(), persistent=False)
+        self.register_buffer("sin", angles.sin(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rotate ``[..., side * side, channels]``."""
+        even, odd = x[..., 0::2], x[..., 1::2]
+        turned = torch.stack([even * self.cos - odd * self.sin, even * self.sin + odd * self.cos], dim=-1)
+        return turned.flatten(-2).to(x.dtype)
