@@ -1,0 +1,132 @@
+"""One pass through the pictures of a video file, tolerant of damage (PyAV, that is FFmpeg)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+
+from edgetam.errors import MediaError
+
+__all__ = ["Decoder", "open_video"]
+
+# FFmpeg "plays" any text file as terminal art.
+_NOT_VIDEO = {"tty"}
+
+
+def open_video(path: Path) -> tuple[Any, Any]:
+    """Open a file and find its video stream.
+
+    Returns:
+        The PyAV container and stream.
+
+    Raises:
+        MediaError: the file is missing, empty, damaged, or has no video that can be decoded.
+    """
+    if not path.exists():
+        raise MediaError(f"There is no file '{path}'; check the path.")
+    if path.is_file() and path.stat().st_size == 0:
+        raise MediaError(f"The file '{path}' is empty; expected a video.")
+    try:
+        container = av.open(str(path))
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(
+            f"Cannot open '{path}' as a video ({_reason(error)}); "
+            "it is damaged, cut off, or not a video, so fetch it again or convert it to MP4."
+        ) from error
+    try:
+        return container, _video_stream(container, path)
+    except MediaError:
+        container.close()
+        raise
+
+
+def _video_stream(container: Any, path: Path) -> Any:
+    # The cover picture of a song is a video stream too.
+    streams = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if not streams or container.format.name in _NOT_VIDEO:
+        raise MediaError(f"'{path}' holds no video; expected a video file such as MP4, MOV, MKV or WebM.")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise MediaError(f"'{path}' uses a video codec that is unknown here; convert it to H.264 first.")
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & stream.disposition.attached_pic)
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return text[:1].lower() + text[1:]
+
+
+class Decoder:
+    """Yields the pictures of a file in the order they are shown; damaged data is passed over.
+
+    Raises:
+        MediaError: the file cannot be opened.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._open()
+
+    def _open(self) -> None:
+        self._container, self.stream = open_video(self._path)
+        self._pictures = self._run()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._pictures)
+
+    def seek(self, pts: int) -> None:
+        """Continue from the keyframe at or before `pts` (stream time base), or from the start."""
+        try:
+            self._container.seek(pts, stream=self.stream, backward=True)
+        except (av.error.FFmpegError, OSError):  # raw streams cannot seek
+            self.restart()
+        else:
+            self._pictures = self._run()
+
+    def restart(self) -> None:
+        """Continue from the very first picture."""
+        self.close()
+        self._open()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._pictures.close()
+        self._container.close()
+
+    def _run(self) -> Generator[Any, None, None]:
+        packets = self._container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError:  # the file breaks off: show what the decoder still holds
+                packet = None
+                pictures = self._drain()
+            else:
+                pictures = self._decode(packet) if packet is not None else []
+            yield from pictures
+            if packet is None:
+                return
+
+    def _decode(self, packet: Any) -> list[Any]:
+        try:
+            return list(packet.decode())
+        except av.error.FFmpegError:
+            return []
+
+    def _drain(self) -> list[Any]:
+        try:
+            return list(self.stream.codec_context.decode(None))
+        except av.error.FFmpegError:
+            return []

@@ -1,0 +1,194 @@
+"""Pictures on disk: one image, a folder of them, a pattern or a list of paths."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from edgetam.errors import MediaError
+from edgetam.io.arrays import pil_to_rgb
+from edgetam.io.repair import FrameReader, OnBadFrame, UnreadableFrameError
+
+__all__ = ["IMAGE_SUFFIXES", "ImageFrames", "folder_images", "natural_key", "read_image"]
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+_SIDEWAYS = {5, 6, 7, 8}  # EXIF orientations that exchange width and height
+_ORIENTATION = 0x0112
+# DecompressionBombError is not an OSError; SyntaxError is what PIL raises for some broken PNGs.
+_PIL_ERRORS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, UnidentifiedImageError)
+
+
+def natural_key(path: str | os.PathLike[str]) -> tuple[object, ...]:
+    """Sort key that puts frame2 before frame10."""
+    name = os.fspath(path)
+    parts = re.split(r"([0-9]+)", name.lower())
+    # Text and numbers alternate, so that like is always compared with like.
+    numbers = tuple(int(part) if position % 2 else part for position, part in enumerate(parts))
+    return (*numbers, name)
+
+
+def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
+    """Read one picture as uint8 RGB ``[H, W, 3]``, turned upright by its EXIF orientation.
+
+    The values are those of PIL's ``convert("RGB")``; 16-bit grey keeps its upper byte.
+
+    Raises:
+        MediaError: the file is missing, empty, damaged or not an image.
+    """
+    file = Path(path)
+    _check_file(file)
+    try:
+        return _decode(file)
+    except UnreadableFrameError as error:
+        raise MediaError(f"Cannot read the image '{file}': {error}.") from error
+
+
+def folder_images(folder: Path) -> list[Path]:
+    """List the images of a folder in natural order; hidden files and other kinds are left out.
+
+    Raises:
+        MediaError: the folder cannot be listed or holds no images.
+    """
+    try:
+        files = [path for path in folder.iterdir() if _is_image_name(path)]
+    except OSError as error:
+        raise MediaError(f"Cannot list the folder '{folder}': {error.strerror or error}.") from error
+    if not files:
+        raise MediaError(
+            f"The folder '{folder}' holds no images; expected JPEG, PNG, BMP, WebP or TIFF files."
+        )
+    return sorted(files, key=lambda path: natural_key(path.name))
+
+
+class ImageFrames:
+    """Images on disk as a source of frames, decoded one at a time.
+
+    Only headers are read when it is opened, to make sure that all sizes agree.
+
+    Args:
+        paths: the files, in the order of the frames.
+        name: what to call the source in results.
+        fps: frames per second, when known.
+        on_bad_frame: "stop" raises at a damaged image, "skip" repeats the frame before it.
+
+    Raises:
+        MediaError: no file is a readable image, one is missing, or sizes differ.
+    """
+
+    def __init__(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        *,
+        name: str,
+        fps: float | None = None,
+        on_bad_frame: OnBadFrame = "stop",
+    ):
+        self.paths: Sequence[Path] = tuple(Path(path) for path in paths)
+        self.name = name
+        self.fps = fps
+        self.width, self.height = _common_size(self.paths, name)
+        self._reader = FrameReader(name, len(self.paths), self._read, on_bad_frame)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """File names of the frames."""
+        return tuple(path.name for path in self.paths)
+
+    @property
+    def bad_frames(self) -> tuple[int, ...]:
+        """Numbers of the frames that could not be read so far."""
+        return self._reader.bad_frames
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> npt.NDArray[np.uint8]:
+        return self._reader[index]
+
+    def time(self, index: int) -> float | None:
+        """Seconds from the start, or None without a frame rate."""
+        return index / self.fps if self.fps else None
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def __enter__(self) -> ImageFrames:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self, index: int) -> npt.NDArray[np.uint8]:
+        frame = _decode(self.paths[index])
+        if frame.shape[:2] != (self.height, self.width):
+            raise UnreadableFrameError(
+                f"'{self.paths[index].name}' changed its size to {frame.shape[1]}x{frame.shape[0]}"
+            )
+        return frame
+
+
+def _is_image_name(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise MediaError(f"There is no file '{path}'; check the path.")
+    if path.is_dir():
+        raise MediaError(f"'{path}' is a folder; expected an image file.")
+
+
+def _common_size(paths: Sequence[Path], name: str) -> tuple[int, int]:
+    """Return the (width, height) that all readable files share."""
+    first: tuple[Path, tuple[int, int]] | None = None
+    for path in paths:
+        _check_file(path)
+        size = _header_size(path)
+        if size is None:  # damaged: met again, and reported, when the frame is asked for
+            continue
+        if first is None:
+            first = (path, size)
+        elif size != first[1]:
+            raise MediaError(
+                f"'{path.name}' is {size[0]}x{size[1]} but '{first[0].name}' is "
+                f"{first[1][0]}x{first[1][1]}; bring all images of '{name}' to one size first."
+            )
+    if first is None:
+        raise MediaError(f"No image of '{name}' can be read; expected JPEG, PNG, BMP, WebP or TIFF files.")
+    return first[1]
+
+
+def _header_size(path: Path) -> tuple[int, int] | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                width, height = image.size
+                sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
+    except _PIL_ERRORS:
+        return None
+    return (height, width) if sideways else (width, height)
+
+
+def _decode(path: Path) -> npt.NDArray[np.uint8]:
+    try:
+        if path.stat().st_size == 0:
+            raise UnreadableFrameError("the file is empty")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return pil_to_rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as error:
+        raise UnreadableFrameError("it is not an image, or it is damaged") from error
+    except MediaError as error:
+        raise UnreadableFrameError(str(error).rstrip(".")) from error
+    except _PIL_ERRORS as error:
+        raise UnreadableFrameError(str(error).rstrip(".") or type(error).__name__) from error
