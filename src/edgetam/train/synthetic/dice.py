@@ -23,10 +23,13 @@ class Dice:
     def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
         self._generator = torch.Generator().manual_seed(seed)
+        self._ready: list[float] = []
 
     def uniform(self, low: float, high: float) -> float:
         """Draw a number between low and high."""
-        return low + (high - low) * float(torch.rand((), generator=self._generator))
+        if not self._ready:  # one tensor per number would cost a tenth of the clip's time
+            self._ready = torch.rand(256, generator=self._generator).tolist()
+        return low + (high - low) * self._ready.pop()
 
     def log_uniform(self, low: float, high: float) -> float:
         """Draw a number whose logarithm is uniform; both ends are positive."""
@@ -34,7 +37,8 @@ class Dice:
 
     def gauss(self, sigma: float) -> float:
         """Draw a number from a normal distribution around 0."""
-        return sigma * float(torch.randn((), generator=self._generator))
+        radius = math.sqrt(-2.0 * math.log(1.0 - self.uniform(0.0, 1.0)))
+        return sigma * radius * math.cos(self.uniform(0.0, 2 * math.pi))
 
     def chance(self, probability: float) -> bool:
         """Whether something of this probability happens."""
@@ -42,7 +46,7 @@ class Dice:
 
     def integer(self, low: int, high: int) -> int:
         """Draw an integer, both ends included."""
-        return int(torch.randint(low, high + 1, (), generator=self._generator))
+        return low + min(high - low, int(self.uniform(0.0, high - low + 1.0)))
 
     def choice(self, items: Sequence[T], weights: Sequence[float] | None = None) -> T:
         """Draw one item, with equal weights unless told."""

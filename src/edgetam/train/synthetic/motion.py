@@ -130,11 +130,8 @@ def aim(dice: Dice, path: Path, target: Path) -> Path:
     return replace(path, centre=at + offset * (time - meeting)[:, None] + 0.2 * wobble)
 
 
-
-def to_object(path: Path) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """From frame to object coordinates: the four entries ``[T]`` of the inverse pose."""
+def to_object(path: Path) -> Tensor:
+    """The matrices ``[T, 2, 2]`` that turn offsets from the centre, on screen, into object coordinates."""
     c, s = torch.cos(path.angle), torch.sin(path.angle)
     wide, high = path.scale * path.squash, path.scale
-    return c / wide, s / wide, -s / high, c / high
-
-
+    return torch.stack((c / wide, s / wide, -s / high, c / high), -1).reshape(-1, 2, 2)

@@ -54,8 +54,8 @@ def _noise(dice: Dice, frames: Tensor) -> Tensor:
 
 
 def expose(dice: Dice, frames: Tensor, difficulty: float) -> Tensor:
-    """From scene colours ``[T, 3, S, S]`` to bytes ``[T, S, S, 3]``."""
-    frames = frames * _light(dice, len(frames), difficulty)
+    """From scene colours ``[T, 3, S, S]``, which are overwritten, to bytes ``[T, S, S, 3]``."""
+    frames = frames.mul_(_light(dice, len(frames), difficulty))
     if dice.chance(0.2):
         frames = _moving_shadow(dice, frames)
     if dice.chance(0.2 * difficulty):
@@ -64,7 +64,7 @@ def expose(dice: Dice, frames: Tensor, difficulty: float) -> Tensor:
         frames = frames.mean(1, keepdim=True).repeat(1, 3, 1, 1)
     if dice.chance(0.3):
         contrast = dice.uniform(0.6, 1.3)
-        frames = (frames - 0.45) * contrast + 0.45 + dice.uniform(-0.08, 0.08)
+        frames = frames.mul_(contrast).add_(0.45 * (1 - contrast) + dice.uniform(-0.08, 0.08))
     if dice.chance(0.6):
         frames = _noise(dice, frames)
-    return (frames * 255.0).round_().clamp_(0.0, 255.0).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    return frames.mul_(255.0).add_(0.5).clamp_(0.0, 255.0).permute(0, 2, 3, 1).to(torch.uint8).contiguous()

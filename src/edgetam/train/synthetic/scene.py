@@ -17,11 +17,10 @@ from edgetam.train.synthetic.motion import (
     random_camera,
     random_path,
     random_warp,
-    to_object,
     vanish,
 )
 from edgetam.train.synthetic.shapes import outline
-from edgetam.train.synthetic.sprites import Look, Patch, Sprite, draw, random_look
+from edgetam.train.synthetic.sprites import Look, Patch, Sprite, draw, object_grid, random_look
 from edgetam.train.synthetic.textures import plane, random_palette, related_palette, spectral_field, texture
 
 __all__ = ["Scene", "random_scene", "render"]
@@ -55,26 +54,25 @@ def _regions(dice: Dice, side: int, palette: Tensor) -> Tensor:
     return image
 
 
-def _litter(dice: Dice, image: Tensor, palette: Tensor) -> Tensor:
-    """Paint still things into the backdrop; they look like objects and are not labelled."""
+def _litter(dice: Dice, image: Tensor, palette: Tensor) -> None:
+    """Paint still things into the backdrop, some of them repeated; they look like objects but have no label."""
     side = image.shape[-1]
-    for _ in range(dice.choice((0, 3, 7, 12), (0.2, 0.3, 0.3, 0.2))):
+    for _ in range(dice.choice((0, 1, 2, 4), (0.2, 0.3, 0.3, 0.2))):
         own = related_palette(dice, palette, 0.15) if dice.chance(0.6) else random_palette(dice)
-        scale = dice.log_uniform(0.02, 0.22)
+        scale = dice.log_uniform(0.02, 0.2)
         look = random_look(dice, int(2 * scale * side), own, 1, 0.0)
-        path = replace(random_path(dice, 1, scale, 0.0), centre=dice.rand(1, 2))
-        patch = draw(Sprite(look, path), side)
-        frame = image[None]
-        _paste(frame, patch, None, 0)
-    return image
+        for _ in range(dice.choice((1, 2, 5), (0.5, 0.3, 0.2))):
+            path = random_path(dice, 1, scale * dice.uniform(0.6, 1.2), 0.0)
+            path = replace(path, centre=dice.rand(1, 2))
+            _paste(image[None], draw(Sprite(look, path), side), None, 0)
 
 
 def random_backdrop(dice: Dice, size: int, palette: Tensor) -> Tensor:
     """A textured world, somewhat larger than the frame, at about the frame's resolution."""
-    side = int(size * dice.choice((0.5, 1.0, 1.25), (0.2, 0.4, 0.4)) / 32) * 32
-    image = _litter(dice, _regions(dice, max(side, 32), palette), palette)
-    light = spectral_field(dice, max(side, 32), 2.5) * dice.uniform(0.0, 0.12)
-    return image * (1 + light)
+    side = int(size * dice.choice((0.5, 0.75, 1.0), (0.25, 0.35, 0.4)) / 32) * 32
+    image = _regions(dice, max(side, 32), palette)
+    _litter(dice, image, palette)
+    return image
 
 
 def _thing(dice: Dice, config: SynthConfig, palette: Tensor, scale: float, blur: float) -> Sprite:
@@ -92,7 +90,7 @@ def _actors(dice: Dice, config: SynthConfig, palette: Tensor, blur: float) -> li
     """Things worth labelling; at most one of them leaves the frame for a while."""
     close = dice.chance(0.15 + 0.2 * config.difficulty)
     actors = []
-    for _ in range(config.objects + (config.objects < 3)):
+    for _ in range(config.objects + dice.integer(0, 1)):
         own = related_palette(dice, palette, 0.10) if close else random_palette(dice)
         actors.append(_thing(dice, config, own, _scale(dice), blur))
     if config.frames > 2 and dice.chance(0.12 + 0.2 * config.difficulty):
@@ -100,19 +98,24 @@ def _actors(dice: Dice, config: SynthConfig, palette: Tensor, blur: float) -> li
     return actors
 
 
-def _extras(dice: Dice, config: SynthConfig, palette: Tensor, actors: list[Sprite], blur: float) -> list[Sprite]:
+def _twin(dice: Dice, config: SynthConfig, actor: Sprite) -> Sprite:
+    """A look-alike that goes its own way: sometimes slightly recoloured, never quite the same size."""
+    look = actor.look
+    if dice.chance(0.4):
+        look = replace(look, colour=look.colour + dice.randn(1, 3, 1, 1) * 0.06)
+    path = random_path(dice, config.frames, 1.0, config.difficulty)
+    size = actor.path.scale * dice.uniform(0.8, 1.2)
+    return replace(actor, look=look, path=replace(path, scale=size))
+
+
+def _extras(dice: Dice, config: SynthConfig, actors: list[Sprite], blur: float) -> list[Sprite]:
     """Distractors: strangers, and doubles of the actors in other places."""
     extras = []
     for _ in range(dice.integer(*config.distractors)):
-        thing = _thing(dice, config, random_palette(dice), _scale(dice) * 0.8, blur)
         if dice.chance(0.5 * config.difficulty):
-            twin = dice.choice(actors)
-            look = twin.look
-            if dice.chance(0.4):
-                look = replace(look, colour=look.colour + dice.randn(3, 1, 1) * 0.06)
-            size = twin.path.scale * dice.uniform(0.8, 1.2)
-            thing = replace(thing, look=look, path=replace(thing.path, scale=size), warp=twin.warp)
-        extras.append(thing)
+            extras.append(_twin(dice, config, dice.choice(actors)))
+        else:
+            extras.append(_thing(dice, config, random_palette(dice), _scale(dice) * 0.8, blur))
     return extras
 
 
@@ -140,10 +143,10 @@ def random_scene(dice: Dice, config: SynthConfig) -> Scene:
     """Invent a scene."""
     palette = random_palette(dice)
     camera = random_camera(dice, config.frames, config.difficulty)
-    blur = dice.uniform(0.2, 0.8) if dice.chance(0.35) else 0.0
+    blur = dice.uniform(0.2, 0.8) if dice.chance(0.3) else 0.0
     actors = _actors(dice, config, palette, blur)
     occluders = _occluders(dice, config, palette, actors, blur)
-    crowd = actors + _extras(dice, config, palette, actors, blur)
+    crowd = actors + _extras(dice, config, actors, blur)
     rank = list(range(len(actors))) + [-1] * (len(crowd) - len(actors))
     order = dice.order(len(crowd))
     things = [_on_screen(dice, crowd[i], camera) for i in order]
@@ -174,14 +177,9 @@ def _paste(frames: Tensor, patch: Patch, labels: Tensor | None, label: int) -> N
 
 
 def _backdrop(scene: Scene, size: int) -> Tensor:
-    path = scene.backdrop_path
-    axis = (torch.arange(size, device=path.angle.device, dtype=torch.float32) + 0.5) / size
-    away = axis[None, None] - path.centre[:, :, None]
-    xx, xy, yx, yy = to_object(path)
-    x = (xx[:, None] * away[:, 0])[:, None, :] + (xy[:, None] * away[:, 1])[:, :, None]
-    y = (yx[:, None] * away[:, 0])[:, None, :] + (yy[:, None] * away[:, 1])[:, :, None]
-    canvas = scene.backdrop.expand(len(x), -1, -1, -1)
-    return F.grid_sample(canvas, torch.stack((x, y), -1), padding_mode="reflection", align_corners=False)
+    grid = object_grid(scene.backdrop_path, size, size, [(0, 0)] * len(scene.backdrop_path.angle))
+    canvas = scene.backdrop.expand(len(grid), -1, -1, -1)
+    return F.grid_sample(canvas, grid, padding_mode="reflection", align_corners=False)
 
 
 def render(scene: Scene, size: int) -> tuple[Tensor, Tensor]:

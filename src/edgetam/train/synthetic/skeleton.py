@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from edgetam.train.synthetic.dice import Dice
+from edgetam.train.synthetic.textures import plane
 
-__all__ = ["Skeleton", "random_skeleton"]
+__all__ = ["Skeleton", "limb_fields", "random_skeleton"]
 
 
 @dataclass(frozen=True)
@@ -118,3 +119,45 @@ def random_skeleton(dice: Dice, frames: int, difficulty: float) -> Skeleton:
     fit = 0.95 / reach
     groups = tuple(limb.group for limb in limbs)
     return Skeleton((start - middle) * fit, (end - middle) * fit, thick * fit, thin * fit, groups)
+
+
+def _reach(skeleton: Skeleton, index: int, side: int) -> tuple[slice, slice]:
+    """Rows and columns of the canvas that a limb touches on any frame, with a margin."""
+    ends = torch.stack((skeleton.start[:, index], skeleton.end[:, index]))
+    wide = float(torch.maximum(skeleton.thick[index], skeleton.thin[index])) + 6.0 / side
+    low = ((ends.amin((0, 1)) - wide + 1) * (side / 2)).floor().clamp(0, side - 1).int().tolist()
+    high = ((ends.amax((0, 1)) + wide + 1) * (side / 2)).ceil().clamp(1, side).int().tolist()
+    return slice(low[1], max(high[1], low[1] + 1)), slice(low[0], max(high[0], low[0] + 1))
+
+
+def limb_fields(skeleton: Skeleton, side: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Paint a body on canvases of ``side`` pixels, one per frame.
+
+    Returns signed distance, texture coordinates u and v, and roundness (1 on a limb's axis, 0 at its
+    edge), each ``[T, side, side]``.
+    """
+    frames, device = len(skeleton.start), skeleton.start.device
+    px, py = plane(side, device)
+    best = torch.full((frames, side, side), -0.5, device=device)
+    u, v, round_off = (torch.zeros_like(best) for _ in range(3))
+    axes = skeleton.end - skeleton.start
+    length = axes.norm(dim=-1).clamp_min(1e-3)
+    axes = axes / length[..., None]
+    for i, group in enumerate(skeleton.group):
+        rows, columns = _reach(skeleton, i, side)
+        box = (slice(None), rows, columns)
+        ax, ay = axes[:, i, 0, None, None], axes[:, i, 1, None, None]
+        dx = px[rows, columns] - skeleton.start[:, i, 0, None, None]
+        dy = py[rows, columns] - skeleton.start[:, i, 1, None, None]
+        along, across = dx * ax + dy * ay, dy * ax - dx * ay
+        reach = length[:, i, None, None]
+        on = along.clamp_min(0.0).minimum(reach)
+        radius = skeleton.thick[i] + (skeleton.thin[i] - skeleton.thick[i]) / reach * on
+        distance = radius - torch.hypot(along - on, across)
+        # Later limbs cover earlier ones; a margin keeps colours defined under soft edges.
+        front = (distance > 0) | ((best[box] < 0) & (distance > best[box]))
+        u[box] = torch.where(front, group % 2 - 0.5 + (along * 0.5 - 0.2).clamp(-0.47, 0.47), u[box])
+        v[box] = torch.where(front, group // 2 - 0.5 + (across * 0.9).clamp(-0.47, 0.47), v[box])
+        round_off[box] = torch.where(front, distance / radius, round_off[box])
+        best[box] = torch.maximum(best[box], distance)
+    return best, u, v, round_off

@@ -18,6 +18,9 @@ from edgetam.train.synthetic.dice import Dice
 __all__ = ["plane", "random_palette", "related_palette", "spectral_field", "texture"]
 
 
+_STEPS = 512
+
+
 @lru_cache(maxsize=256)
 def plane(side: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """x and y of the centres of ``side x side`` pixels spanning -1..1, each ``[side, side]``."""
@@ -52,12 +55,12 @@ def random_palette(dice: Dice) -> Tensor:
     """A few related colours ``[K, 3]`` in 0..1: mostly muted, sometimes vivid."""
     count = dice.integer(2, 6)
     hue = dice.uniform(0, 2 * math.pi)
-    saturation = dice.log_uniform(0.02, 0.35)
+    saturation = dice.log_uniform(0.015, 0.22)
     tint = torch.tensor([math.cos(hue + k * 2.0944) for k in range(3)], device=dice.device)
     base = dice.uniform(0.12, 0.85) + saturation * tint
     spread = dice.uniform(0.03, 0.30)
     light = dice.randn(count, 1) * spread
-    chroma = dice.randn(count, 3) * spread * dice.uniform(0.05, 0.8)
+    chroma = dice.randn(count, 3) * spread * dice.uniform(0.03, 0.5)
     return (base + light + chroma).clamp(0.02, 0.98)
 
 
@@ -69,13 +72,12 @@ def related_palette(dice: Dice, palette: Tensor, distance: float) -> Tensor:
 
 def _lookup(palette: Tensor, position: Tensor, hardness: float) -> Tensor:
     """Colours ``[3, S, S]`` at positions in 0..1 along a palette; ``hardness`` 1 blends, more makes steps."""
-    scaled = position.clamp(0.0, 1.0) * (len(palette) - 1)
+    scaled = torch.linspace(0.0, len(palette) - 1.0, _STEPS, device=palette.device)
     index = scaled.floor().clamp(max=len(palette) - 2).long()
-    part = scaled - index
-    if hardness > 1.0:
-        part = ((part - 0.5) * hardness + 0.5).clamp(0.0, 1.0)
-    low, high = palette[index], palette[index + 1]
-    return torch.lerp(low, high, part[..., None]).permute(2, 0, 1)
+    part = (((scaled - index) - 0.5) * hardness + 0.5).clamp(0.0, 1.0)
+    table = torch.lerp(palette[index], palette[index + 1], part[:, None]).T.contiguous()
+    flat = (position * (_STEPS - 1)).clamp_(0.0, _STEPS - 1.0).int().flatten()
+    return torch.index_select(table, 1, flat).reshape(3, *position.shape)
 
 
 def _cloud(dice: Dice, side: int, palette: Tensor) -> Tensor:
@@ -147,5 +149,10 @@ def texture(dice: Dice, side: int, palette: Tensor) -> Tensor:
     """A surface ``[3, side, side]``, roughly in 0..1, in the colours of a palette."""
     kind = dice.choice(_KINDS, (0.35, 0.15, 0.16, 0.14, 0.20))
     image = kind(dice, side, palette)
-    grain = spectral_field(dice, side, dice.uniform(0.4, 1.4), dice.choice((1.0, 1.0, 3.0)))
-    return image + grain * dice.log_uniform(0.01, 0.12)
+    tile = min(side, 128)
+    grain = spectral_field(dice, tile, dice.uniform(0.4, 1.4), dice.choice((1.0, 1.0, 3.0)))
+    grain = grain * dice.log_uniform(0.01, 0.12)
+    if tile < side:  # filtered noise wraps around without a seam
+        times = -(-side // tile)
+        grain = grain.repeat(times, times)[:side, :side]
+    return image + grain
