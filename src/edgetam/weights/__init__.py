@@ -1,0 +1,26 @@
+"""Weights: where they come from, and how they get into a model.
+
+`load_state` reads the official ``.pt``, Hugging Face's safetensors and our own, and
+`convert` writes them; `resolve` turns names, addresses and paths into files. Reading is strict
+and never runs code from a file.
+"""
+
+from edgetam.weights.bundled import bundled_path
+from edgetam.weights.cache import cache_dir
+from edgetam.weights.load import LoadedWeights, convert, load_into, load_state, load_weights, save_native
+from edgetam.weights.registry import REGISTRY, Published, download, resolve
+
+__all__ = [
+    "REGISTRY",
+    "LoadedWeights",
+    "Published",
+    "bundled_path",
+    "cache_dir",
+    "convert",
+    "download",
+    "load_into",
+    "load_state",
+    "load_weights",
+    "resolve",
+    "save_native",
+]

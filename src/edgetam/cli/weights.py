@@ -1,0 +1,139 @@
+"""``edgetam weights``: list, inspect, download and convert checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from edgetam.config import VARIANTS
+from edgetam.errors import OutputError
+from edgetam.weights import REGISTRY, cache_dir, convert, load_state, resolve
+from edgetam.weights.cache import sha256_of
+from edgetam.weights.files import read
+from edgetam.weights.registry import DEFAULT, Published, cached_path, download, published_as
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="List, inspect, download and convert checkpoints.")
+
+_MB = 1_000_000
+
+
+@app.command("list")
+def list_() -> None:
+    """Show the published checkpoints and which of them are on this machine."""
+    table = Table("name", "size", "here", "licence", "published scores (J&F, percent)")
+    for entry in REGISTRY.values():
+        table.add_row(entry.name, _size(entry.size), _here(entry), entry.licence, _scores(entry))
+    console = Console()
+    console.print(table)
+    console.print(f"Downloads are kept in {cache_dir()}.", soft_wrap=True)
+
+
+def _size(size: int | None) -> str:
+    return "unknown" if size is None else f"{size / _MB:.0f} MB"
+
+
+def _here(entry: Published) -> str:
+    return "yes" if cached_path(entry.name) else "no"
+
+
+def _scores(entry: Published) -> str:
+    return ", ".join(f"{name} {score:.1f}" for name, score in entry.scores.items())
+
+
+@app.command()
+def info(
+    source: Annotated[
+        str, typer.Argument(metavar="PATH_OR_NAME", help="A file, a published name or a hub repository.")
+    ] = DEFAULT,
+) -> None:
+    """Say what a checkpoint is. A published one that is not here is described, not downloaded."""
+    entry = REGISTRY.get(source)
+    console = Console()
+    if entry is not None and not Path(source).exists() and cached_path(source) is None:
+        facts = {"name": entry.name, **_published_facts(entry), "address": entry.urls[0], "here": "no"}
+    else:
+        path = resolve(source)
+        facts = _file_facts(path)
+        known = published_as(path)
+        if known is not None:
+            facts |= {"published as": known.name, **_published_facts(known)}
+    table = Table(show_header=False, box=None)
+    for key, value in facts.items():
+        table.add_row(key, value, style=None)
+    console.print(table, soft_wrap=True)
+
+
+def _published_facts(entry: Published) -> dict[str, str]:
+    return {
+        "size": _size(entry.size),
+        "sha256": entry.sha256 or "unknown",
+        "licence": entry.licence,
+        "scores": _scores(entry),
+    }
+
+
+def _file_facts(path: Path) -> dict[str, str]:
+    stored = read(path).state
+    loaded = load_state(path, partial="image")
+    # Names tell parameters from the counters and averages of batch normalisation.
+    parameters = sum(
+        tensor.numel()
+        for name, tensor in loaded.state.items()
+        if not name.endswith(("running_mean", "running_var", "num_batches_tracked", ".frequencies"))
+    )
+    dtypes = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in stored.values()})
+    return {
+        "file": str(path),
+        "layout": loaded.layout,
+        "model": loaded.config.name + (" (image only)" if loaded.image_only else ""),
+        "image size": str(loaded.config.image_size),
+        "tensors": str(len(stored)),
+        "parameters": f"{parameters:,}",
+        "dtype": ", ".join(dtypes),
+        "size": _size(path.stat().st_size),
+        "sha256": sha256_of(path),
+        **{key: value for key, value in loaded.metadata.items() if key not in ("format", "dtype", "config")},
+    }
+
+
+@app.command("download")
+def download_(
+    name: Annotated[
+        str, typer.Argument(help=f"One of {', '.join(VARIANTS)}, an address or a hub repository.")
+    ],
+) -> None:
+    """Fetch a published checkpoint into the cache and print where it is."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=None)
+
+        def progress(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        is_published = name in REGISTRY
+        path = download(name, progress=progress) if is_published else resolve(name, progress=progress)
+    typer.echo(path)
+
+
+@app.command("convert")
+def convert_(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="A file or a published name.")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="The file to write.")],
+    to: Annotated[str, typer.Option("--to", help="native, official or hf.")] = "native",
+    dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
+    force: Annotated[bool, typer.Option("--force", help="Replace DST if it exists.")] = False,
+) -> None:
+    """Write a checkpoint in another layout."""
+    if target.exists() and not force:
+        raise OutputError(f"{target} exists already; pass --force to replace it, or another name.")
+    path = resolve(source)
+    known = published_as(path)
+    notes = {"licence": known.licence} if known is not None else {}
+    typer.echo(convert(path, target, to, dtype, notes))

@@ -1,0 +1,207 @@
+"""Which model a state dict belongs to, told from its names and shapes; and configs as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from edgetam.config import VARIANTS, HieraConfig, ModelConfig, PerceiverConfig, RepViTConfig
+from edgetam.errors import ConfigError, WeightsError
+from edgetam.model import build_model
+from edgetam.weights.table import HF, NATIVE, OFFICIAL, TABLE
+
+__all__ = [
+    "MEMORY_PREFIXES",
+    "config_from_json",
+    "config_to_json",
+    "detect_layout",
+    "detect_variant",
+    "is_memory",
+    "same_network",
+    "skeleton",
+]
+
+_LARGEST = 1 << 14
+_MOST_LAYERS = 1 << 8
+Shapes = Mapping[str, tuple[int, ...]]
+
+MEMORY_PREFIXES = ("memory_attention.", "memory_encoder.", "object_pointer.", "perceiver.")
+IMAGE_MEMORY = "memory_attention.no_memory_embed"
+"""The one tensor of the memory attention that single images need."""
+
+_MARKS = (
+    (NATIVE, "prompt_encoder.label_embed"),
+    (OFFICIAL, "sam_mask_decoder.iou_token.weight"),
+    (HF, "vision_encoder.backbone.timm_model.stem.conv1.c.weight"),
+)
+_STRANGERS = (
+    ("mask_decoder.iou_token.weight", "image_encoder.patch_embed.proj.weight", "the first Segment Anything"),
+    (
+        "mask_decoder.iou_token.weight",
+        "vision_encoder.",
+        "another Hugging Face SAM; pass its .pt",
+    ),
+    ("detector.", "", "SAM 3"),
+    ("optimizer", "", "a training state"),
+)
+
+
+def is_memory(name: str) -> bool:
+    """Whether the native ``name`` is of a part that only video needs."""
+    return name.startswith(MEMORY_PREFIXES) and name != IMAGE_MEMORY
+
+
+def detect_layout(names: Iterable[str]) -> str:
+    """Tell the layout from tensor names: "native", "official" or "hf".
+
+    Raises:
+        WeightsError: of none of them; names the model it looks like.
+    """
+    known = set(names)
+    for layout, mark in _MARKS:
+        if mark in known:
+            return layout
+    for layout in (OFFICIAL, HF):  # a damaged file may lack the mark
+        if 2 * sum(TABLE.find(name, layout) is not None for name in known) > len(known):
+            return layout
+    examples = ", ".join(sorted(known)[:3])
+    raise WeightsError(
+        f"The file holds {len(known)} tensors ({examples}, ...), which look like {_guess(known)}; "
+        "expected EdgeTAM or SAM 2 weights, official, from Hugging Face or our own."
+    )
+
+
+def _guess(names: set[str]) -> str:
+    for mark, other, what in _STRANGERS:
+        if any(x.startswith(mark) for x in names) and any(x.startswith(other) for x in names):
+            return what
+    return "another model"
+
+
+def detect_variant(shapes: Shapes) -> ModelConfig:
+    """Find the published model with tensors like these (native names to shapes).
+
+    Raises:
+        WeightsError: none of the known variants fits.
+    """
+    kind, sizes, memory = _fingerprint(shapes)
+
+    def likeness(config: ModelConfig) -> int:
+        return sum(a == b for a, b in zip(memory, _fingerprint_of(config)[2], strict=False))
+
+    fitting = [config for config in VARIANTS.values() if _fingerprint_of(config)[:2] == (kind, sizes)]
+    if fitting:
+        return max(fitting, key=likeness)
+    raise WeightsError(
+        f"The image encoder in the file is a {kind} of sizes {sizes}, expected one of "
+        f"{', '.join(VARIANTS)}; pass a native file, which holds its configuration."
+    )
+
+
+Fingerprint = tuple[str, tuple[int, ...], tuple[bool, ...]]
+
+
+def _count(shapes: Shapes, pattern: str) -> int:
+    return len({found.group(1) for name in shapes if (found := re.match(pattern, name))})
+
+
+def _fingerprint(shapes: Shapes) -> Fingerprint:
+    """Kind and sizes of the encoder, and which memory parts there are (none for image-only files)."""
+    trunk = "image_encoder.trunk."
+    stem = shapes.get(trunk + "patch_embed.proj.weight")
+    if stem is not None:
+        grid = shapes.get(trunk + "pos_embed", (0,))[-1]
+        kind = "Hiera"
+        sizes: tuple[int, ...] = (stem[0], _count(shapes, r"image_encoder\.trunk\.blocks\.(\d+)\."), grid)
+    else:
+        stages = [
+            (
+                shapes.get(f"{trunk}stages.{i}.blocks.0.channel_mixer.conv2.conv.weight", (0,))[0],
+                _count(shapes, rf"image_encoder\.trunk\.stages\.{i}\.blocks\.(\d+)\."),
+            )
+            for i in range(4)
+        ]
+        kind = "RepViT"
+        sizes = tuple(size for stage in stages for size in stage)
+    memory: tuple[bool, ...] = ()
+    if any(is_memory(name) for name in shapes):
+        memory = (
+            any(name.startswith("perceiver.") for name in shapes),
+            "memory_encoder.absent_embed" in shapes,
+            any(name.startswith("memory_attention.pointer_time.") for name in shapes),
+        )
+    return kind, sizes, memory
+
+
+def _fingerprint_of(config: ModelConfig) -> Fingerprint:
+    memory = (config.perceiver is not None, config.absent_memory_embed, config.pointer_time)
+    encoder = config.encoder
+    if isinstance(encoder, HieraConfig):
+        return "Hiera", (encoder.embed_dim, sum(encoder.depths), encoder.position_grid), memory
+    return (
+        "RepViT",
+        tuple(x for pair in zip(encoder.widths, encoder.depths, strict=True) for x in pair),
+        memory,
+    )
+
+
+def same_network(a: ModelConfig, b: ModelConfig) -> bool:
+    """Whether weights of one fit the other: everything but the name and the image size agrees."""
+    return dataclasses.replace(a, name=b.name, image_size=b.image_size) == b
+
+
+@lru_cache(maxsize=4)
+def skeleton(config: ModelConfig) -> dict[str, torch.Tensor]:
+    """Names, shapes and types of a model's tensors, as tensors without content; do not change it."""
+    with torch.device("meta"):
+        return dict(build_model(config).state_dict())
+
+
+def config_to_json(config: ModelConfig) -> str:
+    """Write a configuration down, for the header of a native file."""
+    fields = dataclasses.asdict(config)
+    fields["encoder"]["kind"] = "hiera" if isinstance(config.encoder, HieraConfig) else "repvit"
+    return json.dumps(fields, sort_keys=True)
+
+
+def config_from_json(text: str) -> ModelConfig:
+    """Read a configuration back.
+
+    Raises:
+        WeightsError: it is not one that `config_to_json` writes.
+    """
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        encoder = {key: tuple(x) if isinstance(x, list) else x for key, x in fields.pop("encoder").items()}
+        kinds: dict[Any, Any] = {"hiera": HieraConfig, "repvit": RepViTConfig}
+        fields["encoder"] = kinds[encoder.pop("kind")](**encoder)
+        if fields["perceiver"] is not None:
+            fields["perceiver"] = PerceiverConfig(**fields["perceiver"])
+        return _sane(ModelConfig(**fields))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ConfigError) as error:
+        raise WeightsError(
+            f"The configuration in the file's header cannot be read ({error}); convert the weights again."
+        ) from error
+
+
+def _sane(config: ModelConfig) -> ModelConfig:
+    """Refuse numbers that no model has: a header must not make us build something endless."""
+
+    def check(value: object, limit: int) -> None:
+        if isinstance(value, dict | tuple | list):
+            for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+                check(inner, _MOST_LAYERS if key in ("depths", "attention_layers") else limit)
+        elif isinstance(value, int) and not 0 <= value <= limit:
+            raise ValueError(f"{value} is out of range")
+        elif not isinstance(value, int | str | None):
+            raise TypeError(f"{value!r} is not a number")
+
+    check(dataclasses.asdict(config), _LARGEST)
+    hash(config)
+    return config
