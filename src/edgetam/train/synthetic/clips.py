@@ -58,7 +58,9 @@ def sample_clip(config: SynthConfig, seed: int, device: torch.device | str = "cp
             return Clip(
                 expose(dice, frames, config.difficulty), _masks(labels, chosen, config.objects), present
             )
-    raise ConfigError(f"seed {seed} gave no usable clip in {_ATTEMPTS} attempts: lower occluders or distractors.")
+    raise ConfigError(
+        f"seed {seed} gave no usable clip in {_ATTEMPTS} attempts: lower occluders or distractors."
+    )
 
 
 def sample_batch(config: SynthConfig, seeds: Iterable[int], device: torch.device | str = "cpu") -> Batch:

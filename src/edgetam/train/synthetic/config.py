@@ -39,7 +39,7 @@ class SynthConfig:
             raise ConfigError(f"size is {self.size}, expected a positive multiple of 32: change it.")
         if self.frames < 1 or self.objects < 1:
             raise ConfigError(
-                f"frames={self.frames} and objects={self.objects} were given, both must be at least 1: raise them."
+                f"frames={self.frames}, objects={self.objects} were given, expected at least 1: raise them."
             )
         for name, (low, high) in (("distractors", self.distractors), ("occluders", self.occluders)):
             if not 0 <= low <= high:

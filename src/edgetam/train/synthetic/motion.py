@@ -6,6 +6,7 @@ Lengths are fractions of the frame's side, angles are radians, times are frames.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -41,13 +42,18 @@ class Camera:
         return replace(path, centre=centre, angle=path.angle + self.roll, scale=path.scale * self.zoom)
 
 
+@lru_cache(maxsize=64)
+def _habit(frames: int, device: torch.device) -> Tensor:
+    """Turns independent numbers per frame into a walk with correlated steps: ``[T, T]``."""
+    gap = torch.arange(frames)[:, None] - torch.arange(frames)
+    steps = torch.where(gap >= 0, 0.7 * 0.7 ** gap.clamp_min(0).float(), torch.zeros(()))
+    steps[0] = 0.0
+    return steps.cumsum(0).to(device)
+
+
 def _wander(dice: Dice, frames: int, sigma: float, width: int = 1) -> Tensor:
     """A smooth random walk ``[T, width]`` that starts at 0: its steps are correlated in time."""
-    steps = dice.randn(frames, width) * sigma
-    for t in range(1, frames):
-        steps[t] = 0.7 * steps[t - 1] + 0.7 * steps[t]
-    steps[0] = 0.0
-    return steps.cumsum(0)
+    return _habit(frames, dice.device) @ (dice.randn(frames, width) * sigma)
 
 
 def random_path(dice: Dice, frames: int, scale: float, difficulty: float) -> Path:
@@ -80,7 +86,9 @@ def random_warp(dice: Dice, frames: int, difficulty: float) -> Tensor | None:
         return None
     size = dice.uniform(0.01, 0.07) * (0.4 + 0.6 * difficulty)
     rest = dice.randn(1, 2, 4, 4)
-    return size * (rest + _wander(dice, frames, dice.uniform(0.2, 0.8), 32).reshape(frames, 2, 4, 4)).clamp(-2.5, 2.5)
+    return size * (rest + _wander(dice, frames, dice.uniform(0.2, 0.8), 32).reshape(frames, 2, 4, 4)).clamp(
+        -2.5, 2.5
+    )
 
 
 def random_camera(dice: Dice, frames: int, difficulty: float) -> Camera:
@@ -90,7 +98,9 @@ def random_camera(dice: Dice, frames: int, difficulty: float) -> Camera:
     if dice.chance(0.15):
         return Camera(still[:, None].repeat(1, 2), still, still + 1)
     speed = dice.log_uniform(0.002, 0.06) * (0.3 + 0.7 * difficulty)
-    heading = torch.tensor(dice.direction(), device=dice.device) * torch.tensor([1.0, 0.5], device=dice.device)
+    heading = torch.tensor(dice.direction(), device=dice.device) * torch.tensor(
+        [1.0, 0.5], device=dice.device
+    )
     pan = heading * speed * time[:, None] + _wander(dice, frames, 0.3 * speed, 2)
     if dice.chance(0.4):
         pan = pan + dice.randn(frames, 2) * dice.uniform(0.001, 0.006)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from edgetam.train.synthetic.dice import Dice
 from edgetam.train.synthetic.textures import plane
@@ -33,14 +33,14 @@ def _moving_shadow(dice: Dice, frames: Tensor) -> Tensor:
     c, s = dice.direction()
     near = (x - start[0] - drift[0] * time) * c + (y - start[1] - drift[1] * time) * s
     shade = torch.sigmoid(-near.abs() * 12 + dice.uniform(1, 6)) * dice.uniform(0.2, 0.6)
-    return frames * (1 - F.interpolate(shade[:, None], (size, size), mode="bilinear"))
+    return frames * (1 - interpolate(shade[:, None], (size, size), mode="bilinear"))
 
 
 def _soften(frames: Tensor, part: float) -> Tensor:
     """Lose detail the way small or heavily compressed video does."""
     size = frames.shape[-1]
-    small = F.interpolate(frames, (int(size * part),) * 2, mode="bilinear", antialias=False)
-    return F.interpolate(small, (size, size), mode="bilinear")
+    small = interpolate(frames, (int(size * part),) * 2, mode="bilinear", antialias=False)
+    return interpolate(small, (size, size), mode="bilinear")
 
 
 def _noise(dice: Dice, frames: Tensor) -> Tensor:

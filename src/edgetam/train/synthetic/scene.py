@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.functional import grid_sample
 
-from edgetam.train.synthetic.dice import Dice
 from edgetam.train.synthetic.config import SynthConfig
+from edgetam.train.synthetic.dice import Dice
 from edgetam.train.synthetic.motion import (
     Camera,
     Path,
@@ -19,7 +19,6 @@ from edgetam.train.synthetic.motion import (
     random_warp,
     vanish,
 )
-from edgetam.train.synthetic.shapes import outline
 from edgetam.train.synthetic.sprites import Look, Patch, Sprite, draw, object_grid, random_look
 from edgetam.train.synthetic.textures import plane, random_palette, related_palette, spectral_field, texture
 
@@ -55,15 +54,16 @@ def _regions(dice: Dice, side: int, palette: Tensor) -> Tensor:
 
 
 def _litter(dice: Dice, image: Tensor, palette: Tensor) -> None:
-    """Paint still things into the backdrop, some of them repeated; they look like objects but have no label."""
+    """Paint still things into the backdrop, some of them repeated; they have no label."""
     side = image.shape[-1]
     for _ in range(dice.choice((0, 1, 2, 4), (0.2, 0.3, 0.3, 0.2))):
         own = related_palette(dice, palette, 0.15) if dice.chance(0.6) else random_palette(dice)
         scale = dice.log_uniform(0.02, 0.2)
         look = random_look(dice, int(2 * scale * side), own, 1, 0.0)
         for _ in range(dice.choice((1, 2, 5), (0.5, 0.3, 0.2))):
-            path = random_path(dice, 1, scale * dice.uniform(0.6, 1.2), 0.0)
-            path = replace(path, centre=dice.rand(1, 2))
+            path = Path(
+                dice.rand(1, 2), dice.randn(1), scale * (0.6 + 0.6 * dice.rand(1)), 0.4 + 0.6 * dice.rand(1)
+            )
             _paste(image[None], draw(Sprite(look, path), side), None, 0)
 
 
@@ -102,7 +102,8 @@ def _twin(dice: Dice, config: SynthConfig, actor: Sprite) -> Sprite:
     """A look-alike that goes its own way: sometimes slightly recoloured, never quite the same size."""
     look = actor.look
     if dice.chance(0.4):
-        look = replace(look, colour=look.colour + dice.randn(1, 3, 1, 1) * 0.06)
+        shift = torch.cat((dice.randn(3) * 0.06, torch.zeros(1, device=dice.device)))
+        look = Look(look.canvas + shift[:, None, None])
     path = random_path(dice, config.frames, 1.0, config.difficulty)
     size = actor.path.scale * dice.uniform(0.8, 1.2)
     return replace(actor, look=look, path=replace(path, scale=size))
@@ -119,7 +120,9 @@ def _extras(dice: Dice, config: SynthConfig, actors: list[Sprite], blur: float) 
     return extras
 
 
-def _occluders(dice: Dice, config: SynthConfig, palette: Tensor, actors: list[Sprite], blur: float) -> list[Sprite]:
+def _occluders(
+    dice: Dice, config: SynthConfig, palette: Tensor, actors: list[Sprite], blur: float
+) -> list[Sprite]:
     """Things that pass in front of an actor."""
     out = []
     for _ in range(dice.integer(*config.occluders)):
@@ -179,7 +182,7 @@ def _paste(frames: Tensor, patch: Patch, labels: Tensor | None, label: int) -> N
 def _backdrop(scene: Scene, size: int) -> Tensor:
     grid = object_grid(scene.backdrop_path, size, size, [(0, 0)] * len(scene.backdrop_path.angle))
     canvas = scene.backdrop.expand(len(grid), -1, -1, -1)
-    return F.grid_sample(canvas, grid, padding_mode="reflection", align_corners=False)
+    return grid_sample(canvas, grid, padding_mode="reflection", align_corners=False)
 
 
 def render(scene: Scene, size: int) -> tuple[Tensor, Tensor]:
@@ -189,5 +192,3 @@ def render(scene: Scene, size: int) -> tuple[Tensor, Tensor]:
     for index, sprite in enumerate(scene.things):
         _paste(frames, draw(sprite, size), labels, index + 1)
     return frames, labels
-
-

@@ -52,7 +52,9 @@ def _person(dice: Dice) -> list[Limb]:
     for sign in (-1.0, 1.0):
         out = down + sign * dice.uniform(0.1, 1.6)
         limbs.append(Limb(0, 0.95, arm, out, wide * 0.42, wide * 0.36, sign * reach, sleeve))
-        limbs.append(Limb(len(limbs) - 1, 1.0, arm, sign * dice.uniform(-0.9, 0.3), wide * 0.34, wide * 0.25, reach, 2))
+        limbs.append(
+            Limb(len(limbs) - 1, 1.0, arm, sign * dice.uniform(-0.9, 0.3), wide * 0.34, wide * 0.25, reach, 2)
+        )
     return limbs
 
 
@@ -61,27 +63,44 @@ def _beast(dice: Dice) -> list[Limb]:
     side, stride = math.pi / 2, dice.uniform(0.1, 0.7)
     limbs = [Limb(-1, 0, 0.8, side, fat, fat * dice.uniform(0.7, 1.1), 0.1, 0)]
     for place, sign in ((0.02, 1.0), (0.12, -1.0), (0.9, 1.0), (1.0, -1.0)):
-        limbs.append(Limb(0, place, leg, side + sign * 0.15, fat * 0.5, fat * 0.3, sign * stride, dice.choice((0, 1))))
+        limbs.append(
+            Limb(0, place, leg, side + sign * 0.15, fat * 0.5, fat * 0.3, sign * stride, dice.choice((0, 1)))
+        )
         bend = dice.uniform(-0.4, 0.4)
         limbs.append(Limb(len(limbs) - 1, 1.0, leg * 0.8, bend, fat * 0.3, fat * 0.2, sign * stride * 0.5, 1))
     neck = dice.uniform(0.1, 0.45)
     limbs.append(Limb(0, 1.0, neck, -dice.uniform(0.2, 1.3), fat * 0.6, fat * 0.45, 0.2, 0))
     head = len(limbs) - 1
-    limbs.append(Limb(head, 1.0, 0.22, dice.uniform(0.2, 1.2), fat * 0.6, fat * 0.35, 0.25, dice.choice((0, 3))))
-    limbs.append(Limb(0, 0.0, dice.uniform(0.15, 0.6), math.pi + dice.gauss(0.6), fat * 0.22, fat * 0.1, 0.6, 0))
+    limbs.append(
+        Limb(head, 1.0, 0.22, dice.uniform(0.2, 1.2), fat * 0.6, fat * 0.35, 0.25, dice.choice((0, 3)))
+    )
+    limbs.append(
+        Limb(0, 0.0, dice.uniform(0.15, 0.6), math.pi + dice.gauss(0.6), fat * 0.22, fat * 0.1, 0.6, 0)
+    )
     return limbs
 
 
 def _creature(dice: Dice) -> list[Limb]:
     """A random tree of limbs: hands, plants, insects, cranes."""
-    limbs = [Limb(-1, 0, dice.uniform(0.1, 0.9), 0.0, dice.uniform(0.05, 0.3), dice.uniform(0.05, 0.3), 0.1, 0)]
+    limbs = [
+        Limb(-1, 0, dice.uniform(0.1, 0.9), 0.0, dice.uniform(0.05, 0.3), dice.uniform(0.05, 0.3), 0.1, 0)
+    ]
     for _ in range(dice.integer(1, 8)):
         parent = dice.integer(0, len(limbs) - 1) if dice.chance(0.6) else 0
         thick = limbs[parent].thin * dice.uniform(0.4, 1.0)
         thin = thick * dice.uniform(0.4, 1.2)
         rest, swing = dice.gauss(1.2), dice.uniform(0, 0.6)
         limbs.append(
-            Limb(parent, dice.uniform(0, 1), dice.uniform(0.15, 0.7), rest, thick, thin, swing, dice.integer(0, 3))
+            Limb(
+                parent,
+                dice.uniform(0, 1),
+                dice.uniform(0.15, 0.7),
+                rest,
+                thick,
+                thin,
+                swing,
+                dice.integer(0, 3),
+            )
         )
     return limbs
 
@@ -121,43 +140,30 @@ def random_skeleton(dice: Dice, frames: int, difficulty: float) -> Skeleton:
     return Skeleton((start - middle) * fit, (end - middle) * fit, thick * fit, thin * fit, groups)
 
 
-def _reach(skeleton: Skeleton, index: int, side: int) -> tuple[slice, slice]:
-    """Rows and columns of the canvas that a limb touches on any frame, with a margin."""
-    ends = torch.stack((skeleton.start[:, index], skeleton.end[:, index]))
-    wide = float(torch.maximum(skeleton.thick[index], skeleton.thin[index])) + 6.0 / side
-    low = ((ends.amin((0, 1)) - wide + 1) * (side / 2)).floor().clamp(0, side - 1).int().tolist()
-    high = ((ends.amax((0, 1)) + wide + 1) * (side / 2)).ceil().clamp(1, side).int().tolist()
-    return slice(low[1], max(high[1], low[1] + 1)), slice(low[0], max(high[0], low[0] + 1))
-
-
 def limb_fields(skeleton: Skeleton, side: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Paint a body on canvases of ``side`` pixels, one per frame.
 
     Returns signed distance, texture coordinates u and v, and roundness (1 on a limb's axis, 0 at its
     edge), each ``[T, side, side]``.
     """
-    frames, device = len(skeleton.start), skeleton.start.device
-    px, py = plane(side, device)
-    best = torch.full((frames, side, side), -0.5, device=device)
-    u, v, round_off = (torch.zeros_like(best) for _ in range(3))
+    device = skeleton.start.device
+    x, y = plane(side, device)
     axes = skeleton.end - skeleton.start
     length = axes.norm(dim=-1).clamp_min(1e-3)
-    axes = axes / length[..., None]
-    for i, group in enumerate(skeleton.group):
-        rows, columns = _reach(skeleton, i, side)
-        box = (slice(None), rows, columns)
-        ax, ay = axes[:, i, 0, None, None], axes[:, i, 1, None, None]
-        dx = px[rows, columns] - skeleton.start[:, i, 0, None, None]
-        dy = py[rows, columns] - skeleton.start[:, i, 1, None, None]
-        along, across = dx * ax + dy * ay, dy * ax - dx * ay
-        reach = length[:, i, None, None]
-        on = along.clamp_min(0.0).minimum(reach)
-        radius = skeleton.thick[i] + (skeleton.thin[i] - skeleton.thick[i]) / reach * on
-        distance = radius - torch.hypot(along - on, across)
-        # Later limbs cover earlier ones; a margin keeps colours defined under soft edges.
-        front = (distance > 0) | ((best[box] < 0) & (distance > best[box]))
-        u[box] = torch.where(front, group % 2 - 0.5 + (along * 0.5 - 0.2).clamp(-0.47, 0.47), u[box])
-        v[box] = torch.where(front, group // 2 - 0.5 + (across * 0.9).clamp(-0.47, 0.47), v[box])
-        round_off[box] = torch.where(front, distance / radius, round_off[box])
-        best[box] = torch.maximum(best[box], distance)
-    return best, u, v, round_off
+    ax, ay = (axes / length[..., None])[..., None, None].unbind(2)  # [T, L, 1, 1]
+    sx, sy = skeleton.start[..., None, None].unbind(2)
+    reach = length[..., None, None]
+    dx, dy = x - sx, y - sy
+    along = dx * ax + dy * ay  # [T, L, side, side]
+    across = (dy * ax).sub_(dx * ay)
+    on = along.clamp_min(0.0).minimum(reach)
+    radius = on * ((skeleton.thin - skeleton.thick)[:, None, None] / reach) + skeleton.thick[:, None, None]
+    distance = radius - torch.hypot(along - on, across)
+    # Later limbs cover earlier ones; the margin keeps colours defined under soft edges.
+    place = torch.arange(1.0, 1.0 + len(skeleton.group), device=device)[:, None, None]
+    owner = (place * (distance > -3.0 / side)).amax(1, keepdim=True).sub_(1.0).clamp_min_(0.0).long()
+    group = torch.tensor(skeleton.group, device=device)[owner[:, 0]]
+    u = along.gather(1, owner)[:, 0].mul_(0.5).sub_(0.2).clamp_(-0.47, 0.47) + (group % 2 - 0.5)
+    v = across.gather(1, owner)[:, 0].mul_(0.9).clamp_(-0.47, 0.47) + (group // 2 - 0.5)
+    round_off = distance.gather(1, owner)[:, 0] / radius.gather(1, owner)[:, 0]
+    return distance.amax(1), u, v, round_off

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample, interpolate
 
 from edgetam.train.synthetic.dice import Dice
 from edgetam.train.synthetic.motion import Path, to_object
@@ -22,12 +22,11 @@ __all__ = ["Look", "Patch", "Sprite", "draw", "object_grid", "random_look"]
 class Look:
     """What a thing looks like, wherever it goes.
 
-    ``distance`` is the signed distance to the outline in object coordinates. F is 1, or T for bodies
-    that change their outline.
+    The canvas holds red, green, blue and the signed distance to the outline, in object coordinates: its
+    sides are -1 and 1. F is 1, or T for bodies that change their outline.
     """
 
-    colour: Tensor  # [F, 3, R, R]
-    distance: Tensor  # [F, R, R]
+    canvas: Tensor  # [F, 4, R, R]
 
 
 @dataclass(frozen=True)
@@ -74,24 +73,28 @@ def _jointed_look(dice: Dice, side: int, palette: Tensor, frames: int, difficult
         cells.append(texture(dice, half, related_palette(dice, palette, 0.2)) if fresh else cells[0])
     colour = torch.cat((torch.cat(cells[:2], -1), torch.cat(cells[2:], -1)), -2)
     distance, u, v, round_off = limb_fields(random_skeleton(dice, frames, difficulty), min(side, 96))
-    worn = F.grid_sample(colour.expand(frames, -1, -1, -1), torch.stack((u, v), -1), align_corners=False)
+    worn = grid_sample(colour.expand(frames, -1, -1, -1), torch.stack((u, v), -1), align_corners=False)
     dark = dice.uniform(0.2, 0.6)
-    return Look(worn * (1 - dark + dark * round_off.clamp(0.0, 1.0).sqrt())[:, None], distance)
+    worn = worn * (1 - dark + dark * round_off.clamp(0.0, 1.0).sqrt())[:, None]
+    return Look(torch.cat((worn, distance[:, None]), 1))
 
 
 def random_look(dice: Dice, side: int, palette: Tensor, frames: int, difficulty: float) -> Look:
     """A thing in the colours of a palette, painted on about ``side`` pixels."""
-    side = max(24, min(160, side))
-    side += side % 2
+    side = max(32, min(160, -(-side // 16) * 16))
     if dice.chance(0.35):
         return _jointed_look(dice, side, palette, frames, difficulty)
     distance = outline(dice, side)
     colour = texture(dice, side, palette)
     for _ in range(dice.choice((0, 1, 2), (0.5, 0.35, 0.15))):
         other = texture(dice, side, related_palette(dice, palette, dice.uniform(0.05, 0.35)))
-        patch = split(dice, side) if dice.chance(0.6) else outline(dice, side).roll(dice.integer(0, side // 3), 1) > 0
+        patch = (
+            split(dice, side)
+            if dice.chance(0.6)
+            else outline(dice, side).roll(dice.integer(0, side // 3), 1) > 0
+        )
         colour = torch.where(patch, other, colour)
-    return Look(_shade(dice, colour, distance)[None], distance[None])
+    return Look(torch.cat((_shade(dice, colour, distance), distance[None]))[None])
 
 
 def _box(sprite: Sprite, size: int) -> tuple[int, list[tuple[int, int]]]:
@@ -111,13 +114,13 @@ def object_grid(path: Path, size: int, side: int, corner: list[tuple[int, int]])
     middle = torch.tensor(corner, device=path.angle.device, dtype=torch.float32).add_(side / 2) / size
     shift = inverse @ (middle - path.centre)[..., None]
     theta = torch.cat((inverse * (side / (2.0 * size)), shift), -1)
-    return F.affine_grid(theta, [len(theta), 1, side, side], align_corners=False)
+    return affine_grid(theta, [len(theta), 1, side, side], align_corners=False)
 
 
 def _bend(warp: Tensor, side: int) -> Tensor:
     """A smooth displacement ``[T, side, side, 2]`` from its control points."""
-    smooth = F.interpolate(warp, (16, 16), mode="bicubic", align_corners=True)
-    return F.interpolate(smooth, (side, side), mode="bilinear", align_corners=True).permute(0, 2, 3, 1)
+    smooth = interpolate(warp, (16, 16), mode="bicubic", align_corners=True)
+    return interpolate(smooth, (side, side), mode="bilinear", align_corners=True).permute(0, 2, 3, 1)
 
 
 def _smear(drawn: Tensor, alpha: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,13 +143,13 @@ def _smear(drawn: Tensor, alpha: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]
 
 def draw(sprite: Sprite, size: int) -> Patch:
     """Draw a sprite for frames of ``size`` pixels."""
-    path, look = sprite.path, sprite.look
+    path = sprite.path
     side, corner = _box(sprite, size)
     grid = object_grid(path, size, side, corner)
     if sprite.warp is not None:
         grid = grid + _bend(sprite.warp, side)
-    canvas = torch.cat((look.colour, look.distance[:, None]), 1).expand(len(grid), -1, -1, -1)
-    drawn = F.grid_sample(canvas, grid, padding_mode="border", align_corners=False)
+    canvas = sprite.look.canvas.expand(len(grid), -1, -1, -1)
+    drawn = grid_sample(canvas, grid, padding_mode="border", align_corners=False)
     pixels = (size * path.scale * path.squash.sqrt())[:, None, None]  # [T, 1, 1] per object unit
     alpha = (drawn[:, 3] * pixels).add_(0.5).clamp_(0.0, 1.0)
     solid, colour = alpha > 0.5, drawn[:, :3]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from edgetam.train.synthetic.dice import Dice
 
@@ -19,6 +20,7 @@ __all__ = ["plane", "random_palette", "related_palette", "spectral_field", "text
 
 
 _STEPS = 512
+_LEANS = 8
 
 
 @lru_cache(maxsize=256)
@@ -29,11 +31,18 @@ def plane(side: int, device: torch.device) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-@lru_cache(maxsize=256)
-def _frequencies(side: int, device: torch.device) -> tuple[Tensor, Tensor]:
+@lru_cache(maxsize=512)
+def _filter(side: int, power: float, stretch: float, lean: int, device: torch.device) -> Tensor:
+    """Gain per frequency ``[side, side // 2 + 1]``, such that white noise keeps unit variance."""
     fy = torch.fft.fftfreq(side, device=device)[:, None] * side
     fx = torch.fft.rfftfreq(side, device=device)[None, :] * side
-    return fx, fy
+    c, s = math.cos(lean * math.pi / _LEANS), math.sin(lean * math.pi / _LEANS)
+    fx, fy = (fx * c + fy * s) * stretch, fy * c - fx * s
+    gain = (fx * fx + fy * fy + 1.0).pow(-0.5 * power)
+    gain[0, 0] = 0.0
+    # The half spectrum counts twice, except for its first column; the Nyquist column hardly matters.
+    total = 2 * gain.square().sum() - gain[:, 0].square().sum()
+    return cast(Tensor, gain * (side / total.sqrt()))
 
 
 def spectral_field(dice: Dice, side: int, power: float, stretch: float = 1.0) -> Tensor:
@@ -41,20 +50,20 @@ def spectral_field(dice: Dice, side: int, power: float, stretch: float = 1.0) ->
 
     ``stretch`` above 1 draws it out along a random direction, like fur or brushed metal.
     """
-    fx, fy = _frequencies(side, dice.device)
-    if stretch != 1.0:
-        c, s = dice.direction()
-        fx, fy = (fx * c + fy * s) * stretch, (fy * c - fx * s)
-    energy = (fx * fx + fy * fy + 1.0).pow(-0.5 * power)
-    energy[0, 0] = 0.0
-    field = torch.fft.irfft2(torch.fft.rfft2(dice.randn(side, side)) * energy, s=(side, side))
-    return field / field.std().clamp_min(1e-6)
+    small = max(16, side // 4) if power >= 1.8 else side  # steep spectra have nothing fine to lose
+    lean = dice.integer(0, _LEANS - 1) if stretch != 1.0 else 0
+    gain = _filter(small, round(power, 1), stretch, lean, dice.device)
+    field: Tensor = torch.fft.irfft2(torch.fft.rfft2(dice.randn(small, small)) * gain, s=(small, small))
+    if small == side:
+        return field
+    return interpolate(field[None, None], (side, side), mode="bilinear")[0, 0]
 
 
 def random_palette(dice: Dice) -> Tensor:
     """A few related colours ``[K, 3]`` in 0..1: mostly muted, sometimes vivid."""
     count = dice.integer(2, 6)
-    hue = dice.uniform(0, 2 * math.pi)
+    # Around 0 is red, -0.5 orange and brown, -2.1 green, -4.2 blue: purple is rare outdoors and in.
+    hue = dice.choice((dice.gauss(0.5) - 0.5, dice.uniform(-4.4, -1.0), dice.uniform(0.0, 6.3)), (5, 4, 1))
     saturation = dice.log_uniform(0.015, 0.22)
     tint = torch.tensor([math.cos(hue + k * 2.0944) for k in range(3)], device=dice.device)
     base = dice.uniform(0.12, 0.85) + saturation * tint
@@ -118,28 +127,24 @@ def _cells(dice: Dice, side: int, palette: Tensor) -> Tensor:
     colours = palette[(dice.rand(count) * len(palette)).long()] + 0.06 * dice.randn(count, 3)
     image = colours[owner].permute(2, 0, 1)
     image = image * (1.0 - dice.uniform(0.0, 1.5) * value.sqrt()[None]).clamp_min(0.3)
-    return F.interpolate(image[None], (side, side), mode="bilinear")[0] if small != side else image
+    return interpolate(image[None], (side, side), mode="bilinear")[0] if small != side else image
 
 
 def _scatter(dice: Dice, side: int, palette: Tensor) -> Tensor:
     """Overlapping discs and boxes of many sizes ("dead leaves"): edges at all scales."""
-    image = palette[0][:, None, None].repeat(1, side, side)
-    x, y = plane(side, dice.device)
-    for draw in dice.rand(dice.integer(15, 45), 6).tolist():
-        radius = 0.05 * (1.0 - 0.985 * draw[0]) ** -0.6
-        cx, cy = draw[1] * 2 - 1, draw[2] * 2 - 1
-        x0, x1 = (int(max(0.0, min(1.0, (c + 1) / 2)) * side) for c in (cx - radius, cx + radius))
-        y0, y1 = (int(max(0.0, min(1.0, (c + 1) / 2)) * side) for c in (cy - radius, cy + radius))
-        if x1 <= x0 or y1 <= y0:
-            continue
-        colour = palette[int(draw[3] * len(palette))][:, None, None] * (0.75 + 0.5 * draw[4])
-        if draw[5] < 0.4:
-            image[:, y0:y1, x0:x1] = colour
-            continue
-        dx, dy = x[y0:y1, x0:x1] - cx, y[y0:y1, x0:x1] - cy
-        inside = (dx * dx + dy * dy) < radius * radius
-        image[:, y0:y1, x0:x1] = torch.where(inside, colour, image[:, y0:y1, x0:x1])
-    return image
+    count, small = dice.integer(12, 40), max(16, min(96, side))
+    axis = plane(small, dice.device)[0][0]
+    radius = 0.06 * (1.0 - 0.97 * dice.rand(count)) ** -0.75
+    radius[0] = 9.0
+    away = (axis - (dice.rand(2, count, 1) * 2 - 1)).abs() / radius[:, None]  # [2, count, small]
+    x, y = away[0, :, None, :], away[1, :, :, None]
+    boxy = (dice.rand(count) < 0.4)[:, None, None]
+    inside = torch.where(boxy, x.maximum(y), x * x + y * y) < 1.0
+    order = torch.arange(count, device=dice.device, dtype=torch.float32)[:, None, None]
+    owner = (inside * order).amax(0).long()
+    colours = palette[(dice.rand(count) * len(palette)).long()] * (0.75 + 0.5 * dice.rand(count, 1))
+    image = colours[owner].permute(2, 0, 1)
+    return interpolate(image[None], (side, side), mode="bilinear")[0] if small != side else image
 
 
 _KINDS = (_cloud, _gradient, _pattern, _cells, _scatter)
