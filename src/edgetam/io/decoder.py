@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import av.error
 
 from edgetam.errors import MediaError
 
-__all__ = ["Decoder", "open_video"]
+__all__ = ["Decoder", "open_video", "pictures", "reason", "video_stream"]
 
 # FFmpeg "plays" any text file as terminal art.
 _NOT_VIDEO = {"tty"}
@@ -34,24 +34,29 @@ def open_video(path: Path) -> tuple[Any, Any]:
         container = av.open(str(path))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
-            f"Cannot open '{path}' as a video ({_reason(error)}); "
+            f"Cannot open '{path}' as a video ({reason(error)}); "
             "it is damaged, cut off, or not a video, so fetch it again or convert it to MP4."
         ) from error
     try:
-        return container, _video_stream(container, path)
+        return container, video_stream(container, path)
     except MediaError:
         container.close()
         raise
 
 
-def _video_stream(container: Any, path: Path) -> Any:
+def video_stream(container: Any, name: object) -> Any:
+    """Pick the first stream of moving pictures.
+
+    Raises:
+        MediaError: there is none, or its codec is unknown.
+    """
     # The cover picture of a song is a video stream too.
     streams = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not streams or container.format.name in _NOT_VIDEO:
-        raise MediaError(f"'{path}' holds no video; expected a video file such as MP4, MOV, MKV or WebM.")
+        raise MediaError(f"'{name}' holds no video; expected a video file such as MP4, MOV, MKV or WebM.")
     stream = streams[0]
     if stream.codec_context is None:
-        raise MediaError(f"'{path}' uses a video codec that is unknown here; convert it to H.264 first.")
+        raise MediaError(f"'{name}' uses a video codec that is unknown here; convert it to H.264 first.")
     stream.thread_type = "AUTO"
     return stream
 
@@ -60,7 +65,8 @@ def _is_cover(stream: Any) -> bool:
     return bool(stream.disposition & stream.disposition.attached_pic)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Word an error of FFmpeg so that it fits into a sentence."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return text[:1].lower() + text[1:]
 
@@ -78,7 +84,7 @@ class Decoder:
 
     def _open(self) -> None:
         self._container, self.stream = open_video(self._path)
-        self._pictures = self._run()
+        self._pictures = pictures(self._container, self.stream)
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -93,7 +99,7 @@ class Decoder:
         except (av.error.FFmpegError, OSError):  # raw streams cannot seek
             self.restart()
         else:
-            self._pictures = self._run()
+            self._pictures = pictures(self._container, self.stream)
 
     def restart(self) -> None:
         """Continue from the very first picture."""
@@ -105,28 +111,23 @@ class Decoder:
         self._pictures.close()
         self._container.close()
 
-    def _run(self) -> Generator[Any, None, None]:
-        packets = self._container.demux(self.stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.error.FFmpegError:  # the file breaks off: show what the decoder still holds
-                packet = None
-                pictures = self._drain()
-            else:
-                pictures = self._decode(packet) if packet is not None else []
-            yield from pictures
-            if packet is None:
-                return
 
-    def _decode(self, packet: Any) -> list[Any]:
+def pictures(container: Any, stream: Any) -> Generator[Any, None, None]:
+    """Decode a stream from where its container stands; damaged data is passed over."""
+    packets = container.demux(stream)
+    while True:
         try:
-            return list(packet.decode())
-        except av.error.FFmpegError:
-            return []
+            packet = next(packets, None)
+        except av.error.FFmpegError:  # the file breaks off: show what the decoder still holds
+            yield from _tolerant(stream.codec_context.decode, None)
+            return
+        if packet is None:
+            return
+        yield from _tolerant(packet.decode)
 
-    def _drain(self) -> list[Any]:
-        try:
-            return list(self.stream.codec_context.decode(None))
-        except av.error.FFmpegError:
-            return []
+
+def _tolerant(decode: Callable[..., Iterable[Any]], *arguments: Any) -> list[Any]:
+    try:
+        return list(decode(*arguments))
+    except av.error.FFmpegError:
+        return []

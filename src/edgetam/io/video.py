@@ -17,7 +17,7 @@ from edgetam.io.decoder import Decoder
 from edgetam.io.repair import FrameReader, OnBadFrame, UnreadableFrameError
 from edgetam.io.video_index import index_video
 
-__all__ = ["Orientation", "VideoFrames"]
+__all__ = ["Orientation", "VideoFrames", "rgb_pixels"]
 
 _FORWARD_HELD = 2
 _BACKWARD_BYTES = 64 * 2**20  # decoded pictures held while a video is read backwards
@@ -55,6 +55,14 @@ class Orientation:
         if self._mirror_y:
             image = image[::-1]
         return np.ascontiguousarray(image)
+
+
+def rgb_pixels(picture: Any, width: int, height: int) -> npt.NDArray[np.uint8]:
+    """Convert a decoded PyAV frame to uint8 RGB ``[height, width, 3]``, by its own colour tags."""
+    # FFmpeg assumes limited range unless told. The size is given because a stream may change it midway.
+    full = {"src_color_range": _FULL_RANGE} if int(picture.color_range) == _FULL_RANGE else {}
+    image: npt.NDArray[np.uint8] = picture.to_ndarray(format="rgb24", width=width, height=height, **full)
+    return image
 
 
 class VideoFrames:
@@ -137,14 +145,7 @@ class VideoFrames:
         picture = self._held.get(index)
         if picture is None:
             raise UnreadableFrameError("its data is damaged")
-        return self._orientation.apply(self._to_rgb(picture))
-
-    def _to_rgb(self, picture: Any) -> npt.NDArray[np.uint8]:
-        # FFmpeg assumes limited range unless told; a stream may change its size midway.
-        full = {"src_color_range": _FULL_RANGE} if int(picture.color_range) == _FULL_RANGE else {}
-        width, height = self._stored
-        image: npt.NDArray[np.uint8] = picture.to_ndarray(format="rgb24", width=width, height=height, **full)
-        return image
+        return self._orientation.apply(rgb_pixels(picture, *self._stored))
 
     def _seek_out(self, index: int) -> None:
         """Decode up to a frame, from where the decoder stands or from a keyframe before it."""
