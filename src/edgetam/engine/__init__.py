@@ -1,0 +1,6 @@
+"""The four verbs on a runtime."""
+
+from edgetam.engine.base import Engine
+from edgetam.engine.select import load_model
+
+__all__ = ["Engine", "load_model"]

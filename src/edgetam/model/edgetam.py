@@ -43,13 +43,13 @@ class EdgeTAM(nn.Module):
 
     def encode(self, image: Tensor) -> ImageFeatures[Tensor]:
         """Look at normalised RGB frames ``[B, 3, S, S]``."""
-        return self.image_encoder(image)  # type: ignore[no-any-return]
+        return self.image_encoder(image)
 
     def attend(self, features: ImageFeatures[Tensor], context: MemoryContext[Tensor] | None) -> Tensor:
         """Condition the coarse map on memories, or mark that there are none: ``[B, 256, g, g]``."""
         if context is None:
             return self.memory_attention.without_memory(features.stride16)
-        return self.memory_attention(features.stride16, context)  # type: ignore[no-any-return]
+        return self.memory_attention(features.stride16, context)
 
     def decode(
         self,
@@ -76,7 +76,7 @@ class EdgeTAM(nn.Module):
         """All four mask candidates of each prompt."""
         sparse, dense = self.prompt_encoder(prompt)
         place = self.prompt_encoder.positions()
-        return self.mask_decoder(fused, features, sparse, dense, place)  # type: ignore[no-any-return]
+        return self.mask_decoder(fused, features, sparse, dense, place)
 
     def select(self, found: Candidates) -> Decoded[Tensor]:
         """Point at the candidate with the highest score."""
@@ -117,6 +117,7 @@ class EdgeTAM(nn.Module):
         pointer: Tensor,
         *,
         binarize: bool,
+        exclusive: bool = False,
     ) -> FrameMemory[Tensor]:
         """Compress frame and masks into memory.
 
@@ -126,12 +127,22 @@ class EdgeTAM(nn.Module):
             presence: logits ``[B, 1]``.
             pointer: ``[B, 256]``, kept beside the tokens.
             binarize: threshold the mask (prompted frames) instead of using probabilities.
+            exclusive: let each pixel belong to the object with the highest logit only.
         """
         fine = upsample(masks, self.config.image_size)
+        if exclusive:
+            fine = keep_highest(fine)
         likely = (fine > 0).to(fine.dtype) if binarize else torch.sigmoid(fine)
         memory = self.memory_encoder(features.stride16, likely * MASK_SCALE + MASK_OFFSET, presence)
         tokens = to_tokens(memory) if self.perceiver is None else self.perceiver(memory)
         return FrameMemory(tokens, pointer)
+
+
+def keep_highest(masks: Tensor) -> Tensor:
+    """Clamp ``[B, 1, H, W]`` to at most -10 wherever another object has a higher logit; first wins ties."""
+    owner = masks.argmax(dim=0, keepdim=True)
+    mine = owner == torch.arange(len(masks), device=masks.device)[:, None, None, None]
+    return torch.where(mine, masks, masks.clamp(max=MASK_OFFSET))
 
 
 def build_model(config: ModelConfig) -> EdgeTAM:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-import torch
 
 from edgetam.config import HieraConfig
 from edgetam.model.layers import MLP, attend, merge_heads, split_heads
@@ -51,7 +51,7 @@ class HieraAttention(nn.Module):
         if pooled:
             q = pool(q)
         mixed = attend(*(split_heads(t.flatten(1, 2), self.heads) for t in (q, k, v)))
-        return self.proj(merge_heads(mixed).unflatten(1, q.shape[1:3]))  # type: ignore[no-any-return]
+        return self.proj(merge_heads(mixed).unflatten(1, q.shape[1:3]))
 
 
 class HieraBlock(nn.Module):
@@ -79,7 +79,7 @@ class HieraBlock(nn.Module):
         else:
             y = self.attn(y, self.pooled)
         x = shortcut + y
-        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+        return x + self.mlp(self.norm2(x))
 
 
 class PatchEmbed(nn.Module):
@@ -91,7 +91,7 @@ class PatchEmbed(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """``[B, 3, S, S]`` to ``[B, S / 4, S / 4, C]``."""
-        return self.proj(image).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
+        return self.proj(image).permute(0, 2, 3, 1)
 
 
 class Hiera(nn.Module):

@@ -78,4 +78,4 @@ class ImageEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> ImageFeatures[Tensor]:
         """``[B, 3, S, S]``, normalised, to features."""
-        return self.neck(self.trunk(image))  # type: ignore[no-any-return]
+        return self.neck(self.trunk(image))

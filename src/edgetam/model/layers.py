@@ -6,6 +6,9 @@ places that convert between them.
 
 from __future__ import annotations
 
+import copy
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -77,14 +80,14 @@ class MLP(nn.Module):
 
     def __init__(self, sizes: tuple[int, ...], activation: type[nn.Module] = nn.ReLU) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.activation = activation()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[..., sizes[0]]`` to ``[..., sizes[-1]]``."""
         for layer in self.layers[:-1]:
             x = self.activation(layer(x))
-        return self.layers[-1](x)  # type: ignore[no-any-return]
+        return self.layers[-1](x)
 
 
 class ConvNorm(nn.Module):
@@ -97,24 +100,16 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve and normalise."""
-        return self.norm(self.conv(x))  # type: ignore[no-any-return]
+        return self.norm(self.conv(x))
 
     def folded(self) -> nn.Conv2d:
         """One convolution with bias that computes the same with running statistics."""
         old, norm = self.conv, self.norm
         assert norm.running_var is not None and norm.running_mean is not None
         scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        new = nn.Conv2d(
-            old.in_channels,
-            old.out_channels,
-            old.kernel_size,
-            old.stride,
-            old.padding,
-            groups=old.groups,  # type: ignore[arg-type]
-        ).to(old.weight)
+        new = copy.deepcopy(old)
+        new.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
         new.weight.data.copy_(old.weight * scale[:, None, None, None])
-        assert new.bias is not None
-        new.bias.data.copy_(norm.bias - norm.running_mean * scale)
         return new
 
 

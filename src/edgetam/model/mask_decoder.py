@@ -79,7 +79,7 @@ class MaskDecoder(nn.Module):
         """``[B, 256, g, g]`` to ``[B, 32, 4g, 4g]``, helped by the finer maps."""
         up1, norm, act1, up2, act2 = self.upscaling
         x = act1(norm(up1(image) + features.stride8))
-        return act2(up2(x) + features.stride4)  # type: ignore[no-any-return]
+        return act2(up2(x) + features.stride4)
 
 
 def several(all_four: Candidates) -> Candidates:

@@ -49,7 +49,7 @@ class SelfAttention(nn.Module):
         """``[B, N, 256]`` to the same."""
         q, k = self.rotary(self.q_proj(x)), self.rotary(self.k_proj(x))
         mixed = attend(q[:, None], k[:, None], self.v_proj(x)[:, None])[:, 0]
-        return self.out_proj(mixed)  # type: ignore[no-any-return]
+        return self.out_proj(mixed)
 
 
 class CrossAttention(nn.Module):
@@ -81,7 +81,7 @@ class CrossAttention(nn.Module):
         q = self.rotary(self.q_proj(x))
         valid = None if memory.valid is None else memory.valid[:, None]
         mixed = attend(q[:, None], self.keys(memory)[:, None], memory.values[:, None], valid)[:, 0]
-        return self.out_proj(self.v_proj(mixed))  # type: ignore[no-any-return]
+        return self.out_proj(self.v_proj(mixed))
 
 
 class MemoryAttentionLayer(nn.Module):
@@ -103,7 +103,7 @@ class MemoryAttentionLayer(nn.Module):
         x = x + self.dropout(self.self_attn(self.norm1(x)))
         x = x + self.dropout(self.cross_attn(self.norm2(x), memory))
         hidden = self.dropout(F.relu(self.linear1(self.norm3(x)), inplace=not self.training))
-        return x + self.dropout(self.linear2(hidden))  # type: ignore[no-any-return]
+        return x + self.dropout(self.linear2(hidden))
 
 
 class MemoryAttention(nn.Module):
@@ -168,7 +168,7 @@ class MemoryAttention(nn.Module):
         if self.pointer_time is None:
             return context.pointers.new_zeros(batch, count * POINTER_TOKENS, MEMORY_DIM)
         code = self.pointer_time(sine_of(context.distances, HIDDEN_DIM))
-        return code.repeat_interleave(POINTER_TOKENS, dim=1)  # type: ignore[no-any-return]
+        return code.repeat_interleave(POINTER_TOKENS, dim=1)
 
     def valid_keys(self, context: MemoryContext[Tensor]) -> Tensor | None:
         """Which keys are real, in the order of `arrange`: ``[B, 1, L]``."""

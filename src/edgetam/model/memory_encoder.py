@@ -26,7 +26,7 @@ class MaskDownsampler(nn.Module):
 
     def forward(self, mask: Tensor) -> Tensor:
         """``[B, 1, S, S]`` to ``[B, 256, g, g]``. As published: zero padding, which here means "unsure"."""
-        return self.encoder(mask)  # type: ignore[no-any-return]
+        return self.encoder(mask)
 
 
 class ConvNeXtBlock(nn.Module):
@@ -85,4 +85,4 @@ class MemoryEncoder(nn.Module):
         memory = self.out_proj(self.fuser(x))  # [B, 64, g, g]
         if self.absent_embed is not None:
             memory = memory + torch.where(presence > 0, 0.0, self.absent_embed)[:, :, None, None]
-        return memory  # type: ignore[no-any-return]
+        return memory

@@ -44,7 +44,7 @@ class LatentCrossAttention(nn.Module):
         k, v = self.to_kv(self.norm_x(x)).chunk(2, dim=-1)
         if position is not None:
             k, v = k + position, v + position
-        return self.to_out(attend(self.to_q(self.norm_latents(latents)), k, v))  # type: ignore[no-any-return]
+        return self.to_out(attend(self.to_q(self.norm_latents(latents)), k, v))
 
 
 class LatentSelfAttention(nn.Module):
@@ -63,7 +63,7 @@ class LatentSelfAttention(nn.Module):
         k, v = self.to_kv(x).chunk(2, dim=-1)
         # as published, a window latent is alone in its sequence: its softmax is 1
         mixed = v if x.shape[1] == 1 else attend(self.to_q(x), k, v)
-        return self.to_out(mixed)  # type: ignore[no-any-return]
+        return self.to_out(mixed)
 
 
 class PerceiverLayer(nn.Module):
@@ -81,7 +81,7 @@ class PerceiverLayer(nn.Module):
         latents = latents + self.attn(latents, x, position)
         latents = latents + self.ff(latents)
         latents = latents + self.self_attn(latents)
-        return latents + self.self_ff(latents)  # type: ignore[no-any-return]
+        return latents + self.self_ff(latents)
 
 
 class Perceiver(nn.Module):
@@ -120,4 +120,4 @@ class Perceiver(nn.Module):
         """The layers and norm both kinds of latents share."""
         for layer in self.layers:
             latents = layer(latents, x, position)
-        return self.norm(latents)  # type: ignore[no-any-return]
+        return self.norm(latents)

@@ -39,7 +39,7 @@ class PromptEncoder(nn.Module):
         )
 
     def forward(self, prompt: DecoderPrompt[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return sparse tokens ``[B, P + 1, 256]`` and a dense map, ``[B, 256, g, g]`` or ``[1, 256, 1, 1]``."""
+        """Sparse tokens ``[B, P + 1, 256]`` and a dense map, ``[B, 256, g, g]`` or ``[1, 256, 1, 1]``."""
         return self.encode_points(prompt.points, prompt.labels), self.encode_mask(prompt.mask)
 
     def encode_points(self, points: Tensor, labels: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class PromptEncoder(nn.Module):
         """Logits ``[B, 1, 4g, 4g]`` to ``[B, 256, g, g]``; the learned "no mask" when there is none."""
         if mask is None:
             return self.no_mask_embed[None, :, None, None]
-        return self.mask_downscaling(mask)  # type: ignore[no-any-return]
+        return self.mask_downscaling(mask)
 
     def positions(self) -> Tensor:
         """Codes of the image grid: ``[1, 256, g, g]``, constant for one set of weights."""

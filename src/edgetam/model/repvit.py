@@ -26,7 +26,7 @@ class RepVggDepthwise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix each channel over its neighbourhood: ``[B, C, H, W]``."""
-        return self.conv3(x) + self.conv1(x) + x  # type: ignore[no-any-return]
+        return self.conv3(x) + self.conv1(x) + x
 
     def folded(self) -> nn.Conv2d:
         """One depthwise 3x3 convolution: the other branches sit at its centre tap."""
@@ -63,7 +63,7 @@ class ChannelMixer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix the channels of ``[B, C, H, W]``."""
-        return self.conv2(self.act(self.conv1(x)))  # type: ignore[no-any-return]
+        return self.conv2(self.act(self.conv1(x)))
 
 
 class RepViTBlock(nn.Module):
@@ -78,7 +78,7 @@ class RepViTBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, H, W]`` to the same."""
         x = self.se(self.token_mixer(x))
-        return x + self.channel_mixer(x)  # type: ignore[no-any-return]
+        return x + self.channel_mixer(x)
 
 
 class Downsample(nn.Module):
@@ -94,7 +94,7 @@ class Downsample(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, H, W]`` to ``[B, C', H / 2, W / 2]``."""
         x = self.channel_downsample(self.spatial_downsample(self.pre_block(x)))
-        return x + self.ffn(x)  # type: ignore[no-any-return]
+        return x + self.ffn(x)
 
 
 class Stem(nn.Module):
@@ -108,7 +108,7 @@ class Stem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, 3, S, S]`` to ``[B, C, S / 4, S / 4]``."""
-        return self.conv2(self.act(self.conv1(x)))  # type: ignore[no-any-return]
+        return self.conv2(self.act(self.conv1(x)))
 
 
 class Stage(nn.Module):
@@ -121,7 +121,7 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the stage."""
-        return self.blocks(self.downsample(x))  # type: ignore[no-any-return]
+        return self.blocks(self.downsample(x))
 
 
 class RepViT(nn.Module):

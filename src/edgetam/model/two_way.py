@@ -27,7 +27,7 @@ class Attention(nn.Module):
         q, k, v = (
             split_heads(proj(x), HEADS) for proj, x in ((self.q_proj, q), (self.k_proj, k), (self.v_proj, v))
         )
-        return self.out_proj(merge_heads(attend(q, k, v)))  # type: ignore[no-any-return]
+        return self.out_proj(merge_heads(attend(q, k, v)))
 
 
 class TwoWayBlock(nn.Module):

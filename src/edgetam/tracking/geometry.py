@@ -1,0 +1,59 @@
+"""Between the user's pixels and the model's: resizing and normalising, in NumPy.
+
+The published code resizes images and video frames in different ways, and trained weights notice; both
+ways are here (SPEC section 9.2).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+__all__ = ["Floats", "prepare_image", "resize_logits", "resize_mask", "resize_mask_logits"]
+
+Floats = NDArray[np.float32]
+
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+STD = np.array([0.229, 0.224, 0.225], np.float32)
+
+
+def prepare_image(rgb: NDArray[np.uint8], size: int, how: Literal["image", "video"]) -> Floats:
+    """Resize an RGB frame ``[H, W, 3]`` to a square and normalise it: ``[1, 3, size, size]``.
+
+    As published, ``image`` is antialiased bilinear on floats and ``video`` is antialiased bicubic on bytes.
+    """
+    if how == "video":
+        resized = Image.fromarray(rgb).resize((size, size), Image.Resampling.BICUBIC)
+        pixels = np.asarray(resized, np.float32) / 255
+    else:
+        unit = rgb.astype(np.float32) / np.float32(255)
+        channels = [_antialiased(unit[..., i], size, size) for i in range(3)]
+        pixels = np.stack(channels, axis=-1)
+    return np.ascontiguousarray(((pixels - MEAN) / STD).transpose(2, 0, 1)[None])
+
+
+def resize_logits(logits: Floats, width: int, height: int) -> Floats:
+    """Bilinear, corners not aligned: ``[h, w]`` to ``[height, width]``."""
+    resized: Any = cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR)
+    return resized
+
+
+def resize_mask(mask: NDArray[Any], size: int) -> Floats:
+    """A mask ``[H, W]`` to zeros and ones ``[size, size]``: antialiased, then cut at one half."""
+    if mask.shape == (size, size):
+        return mask.astype(np.float32)
+    return (_antialiased(mask.astype(np.float32), size, size) >= 0.5).astype(np.float32)
+
+
+def resize_mask_logits(logits: Floats, size: int) -> Floats:
+    """Logits of any size as a mask prompt ``[size, size]``."""
+    return logits if logits.shape == (size, size) else _antialiased(logits, size, size)
+
+
+def _antialiased(plane: Floats, width: int, height: int) -> Floats:
+    resized = Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(resized, np.float32)

@@ -1,0 +1,48 @@
+"""Choices made when tracking, none of which the network knows about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["TrackerOptions"]
+
+
+@dataclass(frozen=True)
+class TrackerOptions:
+    """How a session or a stream behaves.
+
+    Attributes:
+        keep_corrections: a frame corrected after tracking becomes a prompted frame, so that tracking again
+            neither loses nor overwrites the correction. The published predictors do not.
+        fill_holes: background specks of at most this many cells of the mask logits are filled.
+        stable_single: fall back to the best of three masks when the single one has an uncertain outline.
+        binarize_prompted: remember prompted masks as hard masks.
+        exclusive: objects may not overlap in the results.
+        exclusive_memory: nor in what is remembered.
+        joint: all objects share their prompted frames (the published EdgeTAM predictor); by default objects
+            are independent (SAM 2 since December 2024).
+        track_before_prompt: also look for an object on frames before its first prompt.
+        memory_stride: remember every n-th frame instead of the last ones.
+        max_prompted: read at most this many prompted frames; ``None`` for all.
+        clear_around_prompts: forget tracked frames close to a new prompt.
+        store: precision memories are kept in; published numbers use ``bf16``.
+        history: keep what was tracked (in a temporary folder once it is old), so that any frame can be
+            corrected later. Without, only what the next frame can read is kept.
+        batch: at most this many objects are decoded at once.
+    """
+
+    keep_corrections: bool = True
+    fill_holes: int = 8
+    stable_single: bool = True
+    binarize_prompted: bool = True
+    exclusive: bool = False
+    exclusive_memory: bool = False
+    joint: bool = False
+    track_before_prompt: bool = False
+    memory_stride: int = 1
+    max_prompted: int | None = None
+    clear_around_prompts: bool = False
+    store: Literal["bf16", "fp32"] = "bf16"
+    history: bool = True
+    batch: int = 16

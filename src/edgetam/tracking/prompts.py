@@ -1,0 +1,123 @@
+"""Checking what the user points at, before anything is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetam.errors import PromptError
+from edgetam.structs import Prompt
+from edgetam.tracking.geometry import Floats
+
+__all__ = ["Clicks", "read_prompt"]
+
+BOX_LABELS = (2, 3)
+
+
+@dataclass(frozen=True)
+class Clicks:
+    """A checked prompt: a box is its two corners, ahead of the points, with labels 2 and 3."""
+
+    points: Floats = field(default_factory=lambda: np.zeros((0, 2), np.float32))  # [P, 2] pixels
+    labels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # [P]
+    mask: NDArray[np.bool_] | None = None  # [H, W]
+
+    def followed_by(self, other: Clicks) -> Clicks:
+        """These and then the other's points; a mask replaces everything, and points replace a mask."""
+        if other.mask is not None or self.mask is not None:
+            return other
+        if BOX_LABELS[0] in other.labels and len(self.points):
+            raise PromptError(
+                "A box was given after points on the same frame; expected the box first: "
+                "pass replace=True to start over with the box."
+            )
+        return Clicks(
+            np.concatenate([self.points, other.points]), np.concatenate([self.labels, other.labels])
+        )
+
+
+def read_prompt(prompt: Prompt, width: int, height: int) -> Clicks:
+    """Check a prompt against a frame of ``width`` x ``height`` pixels.
+
+    Raises:
+        PromptError: nothing given; a mask together with points or a box; wrong shapes, labels or numbers;
+            anything outside the frame; an empty box or mask.
+    """
+    given = [name for name in ("points", "box", "mask") if getattr(prompt, name) is not None]
+    if not given:
+        raise PromptError("The prompt is empty; give points, a box or a mask.")
+    if prompt.mask is not None:
+        if len(given) > 1:
+            raise PromptError(f"A mask was given together with {given[0]}; give one or the other.")
+        return Clicks(mask=_read_mask(prompt.mask, width, height))
+    if prompt.labels is not None and prompt.points is None:
+        raise PromptError("Labels were given without points; expected one label per point.")
+    clicks = Clicks() if prompt.box is None else _read_box(prompt.box, width, height)
+    if prompt.points is not None:
+        clicks = clicks.followed_by(_read_points(prompt.points, prompt.labels, width, height))
+    return clicks
+
+
+def _numbers(value: Any, what: str) -> Floats:
+    try:
+        array = np.asarray(value, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise PromptError(f"{what} is {value!r}; expected numbers.") from error
+    if not np.isfinite(array).all():
+        raise PromptError(f"{what} is {value!r}, which holds NaN or infinity; expected pixel coordinates.")
+    return array
+
+
+def _inside(points: Floats, what: str, width: int, height: int) -> None:
+    for x, y in points.reshape(-1, 2):
+        if not (0 <= x <= width and 0 <= y <= height):
+            raise PromptError(
+                f"{what} ({x:g}, {y:g}) is outside the frame of {width} x {height} pixels; "
+                "give pixel coordinates x,y from the top left."
+            )
+
+
+def _read_points(points: Any, labels: Any, width: int, height: int) -> Clicks:
+    array = _numbers(points, "points")
+    if array.ndim == 1 and array.shape == (2,):
+        array = array[None]
+    if array.ndim != 2 or array.shape[1] != 2 or not len(array):
+        raise PromptError(f"points have shape {array.shape}; expected [[x, y], ...].")
+    _inside(array, "Point", width, height)
+    marks = _numbers(np.ones(len(array)) if labels is None else labels, "labels").reshape(-1)
+    if len(marks) != len(array):
+        raise PromptError(f"{len(marks)} labels were given for {len(array)} points; expected one per point.")
+    if not np.isin(marks, (0, 1)).all():
+        raise PromptError(f"labels are {marks.tolist()}; expected 1 for the object and 0 for anything else.")
+    return Clicks(array, marks.astype(np.int64))
+
+
+def _read_box(box: Any, width: int, height: int) -> Clicks:
+    corners = _numbers(box, "box").reshape(-1)
+    if corners.shape != (4,):
+        raise PromptError(f"box has {corners.size} numbers; expected x0, y0, x1, y1.")
+    x0, y0, x1, y1 = corners.tolist()
+    if x1 <= x0 or y1 <= y0:
+        raise PromptError(
+            f"box ({x0:g}, {y0:g}, {x1:g}, {y1:g}) has no area; expected x0 < x1 and y0 < y1 "
+            "(corners, not width and height)."
+        )
+    _inside(corners, "Box corner", width, height)
+    return Clicks(corners.reshape(2, 2), np.array(BOX_LABELS, np.int64))
+
+
+def _read_mask(mask: Any, width: int, height: int) -> NDArray[np.bool_]:
+    array = np.asarray(mask)
+    if array.shape != (height, width):
+        raise PromptError(
+            f"mask has shape {array.shape}; expected {(height, width)}, the rows and columns of the frame."
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise PromptError("mask holds NaN or infinity; expected true where the object is.")
+    chosen = array.astype(bool)
+    if not chosen.any():
+        raise PromptError("mask has no pixel set; mark the object, or leave it out on this frame.")
+    return chosen

@@ -1,0 +1,156 @@
+"""What is known about one object on one frame, and where it is kept."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from edgetam.errors import OutputError
+from edgetam.tracking.geometry import Floats
+from edgetam.tracking.masks import from_bf16, to_bf16
+from edgetam.tracking.prompts import Clicks
+
+__all__ = ["FrameRecord", "ObjectTrack", "RecordStore"]
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """One object on one frame.
+
+    ``memory`` holds the tokens, as the bits of bfloat16 (uint16) or as float32; ``None`` until the
+    frame has been remembered.
+    """
+
+    logits: Floats  # [4g, 4g], -1024 where the object is absent
+    presence: float  # logit
+    score: float  # estimated IoU
+    pointer: Floats  # [256]
+    memory: NDArray[Any] | None = None  # [N, 64]
+
+    @property
+    def tokens(self) -> Floats:
+        """Memory tokens as float32, ``[N, 64]``."""
+        assert self.memory is not None
+        return from_bf16(self.memory) if self.memory.dtype == np.uint16 else self.memory
+
+    @staticmethod
+    def pack(tokens: Floats, store: str) -> NDArray[Any]:
+        """Tokens as they are kept."""
+        return to_bf16(tokens) if store == "bf16" else tokens
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """As named arrays, to be written to a file."""
+        arrays = {
+            "logits": self.logits,
+            "pointer": self.pointer,
+            "scalars": np.array([self.presence, self.score], np.float64),
+        }
+        if self.memory is not None:
+            arrays["memory"] = self.memory
+        return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> FrameRecord:
+        """Undo `to_arrays`."""
+        presence, score = arrays["scalars"].tolist()
+        return cls(arrays["logits"], presence, score, arrays["pointer"], arrays.get("memory"))
+
+
+class RecordStore(MutableMapping[int, FrameRecord]):
+    """Records by frame, of which only the latest ``capacity`` are held in memory.
+
+    Older ones move to ``folder`` when there is one, else they are forgotten.
+
+    Raises:
+        OutputError: the folder is full or cannot be written.
+    """
+
+    def __init__(self, capacity: int, folder: Path | None = None) -> None:
+        self.capacity = capacity
+        self.folder = folder
+        self._held: OrderedDict[int, FrameRecord] = OrderedDict()
+        self._filed: set[int] = set()
+
+    def __getitem__(self, frame: int) -> FrameRecord:
+        if frame in self._held:
+            return self._held[frame]
+        if frame in self._filed:
+            return FrameRecord.from_arrays(load_file(self._path(frame)))
+        raise KeyError(frame)
+
+    def __setitem__(self, frame: int, record: FrameRecord) -> None:
+        self._filed.discard(frame)
+        self._held[frame] = record
+        self._held.move_to_end(frame)
+        while len(self._held) > self.capacity:
+            self._retire(*self._held.popitem(last=False))
+
+    def __delitem__(self, frame: int) -> None:
+        if frame not in self:
+            raise KeyError(frame)
+        self._held.pop(frame, None)
+        self._filed.discard(frame)
+
+    def __contains__(self, frame: object) -> bool:
+        return frame in self._held or frame in self._filed
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(sorted(self._filed | set(self._held)))
+
+    def __len__(self) -> int:
+        return len(self._filed) + len(self._held)
+
+    def _path(self, frame: int) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{frame:08d}.safetensors"
+
+    def _retire(self, frame: int, record: FrameRecord) -> None:
+        if self.folder is None:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            save_file(record.to_arrays(), self._path(frame))
+        except OSError as error:
+            raise OutputError(
+                f"Cannot keep the history of frame {frame} in {self.folder} ({error.strerror or error}); "
+                "free some space, point TMPDIR at another disk, or set TrackerOptions(history=False)."
+            ) from error
+        self._filed.add(frame)
+
+
+@dataclass
+class ObjectTrack:
+    """One object: its prompts and what is known about it, frame by frame.
+
+    ``pending`` holds answers to prompts that have not been remembered yet, and whether they will count
+    as prompted frames. ``visited`` says of each tracked frame whether it was reached backwards.
+    """
+
+    object_id: int
+    tracked: RecordStore
+    prompts: dict[int, Clicks] = field(default_factory=dict)
+    prompted: dict[int, FrameRecord] = field(default_factory=dict)
+    pending: dict[int, tuple[FrameRecord, bool]] = field(default_factory=dict)
+    corrected: set[int] = field(default_factory=set)
+    visited: dict[int, bool] = field(default_factory=dict)
+
+    def latest(self, frame: int) -> FrameRecord | None:
+        """The newest record of a frame."""
+        if frame in self.pending:
+            return self.pending[frame][0]
+        return self.remembered(frame)
+
+    def remembered(self, frame: int) -> FrameRecord | None:
+        """The record of a frame whose memory may be read."""
+        return self.prompted.get(frame) or self.tracked.get(frame)
+
+    def starts_by(self, frame: int, reverse: bool) -> bool:
+        """Whether a prompted frame lies at or behind ``frame``."""
+        return any((t >= frame) if reverse else (t <= frame) for t in self.prompted)

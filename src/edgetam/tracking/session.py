@@ -1,0 +1,390 @@
+"""A tracking session: one video, random access, prompts on any frame at any time.
+
+Objects are independent of each other (SAM 2's predictor of December 2024): they come and go at any frame, and
+those active on a frame are decoded in one batch.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator, MutableMapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetam.engine.base import Engine
+from edgetam.errors import PromptError
+from edgetam.structs import FrameResult, ImageFeatures, Prompt
+from edgetam.tracking.bank import horizon
+from edgetam.tracking.geometry import prepare_image
+from edgetam.tracking.options import TrackerOptions
+from edgetam.tracking.prompts import Clicks, read_prompt
+from edgetam.tracking.records import FrameRecord, ObjectTrack, RecordStore
+from edgetam.tracking.results import to_result
+from edgetam.tracking.step import Moment, absent_record, answer, remember, track
+
+__all__ = ["Frames", "TrackingSession"]
+
+V = TypeVar("V")
+
+HELD_FRAMES = 2
+"""Frames whose features are kept, so that several clicks on one frame encode it once."""
+
+
+class Frames(Protocol):
+    """The video as a session sees it; `edgetam.io.open_frames` makes one of nearly anything."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> NDArray[np.uint8]: ...
+    def time(self, index: int) -> float | None: ...
+    def close(self) -> None: ...
+
+
+class _Before(NamedTuple):
+    """What a prompt replaced, for undo."""
+
+    object_id: int
+    frame: int
+    known: bool
+    clicks: Clicks | None
+    pending: tuple[FrameRecord, bool] | None
+    prompted: FrameRecord | None
+    tracked: FrameRecord | None
+    corrected: bool
+
+
+class TrackingSession:
+    """Prompts, results and memories of one video.
+
+    Memory does not grow with the video: frames are decoded on demand, features of the last two are kept,
+    and tracked memories that the next frame cannot read move to a temporary folder (or are forgotten with
+    ``TrackerOptions(history=False)``). Use it as a context manager, or call `close`.
+    """
+
+    def __init__(self, engine: Engine, frames: Frames, options: TrackerOptions | None = None) -> None:
+        self.engine = engine
+        self.frames = frames
+        self.options = options or TrackerOptions()
+        self.tracks: dict[int, ObjectTrack] = {}
+        self._features: dict[int, ImageFeatures[Any]] = {}
+        self._journal: list[_Before] = []
+        self._folder: Path | None = None
+
+    def __enter__(self) -> TrackingSession:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of a frame in pixels."""
+        return self.frames.width, self.frames.height
+
+    @property
+    def objects(self) -> list[int]:
+        """Ids of all objects, in the order they were added."""
+        return list(self.tracks)
+
+    def close(self) -> None:
+        """Close the video and delete the temporary history."""
+        self._features.clear()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+        self.frames.close()
+
+    def prompt(
+        self,
+        frame: int,
+        object_id: int,
+        points: Any = None,
+        labels: Any = None,
+        box: Any = None,
+        mask: Any = None,
+        *,
+        replace: bool = False,
+    ) -> FrameResult:
+        """Point at an object and see the answer at once.
+
+        Points add up over calls on the same frame, unless ``replace`` is set. On a frame that was already
+        tracked they correct the tracked mask.
+
+        Args:
+            frame: index of the frame, from 0.
+            object_id: any non-negative integer; a new one adds an object.
+            points: ``[[x, y], ...]`` in pixels.
+            labels: one per point, 1 for the object and 0 for anything else; all 1 when left out.
+            box: ``[x0, y0, x1, y1]`` in pixels.
+            mask: ``[H, W]``, true where the object is; not together with points or a box.
+            replace: forget earlier points on this frame.
+
+        Returns:
+            All objects known on this frame.
+
+        Raises:
+            PromptError: the frame does not exist or the prompt does not fit it.
+        """
+        self.check_frame(frame)
+        if not isinstance(object_id, (int, np.integer)) or isinstance(object_id, bool) or object_id < 0:
+            raise PromptError(f"object_id is {object_id!r}; expected a whole number of at least 0.")
+        clicks = read_prompt(Prompt(points, labels, box, mask), *self.size)
+        self.apply(frame, int(object_id), clicks, replace=replace)
+        return self.result(frame)
+
+    def apply(self, frame: int, object_id: int, clicks: Clicks, *, replace: bool = False) -> FrameRecord:
+        """Answer prompts that are already checked; see `prompt`."""
+        known = self.tracks.get(object_id)
+        track = known or self.new_track(object_id)
+        earlier = track.prompts.get(frame)
+        if earlier is not None and not replace:
+            clicks = earlier.followed_by(clicks)
+        before = _Before(
+            object_id,
+            frame,
+            known is not None,
+            earlier,
+            track.pending.get(frame),
+            track.prompted.get(frame),
+            track.tracked.get(frame),
+            frame in track.corrected,
+        )
+        correction = frame in track.visited
+        moment = self.moment(frame, reverse=track.visited.get(frame, False))
+        record = answer(moment, track, clicks, self.options, conditioned=correction)
+        track.prompts[frame] = clicks
+        track.pending[frame] = record, not correction or self.options.keep_corrections
+        self.tracks[object_id] = track
+        self._journal.append(before)
+        return record
+
+    def undo(self) -> FrameResult | None:
+        """Take back the last prompt; returns its frame as it is now, or ``None`` when there is nothing left.
+
+        Frames that were tracked in between keep their results until they are tracked again.
+        """
+        while self._journal:
+            before = self._journal.pop()
+            track = self.tracks.get(before.object_id)
+            if track is None:
+                continue
+            if not before.known:
+                self._forget(before.object_id)
+            else:
+                _restore(track, before)
+            return self.result(before.frame)
+        return None
+
+    def remove_prompts(self, frame: int, object_id: int) -> FrameResult:
+        """Take all prompts of an object off a frame; what was seen there counts as tracked from now on."""
+        self.check_frame(frame)
+        track = self._known(object_id)
+        track.prompts.pop(frame, None)
+        track.pending.pop(frame, None)
+        track.corrected.discard(frame)
+        demoted = track.prompted.pop(frame, None)
+        if demoted is not None:
+            track.tracked[frame] = demoted
+            track.visited.pop(frame, None)
+        if not track.prompts:
+            self._forget(object_id)
+        return self.result(frame)
+
+    def remove_object(self, object_id: int) -> None:
+        """Forget an object and everything known about it.
+
+        Raises:
+            PromptError: there is no such object.
+        """
+        self._known(object_id)
+        self._forget(object_id)
+
+    def reset(self) -> None:
+        """Forget all objects; the video stays open."""
+        for object_id in self.objects:
+            self._forget(object_id)
+        self._journal.clear()
+
+    def result(self, frame: int) -> FrameResult:
+        """What is known about a frame, without computing anything."""
+        self.check_frame(frame)
+        records = {i: track.latest(frame) for i, track in self.tracks.items()}
+        return self._result(frame, {i: r for i, r in records.items() if r is not None})
+
+    def propagate(
+        self, start: int | None = None, *, reverse: bool = False, frames: int | None = None
+    ) -> Iterator[FrameResult]:
+        """Track all objects through the video, one frame per iteration.
+
+        Prompts, new objects and removals between two iterations take effect at the next one.
+
+        Args:
+            start: first frame; the earliest prompted frame by default (the latest when ``reverse``).
+            reverse: go backwards in time.
+            frames: stop after this many frames.
+
+        Raises:
+            PromptError: nothing has been prompted, or ``start`` does not exist.
+        """
+        if start is not None:
+            self.check_frame(start)
+        self.commit()
+        prompted = [t for track in self.tracks.values() for t in track.prompted]
+        if not prompted:
+            raise PromptError("No object has been prompted; give a point, a box or a mask first.")
+        first = start if start is not None else (max(prompted) if reverse else min(prompted))
+        order = range(first, -1, -1) if reverse else range(first, len(self))
+        for frame in order if frames is None else order[:frames]:
+            yield self.advance(frame, reverse=reverse)
+
+    def advance(self, frame: int, *, reverse: bool = False) -> FrameResult:
+        """Track to one frame; `propagate` calls this frame by frame."""
+        self.commit()
+        options = self.options
+        active = [
+            track
+            for track in self.tracks.values()
+            if track.prompted and (options.track_before_prompt or track.starts_by(frame, reverse))
+        ]
+        moving = [t for t in active if not self._is_fixed(t, frame)]
+        if moving:
+            moment = self.moment(frame, reverse=reverse)
+            for moved, record in zip(moving, track(moment, moving, options), strict=True):
+                moved.tracked[frame] = record
+        for each in active:
+            each.visited[frame] = reverse
+            if frame in each.prompted:
+                self._clear_around(each, frame)
+        records = {t.object_id: t.latest(frame) for t in active}
+        return self._result(frame, {i: r for i, r in records.items() if r is not None})
+
+    def commit(self) -> None:
+        """Remember the answers to all prompts, so that tracking can read them."""
+        for conditioning in (False, True):
+            waiting = {
+                t for tr in self.tracks.values() for t, (_, c) in tr.pending.items() if c == conditioning
+            }
+            for frame in sorted(waiting):
+                self._commit_frame(frame, conditioning)
+        for each in self.tracks.values():
+            each.pending.clear()
+            for frame in each.prompted:
+                each.tracked.pop(frame, None)
+                each.corrected.discard(frame)
+
+    def moment(self, frame: int, *, reverse: bool = False) -> Moment:
+        """A frame, encoded."""
+        features = self._features.pop(frame, None)
+        if features is None:
+            image = prepare_image(self.frames[frame], self.engine.config.image_size, "video")
+            features = self.engine.encode(image)
+        self._features[frame] = features
+        while len(self._features) > HELD_FRAMES:
+            self._features.pop(next(iter(self._features)))
+        return Moment(self.engine, features, frame, size=self.size, reverse=reverse, length=len(self.frames))
+
+    def new_track(self, object_id: int) -> ObjectTrack:
+        """An object nothing is known about yet; not part of the session until it has a prompt."""
+        capacity = horizon(self.options.memory_stride) + 1
+        return ObjectTrack(object_id, RecordStore(capacity, self._history(object_id)))
+
+    def check_frame(self, frame: int) -> None:
+        """Raise `PromptError` unless the video has this frame."""
+        if not isinstance(frame, (int, np.integer)) or isinstance(frame, bool):
+            raise PromptError(f"frame is {frame!r}; expected a whole number.")
+        if not 0 <= frame < len(self):
+            raise PromptError(f"Frame {frame} does not exist; the video has frames 0 to {len(self) - 1}.")
+
+    def save(self, folder: str | Path) -> None:
+        """Write prompts (JSON) and memories (safetensors) so that `VideoTracker.resume` can go on."""
+        from edgetam.tracking.saving import save_session
+
+        save_session(self, Path(folder))
+
+    def _commit_frame(self, frame: int, conditioning: bool) -> None:
+        """Remember one frame for the objects prompted on it (for all of them when tracking jointly)."""
+        members: Iterable[ObjectTrack] = self.tracks.values()
+        if not self.options.joint:
+            members = [t for t in members if frame in t.pending and t.pending[frame][1] == conditioning]
+        members = list(members)
+        absent = absent_record(self.engine) if self.options.joint else None
+        records = [t.latest(frame) or absent for t in members]
+        known = [r for r in records if r is not None]
+        moment = self.moment(frame)
+        kept = remember(moment, known, self.options, binarize=self.options.binarize_prompted)
+        for member, record in zip(members, kept, strict=True):
+            if conditioning:
+                member.prompted[frame] = record
+            else:
+                member.tracked[frame] = record
+                member.corrected.add(frame)
+            self._clear_around(member, frame)
+
+    def _is_fixed(self, track: ObjectTrack, frame: int) -> bool:
+        """Frames whose answer is given and not tracked again."""
+        return frame in track.prompted or (self.options.joint and frame in track.corrected)
+
+    def _clear_around(self, track: ObjectTrack, frame: int) -> None:
+        if not self.options.clear_around_prompts:
+            return
+        reach = 7 * self.options.memory_stride
+        for t in range(frame - reach, frame + reach + 1):
+            track.tracked.pop(t, None)
+
+    def _result(self, frame: int, records: dict[int, FrameRecord]) -> FrameResult:
+        time = self.frames.time(frame)
+        return to_result(frame, records, self.size, exclusive=self.options.exclusive, time=time)
+
+    def _known(self, object_id: int) -> ObjectTrack:
+        if object_id not in self.tracks:
+            known = ", ".join(map(str, self.tracks)) or "none"
+            raise PromptError(f"There is no object {object_id!r}; known objects: {known}.")
+        return self.tracks[object_id]
+
+    def _forget(self, object_id: int) -> None:
+        track = self.tracks.pop(object_id)
+        if track.tracked.folder is not None:
+            shutil.rmtree(track.tracked.folder, ignore_errors=True)
+
+    def _history(self, object_id: int) -> Path | None:
+        """Where an object's old records go."""
+        if not self.options.history:
+            return None
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="edgetam-"))
+            weakref.finalize(self, _delete_folder, self._folder)
+        return self._folder / str(object_id)
+
+
+def _delete_folder(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _restore(track: ObjectTrack, before: _Before) -> None:
+    """Put a frame of a track back to what it was before a prompt."""
+    _put(track.prompts, before.frame, before.clicks)
+    _put(track.pending, before.frame, before.pending)
+    _put(track.prompted, before.frame, before.prompted)
+    _put(track.tracked, before.frame, before.tracked)
+    if before.corrected:
+        track.corrected.add(before.frame)
+    else:
+        track.corrected.discard(before.frame)
+
+
+def _put(mapping: MutableMapping[int, V], frame: int, value: V | None) -> None:
+    if value is None:
+        mapping.pop(frame, None)
+    else:
+        mapping[frame] = value

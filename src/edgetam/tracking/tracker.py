@@ -1,0 +1,51 @@
+"""The video tracker: opens sessions and streams on one engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from edgetam.engine.base import Engine
+from edgetam.io import open_frames
+from edgetam.tracking.options import TrackerOptions
+from edgetam.tracking.session import TrackingSession
+from edgetam.tracking.stream import Stream
+
+__all__ = ["VideoTracker"]
+
+
+class VideoTracker:
+    """Tracks objects through videos.
+
+    Args:
+        model: an engine, from `edgetam.load_model`.
+        options: how to track; see `TrackerOptions`.
+    """
+
+    def __init__(self, model: Engine, options: TrackerOptions | None = None) -> None:
+        self.model = model
+        self.options = options or TrackerOptions()
+
+    def open(self, source: Any, *, on_bad_frame: Literal["stop", "skip"] = "stop") -> TrackingSession:
+        """Open a video file, a folder of images, a sequence of arrays or images, or a `FrameSource`.
+
+        Raises:
+            MediaError: the source cannot be read.
+        """
+        return TrackingSession(self.model, open_frames(source, on_bad_frame=on_bad_frame), self.options)
+
+    def resume(self, folder: str | Path, source: Any) -> TrackingSession:
+        """Open ``source`` and go on from a session saved by `TrackingSession.save`.
+
+        Raises:
+            InputError: the folder holds no session, or one of another video or model.
+        """
+        from edgetam.tracking.saving import restore_session
+
+        session = self.open(source)
+        restore_session(session, Path(folder))
+        return session
+
+    def stream(self) -> Stream:
+        """Start a live stream; memory stays constant however long it runs."""
+        return Stream(self.model, self.options)
