@@ -81,7 +81,7 @@ def _jointed_look(dice: Dice, side: int, palette: Tensor, frames: int, difficult
 
 def random_look(dice: Dice, side: int, palette: Tensor, frames: int, difficulty: float) -> Look:
     """A thing in the colours of a palette, painted on about ``side`` pixels."""
-    side = max(32, min(160, -(-side // 16) * 16))
+    side = max(32, min(160, -(-side // 32) * 32))  # few sizes, so that filters are shared
     if dice.chance(0.35):
         return _jointed_look(dice, side, palette, frames, difficulty)
     distance = outline(dice, side)

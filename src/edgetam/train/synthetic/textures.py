@@ -20,7 +20,7 @@ __all__ = ["plane", "random_palette", "related_palette", "spectral_field", "text
 
 
 _STEPS = 512
-_LEANS = 8
+_LEANS = 4
 
 
 @lru_cache(maxsize=256)
@@ -31,7 +31,7 @@ def plane(side: int, device: torch.device) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
 def _filter(side: int, power: float, stretch: float, lean: int, device: torch.device) -> Tensor:
     """Gain per frequency ``[side, side // 2 + 1]``, such that white noise keeps unit variance."""
     fy = torch.fft.fftfreq(side, device=device)[:, None] * side
@@ -52,7 +52,7 @@ def spectral_field(dice: Dice, side: int, power: float, stretch: float = 1.0) ->
     """
     small = max(16, side // 4) if power >= 1.8 else side  # steep spectra have nothing fine to lose
     lean = dice.integer(0, _LEANS - 1) if stretch != 1.0 else 0
-    gain = _filter(small, round(power, 1), stretch, lean, dice.device)
+    gain = _filter(small, round(power * 4) / 4, stretch, lean, dice.device)
     field: Tensor = torch.fft.irfft2(torch.fft.rfft2(dice.randn(small, small)) * gain, s=(small, small))
     if small == side:
         return field
