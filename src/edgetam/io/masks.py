@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -52,19 +53,29 @@ def palette_png(masks: Mapping[int, Mask], height: int, width: int) -> bytes:
         labels[masks[identity]] = identity
     image = Image.fromarray(labels)
     image.putpalette(_PALETTE)
-    return _png(image, level=6)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def binary_png(mask: Mask) -> bytes:
     """Encode one mask as a grey PNG of 0 and 255."""
-    return _png(Image.fromarray(mask.astype(np.uint8) * np.uint8(255)), level=6)
+    return _fast_png(mask.astype(np.uint8) * np.uint8(255))
 
 
 def rgba_png(image: npt.NDArray[np.uint8], mask: Mask) -> bytes:
     """Encode the pixels ``[H, W, 3]`` inside a mask, transparent elsewhere."""
-    alpha = mask.astype(np.uint8) * np.uint8(255)
-    # Colours under transparent pixels are cleared: they would leak the background and cost space.
-    return _png(Image.fromarray(np.dstack([image * mask[..., None], alpha])), level=1)
+    pixels = np.zeros((*mask.shape, 4), np.uint8)
+    # Colours under transparent pixels stay black: they would leak the background and cost space.
+    pixels[..., :3][mask] = image[mask][:, ::-1]
+    pixels[..., 3][mask] = 255
+    return _fast_png(pixels)
+
+
+def _fast_png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Encode grey or BGRA with OpenCV, several times faster than PIL."""
+    _, data = cv2.imencode(".png", pixels)
+    return bytes(data)
 
 
 def read_mask(path: str | os.PathLike[str]) -> dict[int, Mask]:
@@ -126,9 +137,3 @@ def _single(image: Image.Image, file: Path) -> Mask:
         pixels = pixels[..., 0]
     lossy = image.format == "JPEG"  # its black is rarely quite black
     return pixels > (127 if lossy else 0)
-
-
-def _png(image: Image.Image, level: int) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=level)
-    return buffer.getvalue()

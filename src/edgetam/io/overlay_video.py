@@ -67,18 +67,27 @@ def encode_video(
 
 def _encode(path: Path, frames: Iterable[tuple[float, Rgb]], fps: float, comment: str) -> None:
     stream: Any = None
-    last, start = -1, None
+    start, last, step = 0.0, -1, round(_CLOCK / fps)
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         container.metadata["comment"] = comment
         for seconds, image in frames:
             image = _even(image)
             if stream is None:
                 stream = _add_stream(container, image.shape[1], image.shape[0], fps)
-            start = seconds if start is None else start
-            last = max(last + 1, round((seconds - start) * _CLOCK))
-            container.mux(stream.encode(_picture(image, last)))
+                start = seconds
+            ticks = max(last + 1, round((seconds - start) * _CLOCK))
+            step = ticks - last if last >= 0 else step
+            last = ticks
+            _mux(container, stream.encode(_picture(image, ticks)), step)
         if stream is not None:
-            container.mux(stream.encode(None))
+            _mux(container, stream.encode(None), step)
+
+
+def _mux(container: Any, packets: Iterable[Any], step: int) -> None:
+    for packet in packets:
+        # Read for the very last one only: the others end where the next begins.
+        packet.duration = step
+        container.mux(packet)
 
 
 def _add_stream(container: Any, width: int, height: int, fps: float) -> Any:

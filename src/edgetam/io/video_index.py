@@ -23,6 +23,7 @@ __all__ = ["VideoIndex", "index_video"]
 
 _STATES_TIMES = {"mov", "matroska", "mpegts", "flv"}
 _TELLS_COUNT = {"mov"}  # its table of samples is exact, also when the samples are cut off
+_JOINED_MIDWAY = {"mpegts"}  # broadcasts are recorded from any point on
 _HIDES_FRAMES = {"vp8"}  # packets that are never shown
 
 
@@ -77,7 +78,10 @@ def index_video(path: Path) -> VideoIndex:
         base = float(stream.time_base)
     index = None
     if trusted and _is_consistent(packets):
-        index = _check_start(_from_packets(packets, promised, base), packets, path)
+        # Elsewhere a first packet that is no keyframe has been damaged, and stays a (bad) frame.
+        joined = packets[0].key or family in _JOINED_MIDWAY
+        start = next((packet.pts for packet in packets if packet.key), None) if joined else None
+        index = _check_start(_from_packets(packets, promised, base), start, path)
     return index if index is not None else _from_decoding(path)
 
 
@@ -114,11 +118,11 @@ def _from_packets(packets: list[_Packet], promised: int, base: float) -> VideoIn
     return VideoIndex(pts, keys, readable, counted=False, seconds=seconds)
 
 
-def _check_start(index: VideoIndex, packets: list[_Packet], path: Path) -> VideoIndex | None:
+def _check_start(index: VideoIndex, start: int | None, path: Path) -> VideoIndex | None:
     """Compare the index with the first decoded picture; None when they do not agree.
 
     A recording may begin in the middle of a stream: pictures shown before the first keyframe
-    lean on data that was never recorded, and do not count as frames.
+    (at `start`) lean on data that was never recorded, and do not count as frames.
     """
     decoder = Decoder(path)
     try:
@@ -130,7 +134,6 @@ def _check_start(index: VideoIndex, packets: list[_Packet], path: Path) -> Video
     position = index.find(first.pts) if first.pts is not None else None
     if position is None:
         return None
-    start = next((packet.pts for packet in packets if packet.key), None)
     if position and start is not None and index.pts[position - 1] < start:
         seconds = None if index.seconds is None else index.seconds[position:] - index.seconds[position]
         return VideoIndex(index.pts[position:], index.keys, index.readable - position, False, seconds)
