@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from edgetam.config import VARIANTS
 from edgetam.errors import OutputError
 from edgetam.weights import REGISTRY, cache_dir, convert, load_state, resolve
 from edgetam.weights.cache import sha256_of
@@ -30,9 +29,13 @@ def list_() -> None:
     table = Table("name", "size", "here", "licence", "published scores (J&F, percent)")
     for entry in REGISTRY.values():
         table.add_row(entry.name, _size(entry.size), _here(entry), entry.licence, _scores(entry))
-    console = Console()
+    console = _console()
     console.print(table)
     console.print(f"Downloads are kept in {cache_dir()}.", soft_wrap=True)
+
+
+def _console() -> Console:
+    return Console(markup=False, emoji=False, highlight=False)
 
 
 def _size(size: int | None) -> str:
@@ -55,7 +58,7 @@ def info(
 ) -> None:
     """Say what a checkpoint is. A published one that is not here is described, not downloaded."""
     entry = REGISTRY.get(source)
-    console = Console()
+    console = _console()
     if entry is not None and not Path(source).exists() and cached_path(source) is None:
         facts = {"name": entry.name, **_published_facts(entry), "address": entry.urls[0], "here": "no"}
     else:
@@ -66,7 +69,7 @@ def info(
             facts |= {"published as": known.name, **_published_facts(known)}
     table = Table(show_header=False, box=None)
     for key, value in facts.items():
-        table.add_row(key, value, style=None)
+        table.add_row(key, value)
     console.print(table, soft_wrap=True)
 
 
@@ -105,9 +108,7 @@ def _file_facts(path: Path) -> dict[str, str]:
 
 @app.command("download")
 def download_(
-    name: Annotated[
-        str, typer.Argument(help=f"One of {', '.join(VARIANTS)}, an address or a hub repository.")
-    ],
+    name: Annotated[str, typer.Argument(help="A published name, an address or a hub repository.")],
 ) -> None:
     """Fetch a published checkpoint into the cache and print where it is."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())

@@ -136,7 +136,7 @@ def _open(url: str, start: int, part: Path) -> http.client.HTTPResponse:
         if _validator(part).is_file():
             request.add_header("If-Range", _validator(part).read_text())
     try:
-        return urllib.request.urlopen(request, timeout=TIMEOUT_S)  # type: ignore[no-any-return]
+        return urllib.request.urlopen(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and start:
             return error  # type: ignore[return-value]
@@ -238,7 +238,7 @@ def _note_validator(response: http.client.HTTPResponse, part: Path) -> None:
 def _disk_message(target: Path, part: Path, error: OSError) -> str:
     if error.errno in _FULL:
         return (
-            f"The disk is full: {target} needs more room than there is; free some (the {_bytes_in(part)} bytes "
-            f"in {part.name} are kept to go on from), or set EDGETAM_CACHE to a folder on another disk."
+            f"The disk is full: {target} needs more room than there is; free some (the {_bytes_in(part)} "
+            f"bytes in {part.name} are kept to go on from), or set EDGETAM_CACHE to a folder on another disk."
         )
     return f"{target} cannot be written ({error}); check the folder, or set EDGETAM_CACHE to another one."

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from edgetam.config import VARIANTS, HieraConfig, ModelConfig, PerceiverConfig, RepViTConfig
 from edgetam.errors import ConfigError, WeightsError
@@ -159,8 +160,25 @@ def same_network(a: ModelConfig, b: ModelConfig) -> bool:
 @lru_cache(maxsize=4)
 def skeleton(config: ModelConfig) -> dict[str, torch.Tensor]:
     """Names, shapes and types of a model's tensors, as tensors without content; do not change it."""
-    with torch.device("meta"):
+    with _Weightless():
         return dict(build_model(config).state_dict())
+
+
+class _Weightless(TorchFunctionMode):
+    """Modules built inside have parameters without memory or values.
+
+    ``torch.device("meta")`` does this too, for tables of positions as well; for these PyTorch
+    then imports its compiler, which takes seconds.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return kwargs["tensor"] if kwargs else args[0]
+        if func is torch.empty:
+            kwargs = {**(kwargs or {}), "device": "meta"}
+        return func(*args, **(kwargs or {}))
 
 
 def config_to_json(config: ModelConfig) -> str:
@@ -194,14 +212,17 @@ def _sane(config: ModelConfig) -> ModelConfig:
     """Refuse numbers that no model has: a header must not make us build something endless."""
 
     def check(value: object, limit: int) -> None:
-        if isinstance(value, dict | tuple | list):
-            for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(value, dict):
+            for key, inner in value.items():
                 check(inner, _MOST_LAYERS if key in ("depths", "attention_layers") else limit)
-        elif isinstance(value, int) and not 0 <= value <= limit:
-            raise ValueError(f"{value} is out of range")
-        elif not isinstance(value, int | str | None):
-            raise TypeError(f"{value!r} is not a number")
+        elif isinstance(value, tuple):
+            for inner in value:
+                check(inner, limit)
+        elif value is not None and not (isinstance(value, int) and 0 <= value <= limit):
+            raise ValueError(f"{value!r} is not a number from 0 to {limit}")
 
-    check(dataclasses.asdict(config), _LARGEST)
-    hash(config)
+    fields = dataclasses.asdict(config)
+    if not isinstance(fields.pop("name"), str):
+        raise ValueError("its name is not a text")
+    check(fields, _LARGEST)
     return config
