@@ -26,13 +26,13 @@ _ORIENTATION = 0x0112
 _PIL_ERRORS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, UnidentifiedImageError)
 
 
-def natural_key(path: str | os.PathLike[str]) -> tuple[object, ...]:
+def natural_key(path: str | os.PathLike[str]) -> tuple[tuple[str | int, ...], str]:
     """Sort key that puts frame2 before frame10."""
     name = os.fspath(path)
     parts = re.split(r"([0-9]+)", name.lower())
     # Text and numbers alternate, so that like is always compared with like.
     numbers = tuple(int(part) if position % 2 else part for position, part in enumerate(parts))
-    return (*numbers, name)
+    return numbers, name
 
 
 def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:

@@ -266,7 +266,7 @@ def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
     stems: dict[str, str] = {}
     for name in names:
         stem = Path(name).stem
-        if Path(name).name != name or not stem:
+        if Path(name).name != name or stem in ("", ".."):
             raise ConfigError(f"'{name}' cannot name a frame; expected a file name without folders.")
         if stem in stems:
             raise ConfigError(

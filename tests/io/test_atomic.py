@@ -1,0 +1,81 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from edgetam.errors import OutputError
+from edgetam.io import atomic_write
+from edgetam.io.atomic import atomic_open, make_folder
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def test_writes_and_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    atomic_write(path, b"one")
+    atomic_write(path, memoryview(b"two"))
+    assert path.read_bytes() == b"two"
+    assert names(tmp_path) == ["a.bin"]
+    umask = os.umask(0)
+    os.umask(umask)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+@pytest.mark.parametrize("error", [RuntimeError("boom"), KeyboardInterrupt()])
+def test_an_interruption_leaves_the_old_file(tmp_path: Path, error: BaseException) -> None:
+    path = tmp_path / "a.bin"
+    atomic_write(path, b"old")
+    with pytest.raises(type(error)), atomic_open(path) as file:
+        file.write(b"half")
+        raise error
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["a.bin"]
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EDQUOT, "quota"),
+        (errno.EACCES, "may not write"),
+        (errno.EIO, "error"),
+    ],
+)
+def test_a_failing_disk_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, message: str
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    path = tmp_path / "a.bin"
+    with pytest.raises(OutputError, match=message) as caught:
+        atomic_write(path, b"data")
+    assert str(path) in str(caught.value)
+    assert names(tmp_path) == []
+
+
+def test_folders_that_are_missing_or_files(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="does not exist"):
+        atomic_write(tmp_path / "none" / "a.bin", b"")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError, match="is a file, not a folder"):
+        atomic_write(tmp_path / "file" / "a.bin", b"")
+    with pytest.raises(OutputError, match="not a folder"):
+        make_folder(tmp_path / "file" / "sub")
+    with pytest.raises(OutputError, match="in the way"):
+        make_folder(tmp_path / "file")
+
+
+def test_a_folder_in_the_place_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").mkdir()
+    with pytest.raises(OutputError, match="in the way"):
+        atomic_write(tmp_path / "a.bin", b"data")
+    assert names(tmp_path) == ["a.bin"]

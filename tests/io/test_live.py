@@ -1,0 +1,164 @@
+"""Live sources: generators, files played once, addresses, cameras."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgetam.errors import MediaError
+from edgetam.io import LiveFrame, open_live
+from edgetam.io.live import LiveSource
+from tests.io.clips import make_video, number, picture
+
+
+def test_a_generator_is_read_one_frame_at_a_time() -> None:
+    made: list[int] = []
+    closed: list[bool] = []
+
+    def endless() -> Iterator[np.ndarray]:
+        try:
+            for index in range(10**9):
+                made.append(index)
+                yield picture(index)
+        finally:
+            closed.append(True)
+
+    with open_live(endless()) as source:
+        first, second = next(source), next(source)
+        assert (first.index, second.index, first.time) == (0, 1, None)
+        assert number(np.asarray(second)) == 1
+        assert made == [0, 1]
+    assert closed == [True]
+
+
+def test_images_of_other_kinds_and_times_pass_through() -> None:
+    items = [Image.fromarray(picture(3)), LiveFrame(9, picture(4), 1.5), np.zeros((4, 4), np.uint8)]
+    frames = list(open_live(items))
+    assert [frame.index for frame in frames] == [0, 1, 2]
+    assert [frame.time for frame in frames] == [None, 1.5, None]
+    assert frames[2].image.shape == (4, 4, 3)
+
+
+def test_a_file_is_played_once_with_times(tmp_path: Path) -> None:
+    frames = list(open_live(make_video(tmp_path / "a.mp4", count=6)))
+    assert [number(frame.image) for frame in frames] == list(range(6))
+    assert [frame.time for frame in frames] == pytest.approx([index / 25 for index in range(6)])
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def test_a_file_behind_an_address_loses_no_frames(tmp_path: Path, server: str) -> None:
+    make_video(tmp_path / "a.mp4", count=20)
+    with open_live(f"{server}/a.mp4") as source:
+        frames = list(source)
+    assert [number(frame.image) for frame in frames] == list(range(20))
+    assert frames[5].time == pytest.approx(0.2)
+
+
+def test_addresses_that_do_not_answer_keep_passwords_secret(server: str) -> None:
+    with pytest.raises(MediaError, match="does not answer"):
+        open_live(f"{server}/missing.mp4")
+    with pytest.raises(MediaError, match="does not answer") as caught:
+        open_live("rtsp://user:secret@127.0.0.1:9/stream")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_slow_reader_gets_the_newest_frame() -> None:
+    produced = threading.Event()
+
+    def frames() -> Iterator[tuple[np.ndarray, float]]:
+        for index in range(30):
+            yield picture(index), index / 25
+        produced.set()
+
+    source = LiveSource(frames(), name="fast", newest=True)
+    assert produced.wait(10)
+    seen = [number(frame.image) for frame in source]
+    assert seen == [29]
+
+
+def test_a_stream_that_breaks_says_so_and_one_that_is_left_stops() -> None:
+    def breaks() -> Iterator[tuple[np.ndarray, float]]:
+        yield picture(0), 0.0
+        raise OSError("cable pulled")
+
+    with pytest.raises(MediaError, match="cable pulled"):
+        list(LiveSource(breaks(), name="broken", newest=True))
+
+    stopped = threading.Event()
+
+    def endless() -> Iterator[tuple[np.ndarray, float]]:
+        try:
+            while True:
+                time.sleep(0.001)
+                yield picture(0), 0.0
+        finally:
+            stopped.set()
+
+    with LiveSource(endless(), name="endless", newest=True) as source:
+        next(source)
+    assert stopped.wait(10)
+    with pytest.raises(StopIteration):
+        next(source)
+
+
+class FakeCamera:
+    """Stands in for OpenCV's, because test machines have none."""
+
+    released = False
+
+    def __init__(self, number: int):
+        self.left = 3 if number == 1 else 0
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return self.left > 0
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        self.left -= 1
+        return (True, picture(self.left)[..., ::-1]) if self.left >= 0 else (False, None)
+
+    def release(self) -> None:
+        FakeCamera.released = True
+
+
+@pytest.mark.parametrize("which", [1, "1"])
+def test_cameras_give_rgb_and_are_released(monkeypatch: pytest.MonkeyPatch, which: object) -> None:
+    monkeypatch.setattr("cv2.VideoCapture", FakeCamera)
+    FakeCamera.released = False
+    with open_live(which) as source:
+        frames = list(source)
+    assert source.name == "camera 1"
+    assert np.array_equal(frames[-1].image, picture(0))
+    assert FakeCamera.released
+
+
+def test_a_missing_camera_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cv2.VideoCapture", FakeCamera)
+    with pytest.raises(MediaError, match="Camera 7 does not open"):
+        open_live(7)
+
+
+def test_things_that_are_not_live() -> None:
+    with pytest.raises(MediaError, match="no file or folder"):
+        open_live("nowhere.mp4")
+    with pytest.raises(MediaError, match="float"):
+        open_live(1.5)
