@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample, interpolate
+from torch.nn.functional import grid_sample, interpolate
 
 from edgetam.train.synthetic.dice import Dice
 from edgetam.train.synthetic.motion import Path, to_object
@@ -72,7 +72,7 @@ def _jointed_look(dice: Dice, side: int, palette: Tensor, frames: int, difficult
         fresh = dice.chance(0.45)
         cells.append(texture(dice, half, related_palette(dice, palette, 0.2)) if fresh else cells[0])
     colour = torch.cat((torch.cat(cells[:2], -1), torch.cat(cells[2:], -1)), -2)
-    distance, u, v, round_off = limb_fields(random_skeleton(dice, frames, difficulty), min(side, 96))
+    distance, u, v, round_off = limb_fields(random_skeleton(dice, frames, difficulty), min(side, 80))
     worn = grid_sample(colour.expand(frames, -1, -1, -1), torch.stack((u, v), -1), align_corners=False)
     dark = dice.uniform(0.2, 0.6)
     worn = worn * (1 - dark + dark * round_off.clamp(0.0, 1.0).sqrt())[:, None]
@@ -110,11 +110,16 @@ def _box(sprite: Sprite, size: int) -> tuple[int, list[tuple[int, int]]]:
 
 def object_grid(path: Path, size: int, side: int, corner: list[tuple[int, int]]) -> Tensor:
     """Object coordinates ``[T, side, side, 2]`` of the pixels of boxes in frames of ``size`` pixels."""
+    origin = torch.tensor(corner, device=path.angle.device, dtype=torch.float32)
+    axis = torch.arange(side, device=path.angle.device, dtype=torch.float32).add_(0.5)
+    away = (axis + origin[:, :, None]) / size - path.centre[:, :, None]  # [T, 2, side]
     inverse = to_object(path)  # [T, 2, 2]
-    middle = torch.tensor(corner, device=path.angle.device, dtype=torch.float32).add_(side / 2) / size
-    shift = inverse @ (middle - path.centre)[..., None]
-    theta = torch.cat((inverse * (side / (2.0 * size)), shift), -1)
-    return affine_grid(theta, [len(theta), 1, side, side], align_corners=False)
+    across = inverse[:, :, :1] * away[:, :1]  # [T, 2, side]: what a column adds to x and y
+    down = inverse[:, :, 1:] * away[:, 1:]  # and what a row adds
+    grid = torch.empty(len(away), side, side, 2, device=axis.device)
+    for k in (0, 1):
+        torch.add(across[:, k, None, :], down[:, k, :, None], out=grid[..., k])
+    return grid
 
 
 def _bend(warp: Tensor, side: int) -> Tensor:
@@ -126,18 +131,18 @@ def _bend(warp: Tensor, side: int) -> Tensor:
 def _smear(drawn: Tensor, alpha: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
     """Average along a straight move of ``steps`` ``[T, 2]`` pixels, as an open shutter does.
 
-    Adding a copy of the running sum, shifted twice as far each time, makes eight exposures of three.
+    Adding a shifted copy of the running sum, each time half as far, makes eight exposures of three.
     """
     stack = torch.cat((drawn * alpha[:, None], alpha[:, None]), 1)
     for t, (x, y) in enumerate(steps.tolist()):
         if max(abs(x), abs(y)) < 1.5:
             continue
-        frame = stack[t]
-        for part in (0.5, 0.25, 0.125):
-            dx, dy = round(x * part), round(y * part)
-            half = torch.roll(frame, (dy // 2, dx // 2), (1, 2))
-            frame = (half + torch.roll(frame, (dy // 2 - dy, dx // 2 - dx), (1, 2))).mul_(0.5)
-        stack[t] = frame
+        moves = [(round(y * part), round(x * part)) for part in (0.5, 0.25, 0.125)]
+        back = -(sum(m[0] for m in moves) // 2), -(sum(m[1] for m in moves) // 2)
+        frame = torch.roll(stack[t], back, (1, 2))
+        for move in moves:
+            frame = (torch.roll(frame, move, (1, 2))).add_(frame)
+        torch.mul(frame, 0.125, out=stack[t])
     return stack[:, :3] / stack[:, 3:].clamp_min(1e-3), stack[:, 3]
 
 
@@ -147,7 +152,7 @@ def draw(sprite: Sprite, size: int) -> Patch:
     side, corner = _box(sprite, size)
     grid = object_grid(path, size, side, corner)
     if sprite.warp is not None:
-        grid = grid + _bend(sprite.warp, side)
+        grid += _bend(sprite.warp, side)
     canvas = sprite.look.canvas.expand(len(grid), -1, -1, -1)
     drawn = grid_sample(canvas, grid, padding_mode="border", align_corners=False)
     pixels = (size * path.scale * path.squash.sqrt())[:, None, None]  # [T, 1, 1] per object unit
