@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,15 @@ def hf_file(hf_video: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPath
     path = tmp_path_factory.mktemp("hf") / "model.safetensors"
     write_safetensors(path, hf_video, {"format": "pt"})
     return path
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Thousands of small tensors: on a busy machine threads would mostly wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ import os
 import pickle
 import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,16 @@ from hypothesis import strategies as st
 
 from edgetam.config import VARIANTS, ModelConfig, RepViTConfig, get_config
 from edgetam.errors import OutputError, WeightsError
-from edgetam.model import build_model
-from edgetam.weights import LoadedWeights, convert, load_into, load_state, load_weights, save_native
+from edgetam.model import build_model, fold_
+from edgetam.weights import (
+    LoadedWeights,
+    convert,
+    load_into,
+    load_network,
+    load_state,
+    load_weights,
+    save_native,
+)
 from edgetam.weights.files import read, write_safetensors
 from edgetam.weights.variant import config_from_json, config_to_json
 
@@ -221,10 +230,37 @@ def test_an_unknown_encoder_without_configuration_is_refused(official, tmp_path)
 
 
 def test_weights_of_another_variant_do_not_go_into_a_model(loaded):
-    with torch.device("meta"):
-        model = build_model(VARIANTS["sam2.1-t"])
-    with pytest.raises(WeightsError, match=r"weights of edgetam and the model is sam2\.1-t"):
+    other = replace(loaded, config=VARIANTS["sam2.1-t"])
+    with pytest.raises(WeightsError, match=r"weights of sam2\.1-t and the model is edgetam"):
+        load_into(build_model(VARIANTS["edgetam"]), other)
+
+
+def test_a_network_comes_with_its_weights_and_works_alone(official, loaded, tmp_path):
+    path = write(tmp_path / "x.pt", official)
+    network = load_network("edgetam", path, image_size=256)
+    os.truncate(path, 0)
+    assert network.config == get_config("edgetam", 256)
+    assert not network.training
+    tensors = [*network.parameters(), *network.buffers()]
+    assert not any(tensor.is_meta for tensor in tensors)
+    assert all(tensor.requires_grad for tensor in network.parameters())
+    assert_same(dict(network.state_dict()), loaded.state)
+    fresh = dict(build_model(network.config).named_buffers())
+    for name, buffer in network.named_buffers():
+        if name not in loaded.state:
+            assert torch.equal(buffer, fresh[name]), name
+
+
+def test_a_folded_model_takes_no_weights_any_more(loaded):
+    model = build_model(VARIANTS["edgetam"])
+    fold_(model)
+    with pytest.raises(WeightsError, match="before folding"):
         load_into(model, loaded)
+
+
+def test_a_network_refuses_weights_of_another_variant(official_file):
+    with pytest.raises(WeightsError, match=r"holds weights of edgetam, expected sam2\.1-t"):
+        load_network("sam2.1-t", official_file)
 
 
 def test_saving_is_as_strict_as_loading(loaded, tmp_path):

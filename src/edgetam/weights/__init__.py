@@ -8,6 +8,7 @@ and never runs code from a file.
 from edgetam.weights.bundled import bundled_path
 from edgetam.weights.cache import cache_dir
 from edgetam.weights.load import LoadedWeights, convert, load_into, load_state, load_weights, save_native
+from edgetam.weights.network import load_network
 from edgetam.weights.registry import REGISTRY, Published, download, resolve
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "convert",
     "download",
     "load_into",
+    "load_network",
     "load_state",
     "load_weights",
     "resolve",

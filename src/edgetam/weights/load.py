@@ -166,7 +166,8 @@ def _plain(state: Tensors, expected: Tensors) -> Tensors:
         target = expected[name].dtype
         if tensor.is_floating_point() != target.is_floating_point:
             raise WeightsError(f"{name} is {tensor.dtype}, expected {target}; the file is damaged.")
-        plain[name] = tensor.to(target)
+        # A copy: the tensor may lie in the file, which others may change.
+        plain[name] = tensor.to(target, copy=True)
         if not _finite(plain[name]):
             raise WeightsError(f"{name} holds NaN or infinity, expected finite values; the file is damaged.")
     return plain
@@ -198,17 +199,23 @@ def load_into(model: EdgeTAM, loaded: LoadedWeights) -> None:
             f"build it as {loaded.config.name}, or pass weights of {model.config.name}."
         )
     state = dict(loaded.state)
-    if loaded.image_only:
-        for name, tensor in model.state_dict().items():
-            if name not in state:
-                state[name] = torch.full_like(tensor, float("nan"))
+    for name, tensor in model.state_dict().items():
+        if loaded.image_only and name not in state:
+            state[name] = torch.full(tensor.shape, float("nan"), dtype=tensor.dtype)
     try:
-        model.load_state_dict(state, strict=True)
+        _copy(model, state)
     except RuntimeError as error:
         raise WeightsError(
             f"The model cannot take weights any more ({str(error).splitlines()[0]} ...); "
             "load them before folding or changing it."
         ) from error
+
+
+def _copy(model: EdgeTAM, state: Tensors) -> None:
+    # Parameters built without values (`without_values`) have nothing to copy into.
+    empty = any(tensor.is_meta for tensor in model.state_dict().values())
+    tensors = {name: tensor.clone() for name, tensor in state.items()} if empty else state
+    model.load_state_dict(tensors, strict=True, assign=empty)
 
 
 def save_native(

@@ -26,6 +26,7 @@ __all__ = [
     "is_memory",
     "same_network",
     "skeleton",
+    "without_values",
 ]
 
 _LARGEST = 1 << 14
@@ -160,11 +161,11 @@ def same_network(a: ModelConfig, b: ModelConfig) -> bool:
 @lru_cache(maxsize=4)
 def skeleton(config: ModelConfig) -> dict[str, torch.Tensor]:
     """Names, shapes and types of a model's tensors, as tensors without content; do not change it."""
-    with _Weightless():
+    with without_values():
         return dict(build_model(config).state_dict())
 
 
-class _Weightless(TorchFunctionMode):
+class without_values(TorchFunctionMode):  # noqa: N801  (read as a verb: with without_values(): ...)
     """Modules built inside have parameters without memory or values.
 
     ``torch.device("meta")`` does this too, for tables of positions as well; for these PyTorch

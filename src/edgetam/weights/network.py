@@ -1,0 +1,59 @@
+"""A model with its weights, in one call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from edgetam.config import get_config
+from edgetam.errors import WeightsError
+from edgetam.model import EdgeTAM, build_model
+from edgetam.weights.bundled import bundled_path
+from edgetam.weights.load import load_into, load_state
+from edgetam.weights.registry import download, resolve
+from edgetam.weights.variant import same_network, without_values
+
+__all__ = ["load_network"]
+
+_BUNDLED = "edgetam"
+
+
+def load_network(
+    name: str = _BUNDLED,
+    weights: str | Path | None = None,
+    *,
+    image_size: int | None = None,
+    partial: str | None = None,
+) -> EdgeTAM:
+    """Build the variant ``name`` with ``weights``, in evaluation mode on the CPU.
+
+    Args:
+        name: a variant.
+        weights: whatever `resolve` understands; None stands for the bundled weights of EdgeTAM, and for
+            the published ones of other variants.
+        image_size: in pixels; that of the weights by default.
+        partial: "image" accepts weights that cannot track; the model is then of no use for video.
+
+    Raises:
+        ConfigError: unknown variant or size.
+        WeightsError: the weights are damaged, unsafe, of another model or not to be had.
+    """
+    wanted = get_config(name, image_size)
+    path = _own(name) if weights is None else resolve(weights)
+    loaded = load_state(path, partial)
+    config = loaded.config
+    if config.name != name and not same_network(config, wanted):
+        raise WeightsError(
+            f"{path} holds weights of {config.name}, expected {name}; load it as {config.name!r}, or pass "
+            f"weights of {name}."
+        )
+    if image_size is not None:
+        config = replace(config, image_size=image_size)
+    with without_values():
+        model = build_model(config)
+    load_into(model, loaded)
+    return model
+
+
+def _own(name: str) -> Path:
+    return bundled_path() if name == _BUNDLED else download(name)
