@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import http.server
+import socketserver
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -80,6 +82,55 @@ def test_addresses_that_do_not_answer_keep_passwords_secret(server: str) -> None
     with pytest.raises(MediaError, match="does not answer") as caught:
         open_live("rtsp://user:secret@127.0.0.1:9/stream")
     assert "secret" not in str(caught.value)
+
+
+class RtspServer(socketserver.StreamRequestHandler):
+    """Plays one MPEG-TS file to one client, as RTP inside the RTSP connection (RFC 2326 and 2250)."""
+
+    video = b""
+
+    def handle(self) -> None:
+        while (request := self.rfile.readline()).strip():
+            lines = iter(self.rfile.readline, b"\r\n")
+            headers = dict(line.decode().strip().split(": ", 1) for line in lines)
+            verb = request.split()[0].decode()
+            self.answer(headers["CSeq"], *self.reply(verb, headers))
+            if verb == "PLAY":
+                self.play()
+            if verb == "TEARDOWN":
+                return
+
+    def reply(self, verb: str, headers: dict[str, str]) -> tuple[str, str]:
+        if verb == "DESCRIBE":
+            sdp = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=test\r\nt=0 0\r\nm=video 0 RTP/AVP 33\r\n"
+            return "Content-Type: application/sdp\r\n", sdp
+        if verb == "SETUP":
+            return f"Session: 1\r\nTransport: {headers['Transport']}\r\n", ""
+        return "Session: 1\r\nPublic: DESCRIBE, SETUP, PLAY, TEARDOWN\r\n", ""
+
+    def answer(self, number: str, headers: str, body: str) -> None:
+        head = f"RTSP/1.0 200 OK\r\nCSeq: {number}\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+        self.wfile.write((head + body).encode())
+
+    def play(self) -> None:
+        size = 7 * 188
+        for place, start in enumerate(range(0, len(self.video), size)):
+            packet = (
+                struct.pack(">BBHII", 0x80, 33, place, place * 3600, 1) + self.video[start : start + size]
+            )
+            self.wfile.write(struct.pack(">cBH", b"$", 0, len(packet)) + packet)
+
+
+def test_rtsp(tmp_path: Path) -> None:
+    RtspServer.video = make_video(tmp_path / "a.ts", count=200).read_bytes()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), RtspServer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with open_live(f"rtsp://127.0.0.1:{server.server_address[1]}/live") as source:
+            frame = next(source)
+            assert frame.image.shape == (48, 64, 3)
+            assert frame.time is not None
+            assert 0 <= number(frame.image) < 45
+        server.shutdown()
 
 
 def test_a_slow_reader_gets_the_newest_frame() -> None:

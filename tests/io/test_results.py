@@ -19,6 +19,7 @@ from pycocotools.coco import COCO
 
 from edgetam.errors import ConfigError, MediaError, OutputError
 from edgetam.io import SAVE_KINDS, ResultWriter, VideoInfo, open_frames, read_mask
+from edgetam.io.journal import Journal
 from edgetam.io.writers import read_npz
 from edgetam.structs import FrameResult, ObjectResult
 from tests.io.clips import number, picture
@@ -296,6 +297,26 @@ def test_a_full_disk_loses_no_earlier_frame(
     monkeypatch.undo()
     assert tree(tmp_path) == before
     assert ResultWriter(tmp_path, [kind], INFO, resume=True).done == {0}
+
+
+def test_a_journal_goes_on_after_the_disk_was_full(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="file size limits exist on Unix only")
+    path = tmp_path / "hidden" / "journal.jsonl"
+    journal = Journal(path, {"name": "a"}, resume=False)
+    journal.add({"frame": 0})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 5, limits[1]))
+    try:
+        with pytest.raises(OutputError, match="larger than this system allows"):
+            journal.add({"frame": 1})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    journal.add({"frame": 2})
+    assert list(journal) == [{"frame": 0}, {"frame": 2}]
+    journal.close()
+    again = Journal(path, {"name": "a"}, resume=True)
+    assert list(again) == [{"frame": 0}, {"frame": 2}]
+    again.close()
 
 
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -38,7 +38,9 @@ class Journal:
         try:
             if not resume:
                 path.unlink(missing_ok=True)
-            self._file = path.open("a+b")
+            # Not buffered: after a failed write nothing may be left that is written later.
+            self._out = path.open("ab", buffering=0)
+            self._file = path.open("rb")
             self._load()
         except OSError as error:
             raise output_error(path, error) from error
@@ -57,11 +59,11 @@ class Journal:
         self._file.seek(0)
         header = self._file.readline()
         if not header.endswith(b"\n"):
-            self._file.truncate(0)
+            self._out.truncate(0)
             self._append(self._header)
             return
         if _parse(header) != self._header:
-            self._file.close()
+            self.close()
             raise OutputError(
                 f"The folder '{self.path.parent.parent}' holds results of another video or size; "
                 "choose another folder, or start anew without resuming."
@@ -73,7 +75,7 @@ class Journal:
                 break
             self._places[int(entry["frame"])] = place
             place = self._file.tell()
-        self._file.truncate(place)
+        self._out.truncate(place)
 
     def __contains__(self, frame: int) -> bool:
         return frame in self._places
@@ -102,18 +104,20 @@ class Journal:
             raise output_error(self.path, error) from error
 
     def _append(self, entry: Entry) -> int:
-        place = self._file.seek(0, 2)
+        line = memoryview(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+        place = self._out.seek(0, 2)
         try:
-            self._file.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
-            self._file.flush()
+            while line:  # a nearly full disk takes a part, and fails at the next
+                line = line[self._out.write(line) :]
         except OSError:
-            self._file.truncate(place)  # half a line would hide the lines after it
+            self._out.truncate(place)  # half a line would hide the lines after it
             raise
         return place
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+        self._out.close()
 
 
 def _parse(line: bytes) -> Entry | None:
