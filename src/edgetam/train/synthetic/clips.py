@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from edgetam.errors import ConfigError
+from edgetam.train.synthetic.bank import ImageBank
 from edgetam.train.synthetic.config import Batch, Clip, SynthConfig
 from edgetam.train.synthetic.dice import Dice
 from edgetam.train.synthetic.photometry import expose
@@ -42,15 +43,20 @@ def _masks(labels: Tensor, chosen: list[int], rows: int) -> Tensor:
     return masks
 
 
-def sample_clip(config: SynthConfig, seed: int, device: torch.device | str = "cpu") -> Clip:
+def sample_clip(
+    config: SynthConfig, seed: int, device: torch.device | str = "cpu", bank: ImageBank | None = None
+) -> Clip:
     """Draw the clip of a seed: the same seed and configuration give the same clip.
 
     Every clip has at least one labelled object, which covers 0.2 % to 60 % of frame 0 and is seen again
-    later. Objects that fail this stay in the picture without a label.
+    later. Objects that fail this stay in the picture without a label. With a bank of real images, half of the
+    scenes are such an image brought to life, and half of the other things are cut out of one.
+
+    Drawing is thousands of small operations: with more than one thread they mostly wait for one another.
     """
     dice = Dice(seed, device)
     for _ in range(_ATTEMPTS):
-        scene = random_scene(dice, config)
+        scene = random_scene(dice, config, bank)
         frames, labels = render(scene, config.size)
         chosen = _usable(scene, labels)[: config.objects]
         if chosen:
@@ -63,13 +69,18 @@ def sample_clip(config: SynthConfig, seed: int, device: torch.device | str = "cp
     )
 
 
-def sample_batch(config: SynthConfig, seeds: Iterable[int], device: torch.device | str = "cpu") -> Batch:
+def sample_batch(
+    config: SynthConfig,
+    seeds: Iterable[int],
+    device: torch.device | str = "cpu",
+    bank: ImageBank | None = None,
+) -> Batch:
     """Draw one clip per seed and stack them.
 
     Raises:
         ConfigError: no seeds were given.
     """
-    clips = [sample_clip(config, seed, device) for seed in seeds]
+    clips = [sample_clip(config, seed, device, bank) for seed in seeds]
     if not clips:
         raise ConfigError("no seeds were given, expected at least one: pass one per clip.")
     return Batch(

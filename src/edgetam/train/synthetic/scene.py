@@ -8,18 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from edgetam.train.synthetic.bank import ImageBank, Picture
+from edgetam.train.synthetic.cast import REAL_SHARE, Studio, actors, extras, occluders
 from edgetam.train.synthetic.config import SynthConfig
+from edgetam.train.synthetic.cutouts import cut_out, object_masks, without
 from edgetam.train.synthetic.dice import Dice
-from edgetam.train.synthetic.motion import (
-    Camera,
-    Path,
-    aim,
-    random_camera,
-    random_path,
-    random_warp,
-    vanish,
-)
-from edgetam.train.synthetic.sprites import Look, Patch, Sprite, draw, object_grid, random_look
+from edgetam.train.synthetic.motion import Camera, Path, random_camera, random_path, random_warp
+from edgetam.train.synthetic.sprites import Patch, Sprite, draw, object_grid, random_look
 from edgetam.train.synthetic.textures import plane, random_palette, related_palette, spectral_field, texture
 
 __all__ = ["Scene", "random_scene", "render"]
@@ -75,94 +70,70 @@ def random_backdrop(dice: Dice, size: int, palette: Tensor) -> Tensor:
     return image
 
 
-def _thing(dice: Dice, config: SynthConfig, palette: Tensor, scale: float, blur: float) -> Sprite:
-    hard = config.difficulty
-    look = random_look(dice, int(2 * scale * config.size), palette, config.frames, hard)
-    path = random_path(dice, config.frames, scale, hard)
-    return Sprite(look, path, random_warp(dice, config.frames, hard), blur)
-
-
-def _scale(dice: Dice) -> float:
-    return dice.log_uniform(0.09, 0.48)
-
-
-def _actors(dice: Dice, config: SynthConfig, palette: Tensor, blur: float) -> list[Sprite]:
-    """Things worth labelling; at most one of them leaves the frame for a while."""
-    close = dice.chance(0.15 + 0.2 * config.difficulty)
-    actors = []
-    for _ in range(config.objects + dice.integer(0, 1)):
-        own = related_palette(dice, palette, 0.10) if close else random_palette(dice)
-        actors.append(_thing(dice, config, own, _scale(dice), blur))
-    if config.frames > 2 and dice.chance(0.12 + 0.2 * config.difficulty):
-        actors[0] = replace(actors[0], path=vanish(dice, actors[0].path))
-    return actors
-
-
-def _twin(dice: Dice, config: SynthConfig, actor: Sprite) -> Sprite:
-    """A look-alike that goes its own way: sometimes slightly recoloured, never quite the same size."""
-    look = actor.look
-    if dice.chance(0.4):
-        shift = torch.cat((dice.randn(3) * 0.06, torch.zeros(1, device=dice.device)))
-        look = Look(look.canvas + shift[:, None, None])
-    path = random_path(dice, config.frames, 1.0, config.difficulty)
-    size = actor.path.scale * dice.uniform(0.8, 1.2)
-    return replace(actor, look=look, path=replace(path, scale=size))
-
-
-def _extras(dice: Dice, config: SynthConfig, actors: list[Sprite], blur: float) -> list[Sprite]:
-    """Distractors: strangers, and doubles of the actors in other places."""
-    extras = []
-    for _ in range(dice.integer(*config.distractors)):
-        if dice.chance(0.5 * config.difficulty):
-            extras.append(_twin(dice, config, dice.choice(actors)))
-        else:
-            extras.append(_thing(dice, config, random_palette(dice), _scale(dice) * 0.8, blur))
-    return extras
-
-
-def _occluders(
-    dice: Dice, config: SynthConfig, palette: Tensor, actors: list[Sprite], blur: float
-) -> list[Sprite]:
-    """Things that pass in front of an actor."""
-    out = []
-    for _ in range(dice.integer(*config.occluders)):
-        if not dice.chance(0.3 + 0.6 * config.difficulty):
-            continue
-        target = dice.choice(actors)
-        scale = float(target.path.scale[0]) * dice.uniform(0.6, 1.3)
-        own = related_palette(dice, palette, 0.15) if dice.chance(0.4) else random_palette(dice)
-        thing = _thing(dice, config, own, min(0.6, scale), blur)
-        out.append(replace(thing, path=aim(dice, thing.path, target.path)))
-    return out
-
-
 def _on_screen(dice: Dice, sprite: Sprite, camera: Camera) -> Sprite:
     followed = dice.chance(0.4)
     parallax = 0.0 if followed else dice.uniform(0.8, 1.6)
     return replace(sprite, path=camera.apply(sprite.path, parallax))
 
 
-def random_scene(dice: Dice, config: SynthConfig) -> Scene:
-    """Invent a scene."""
-    palette = random_palette(dice)
+def _world(studio: Studio, margin: float) -> Path:
+    """The path of a backdrop that reaches ``margin`` from the middle of the frame."""
+    still = torch.zeros(studio.config.frames, device=studio.dice.device)
+    return Path(still[:, None].repeat(1, 2) + 0.5, still, still + margin, still + 1)
+
+
+def _residents(studio: Studio, picture: Picture, margin: float) -> tuple[list[Sprite], Tensor]:
+    """The picture's own objects, free to move, and the picture without them ``[3, R, R]``."""
+    dice, config = studio.dice, studio.config
+    found, colour = [], picture.colour
+    for mask in object_masks(dice, picture, config.objects):
+        cut = cut_out(picture, mask, max(32, min(224, int(margin * mask.shape[0]))))
+        colour = without(colour, mask)
+        scale = margin * cut.radius
+        path = random_path(dice, config.frames, scale, config.difficulty * 0.7)
+        home = torch.tensor(cut.centre, device=dice.device) * margin + 0.5
+        path = replace(
+            path,
+            centre=path.centre - path.centre[:1] + home,
+            angle=path.angle - path.angle[:1],
+            squash=(path.squash / path.squash[:1]).clamp(0.4, 1.5),
+        )
+        warp = random_warp(dice, config.frames, config.difficulty * 0.5)
+        found.append(Sprite(cut.look, path, None if warp is None else warp - warp[:1], studio.blur))
+    return found, colour
+
+
+def _revived(studio: Studio, bank: ImageBank, camera: Camera) -> tuple[Tensor, Path, list[Sprite]]:
+    """A real image brought to life: its backdrop, the backdrop's path, and its objects on screen."""
+    dice = studio.dice
+    margin = dice.uniform(0.5, 0.62)
+    picture = bank.picture(dice, studio.config.size)
+    sprites, colour = _residents(studio, picture, margin)
+    near = dice.uniform(0.9, 1.3)
+    return colour, _world(studio, margin), [replace(s, path=camera.apply(s.path, near)) for s in sprites]
+
+
+def random_scene(dice: Dice, config: SynthConfig, bank: ImageBank | None = None) -> Scene:
+    """Invent a scene; with a bank, half of them grow from a real image."""
     camera = random_camera(dice, config.frames, config.difficulty)
     blur = dice.uniform(0.2, 0.8) if dice.chance(0.3) else 0.0
-    actors = _actors(dice, config, palette, blur)
-    occluders = _occluders(dice, config, palette, actors, blur)
-    crowd = actors + _extras(dice, config, actors, blur)
-    rank = list(range(len(actors))) + [-1] * (len(crowd) - len(actors))
+    studio = Studio(dice, config, random_palette(dice), blur, bank)
+    residents: list[Sprite] = []
+    if bank is not None and dice.chance(REAL_SHARE):
+        backdrop, world, residents = _revived(studio, bank, camera)
+    else:
+        backdrop = random_backdrop(dice, config.size, studio.palette)
+        world = _world(studio, dice.uniform(0.55, 0.75))
+    visitors = actors(studio)[len(residents) :]
+    stars = residents + visitors
+    passing = occluders(studio, stars)
+    rank = list(range(len(stars)))
+    crowd = residents + [_on_screen(dice, s, camera) for s in visitors]
+    crowd += [_on_screen(dice, s, camera) for s in extras(studio, stars)]
     order = dice.order(len(crowd))
-    things = [_on_screen(dice, crowd[i], camera) for i in order]
-    things += [replace(s, path=camera.apply(s.path, 0.0)) for s in occluders]
-    margin = dice.uniform(0.55, 0.75)
-    still = torch.zeros(config.frames, device=dice.device)
-    world = Path(still[:, None].repeat(1, 2) + 0.5, still, still + margin, still + 1)
-    return Scene(
-        random_backdrop(dice, config.size, palette),
-        camera.apply(world, 1.0),
-        things,
-        [rank[i] for i in order] + [-1] * len(occluders),
-    )
+    rank += [-1] * (len(crowd) - len(stars))
+    things = [crowd[i] for i in order] + [replace(s, path=camera.apply(s.path, 0.0)) for s in passing]
+    return Scene(backdrop, camera.apply(world, 1.0), things, [rank[i] for i in order] + [-1] * len(passing))
 
 
 def _paste(frames: Tensor, patch: Patch, labels: Tensor | None, label: int) -> None:
