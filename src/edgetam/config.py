@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from edgetam.errors import ConfigError
 
 __all__ = [
+    "VARIANTS",
     "HieraConfig",
     "MemoryLayout",
     "ModelConfig",
     "PerceiverConfig",
     "RepViTConfig",
-    "VARIANTS",
     "get_config",
 ]
 

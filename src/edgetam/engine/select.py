@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edgetam.config import get_config
 from edgetam.engine.base import Engine
 from edgetam.errors import EngineError
 
-if TYPE_CHECKING:
-    from edgetam.model import EdgeTAM
-
-__all__ = ["ENGINES", "PRECISIONS", "load_model", "load_network"]
+__all__ = ["ENGINES", "PRECISIONS", "load_model"]
 
 ENGINES = ("auto", "torch")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -52,29 +47,10 @@ def load_model(
     if precision not in PRECISIONS:
         raise EngineError(f"precision is {precision!r}; expected one of {', '.join(PRECISIONS)}.")
     from edgetam.engine.torch import TorchEngine, best_device
+    from edgetam.weights import load_network
 
     network = load_network(name, weights, image_size=image_size, partial=partial)
     device = best_device() if device == "auto" else device
     if precision == "auto":
         precision = "bf16" if device.startswith("cuda") else "fp32"
     return TorchEngine(network, device, precision)
-
-
-def load_network(
-    name: str = "edgetam",
-    weights: str | Path | None = None,
-    *,
-    image_size: int | None = None,
-    partial: str | None = None,
-) -> EdgeTAM:
-    """Build the network of `load_model` with its weights, in evaluation mode, unfolded, on the CPU."""
-    from edgetam.model import build_model
-    from edgetam.weights import bundled_path, load_into, load_state, resolve
-
-    config = get_config(name, image_size)
-    loaded = load_state(bundled_path() if weights is None else resolve(weights), partial)
-    if image_size is None and loaded.config.name == name:
-        config = replace(config, image_size=loaded.config.image_size)
-    network = build_model(config)
-    load_into(network, loaded)
-    return network
