@@ -160,8 +160,10 @@ def test_drawing_on_a_frame_does_not_change_it(long_clip: Path) -> None:
 
 def test_closed_sources_say_so(long_clip: Path) -> None:
     source = open_frames(long_clip)
+    assert source._decoder.stream is not None
     source.close()
     source.close()
+    assert source._decoder.stream is None  # it would keep the codec's pictures in memory
     with pytest.raises(MediaError, match="closed"):
         source[0]
 

@@ -83,6 +83,8 @@ class Decoder:
         self._open()
 
     def _open(self) -> None:
+        self._container: Any
+        self.stream: Any
         self._container, self.stream = open_video(self._path)
         self._pictures = pictures(self._container, self.stream)
 
@@ -107,9 +109,11 @@ class Decoder:
         self._open()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file and of the codec's pool of pictures."""
         self._pictures.close()
         self._container.close()
+        # Whoever still holds this object would hold tens of megabytes through it.
+        self.stream = self._container = None
 
 
 def pictures(container: Any, stream: Any) -> Generator[Any, None, None]:

@@ -73,6 +73,11 @@ class FrameReader:
             # A copy: drawing on it must not change what the next reader sees.
             return frame.copy()
 
+    def close(self) -> None:
+        """Forget the frames that are kept."""
+        with self._lock:
+            self._recent.clear()
+
     def _try(self, index: int) -> Rgb | None:
         if index in self._recent:
             self._recent.move_to_end(index)

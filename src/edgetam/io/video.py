@@ -127,6 +127,7 @@ class VideoFrames:
     def close(self) -> None:
         """Let go of the file."""
         self._held.clear()
+        self._reader.close()
         if not self._closed:
             self._closed = True
             self._decoder.close()
