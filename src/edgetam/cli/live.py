@@ -1,0 +1,83 @@
+"""``edgetam track`` on what has no end: cameras and network streams."""
+
+from __future__ import annotations
+
+import time
+from itertools import chain, islice
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from edgetam.cli.errors import StoppedError
+from edgetam.cli.prompts import checked
+from edgetam.cli.runs import Run, default_folder, open_run
+from edgetam.cli.screen import Screen
+from edgetam.cli.track import PLACES, TrackJob, report
+from edgetam.errors import ConfigError, MediaError, PromptError
+from edgetam.io import LiveSource, ResultWriter, VideoInfo, open_live
+from edgetam.tracking import Stream, TrackerOptions, VideoTracker
+
+__all__ = ["is_live", "track_live"]
+
+
+def is_live(source: str) -> bool:
+    """Whether this is a camera's number or an address."""
+    return "://" in source or (source.strip().isdecimal() and not Path(source).exists())
+
+
+def track_live(job: TrackJob, screen: Screen) -> Path:
+    """Track until the stream ends, ``job.frames`` are done or Ctrl-C, which is how one ends a camera.
+
+    Memory stays constant; what is saved grows with time. Prompts are about the first frame.
+
+    Raises:
+        EdgeTAMError: anything that cannot be used; what was tracked until then is complete.
+        StoppedError: Ctrl-C before the first frame was done.
+    """
+    kinds = job.kinds
+    job.choice.check()
+    job.check_ids(kinds)
+    if job.direction != "forward" or job.start is not None:
+        raise ConfigError(f"'{job.source}' is live; --start, --reverse and --both need a recorded video.")
+    late = [item for item in job.prompts if item.frame]
+    if late:
+        raise PromptError(f"{late[0].origin}: '{job.source}' is live; prompts belong to its first frame, 0.")
+    folder = job.output or default_folder(_name(job.source))
+    places = [PLACES[kind] for kind in kinds]
+    run = open_run(folder, {"source": job.source}, places, overwrite=job.overwrite)
+    if run.resume:
+        raise ConfigError(
+            f"'{run.folder}' holds an earlier recording; choose another folder, or --overwrite."
+        )
+    stream = VideoTracker(job.choice.load(), TrackerOptions(exclusive=job.exclusive)).stream()
+    with open_live(job.source) as source:
+        _watch(job, stream, source, run, screen)
+    return run.folder
+
+
+def _watch(job: TrackJob, stream: Stream, source: LiveSource, run: Run, screen: Screen) -> None:
+    first = next(source, None)
+    if first is None:
+        raise MediaError(f"'{source.name}' gave no frame; check the camera or the address.")
+    height, width = first.image.shape[:2]
+    checked(job.prompts, (width, height))
+    prompts = {item.object_id: item.prompt for item in job.prompts}
+    done, began = 0, time.perf_counter()
+    writer = ResultWriter(run.folder, job.kinds, VideoInfo(source.name, width, height))
+    try:
+        with writer, screen.counting(source.name, job.frames) as count:
+            run.note()
+            for frame in islice(chain([first], source), job.frames):
+                result = stream.step(frame.image, prompts if done == 0 else {}, time=frame.time)
+                writer.write(result, frame.image)
+                done += 1
+                count()
+    except KeyboardInterrupt as error:
+        if not done:
+            screen.note("edgetam: stopped before the first frame; nothing was tracked.")
+            raise StoppedError from error
+    report(screen, writer.paths, done, time.perf_counter() - began, job.choice)
+
+
+def _name(source: str) -> str:
+    """A folder name: the host of an address, or the number of a camera."""
+    return urlsplit(source).hostname or "stream" if "://" in source else f"camera-{source.strip()}"

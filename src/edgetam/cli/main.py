@@ -1,0 +1,238 @@
+"""The ``edgetam`` command.
+
+Exit codes: 0 done, 1 unexpected, 2 bad input, 3 weights or engine, 4 output, 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from edgetam.cli import options
+from edgetam.cli.errors import StderrHandler, exit_code, fail, show_traceback
+from edgetam.cli.options import ModelChoice, PromptedCommand, given_prompts
+from edgetam.cli.screen import Screen
+
+__all__ = ["app", "main"]
+
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FOLDER", help="Where results go (out/NAME).", rich_help_panel="Results"
+    ),
+]
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+"""Settings of commands that hand their arguments to an app of their own, loaded only then."""
+
+
+class _Commands(TyperGroup):
+    """Commands whose failures end in one sentence and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Abort, KeyboardInterrupt) as error:
+            fail(error)
+        except Exception as error:
+            if _is_usage(error):
+                raise
+            fail(error)
+
+
+def _is_usage(error: Exception) -> bool:
+    """Whether the parser speaks (wrong options, ``--help``), which has its own words and codes."""
+    return isinstance(error, typer.Exit) or hasattr(error, "exit_code")
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Segment and track anything in images and videos, from clicks, boxes or masks.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from edgetam import __version__
+
+        typer.echo(f"edgetam {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _start(
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where an error came from (or EDGETAM_DEBUG=1).")
+    ] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    show_traceback(traceback)
+    log = logging.getLogger("edgetam")
+    if not any(isinstance(handler, StderrHandler) for handler in log.handlers):
+        log.addHandler(StderrHandler())
+    log.setLevel(logging.WARNING)
+
+
+@app.command(cls=PromptedCommand)
+def track(
+    ctx: typer.Context,
+    source: Annotated[
+        str, typer.Argument(help="A video, folder, 'pattern*.png', camera number or rtsp:// address.")
+    ],
+    point: options.Point = None,
+    label: options.Label = None,
+    box: options.Box = None,
+    mask: options.Mask = None,
+    object_: options.Object = None,
+    frame: options.Frame = None,
+    prompts: options.PromptFile = None,
+    output: Output = None,
+    save: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST", help="Of png,objects,coco,npz,overlay,cutout.", rich_help_panel="Results"
+        ),
+    ] = "png,overlay",
+    overwrite: options.Overwrite = False,
+    start: Annotated[int | None, typer.Option(min=0, metavar="N", help="First frame to track.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, metavar="N", help="Track this many.")] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Go back in time.")] = False,
+    both: Annotated[bool, typer.Option("--both", help="Forward, then back from the prompts.")] = False,
+    on_bad_frame: Annotated[
+        str, typer.Option(metavar="stop|skip", help="What to do at a frame that cannot be read.")
+    ] = "stop",
+    exclusive: Annotated[bool, typer.Option("--exclusive", help="Objects may not overlap.")] = False,
+    model: options.Model = None,
+    weights: options.Weights = None,
+    engine: options.EngineName = "auto",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    imgsz: options.ImageSize = None,
+    threads: options.Threads = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Track objects through a video.
+
+    Prompts are read in order: --object and --frame apply to the prompts after them, --label to the point
+    before it. The same command again completes an interrupted run.
+    """
+    from edgetam.cli.live import is_live, track_live
+    from edgetam.cli.track import TrackJob, direction, track_video
+
+    choice = ModelChoice(model, weights, engine, device, precision, imgsz, threads)
+    job = TrackJob(
+        source,
+        given_prompts(ctx, prompts, frame=start or 0),
+        choice,
+        output,
+        save,
+        start,
+        frames,
+        direction(reverse=reverse, both=both),
+        on_bad_frame,
+        exclusive,
+        overwrite,
+    )
+    _quieten(quiet)
+    (track_live if is_live(source) else track_video)(job, Screen(quiet=quiet))
+
+
+@app.command(cls=PromptedCommand)
+def segment(
+    ctx: typer.Context,
+    image: Annotated[Path, typer.Argument(help="A picture.")],
+    point: options.Point = None,
+    label: options.Label = None,
+    box: options.Box = None,
+    mask: options.Mask = None,
+    object_: options.Object = None,
+    prompts: options.PromptFile = None,
+    output: Output = None,
+    save: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST", help="Of png,objects,coco,npz,overlay,cutout.", rich_help_panel="Results"
+        ),
+    ] = "png,overlay,cutout,coco",
+    overwrite: options.Overwrite = False,
+    model: options.Model = None,
+    weights: options.Weights = None,
+    engine: options.EngineName = "auto",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    imgsz: options.ImageSize = None,
+    threads: options.Threads = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Segment objects in a picture; prompts work as in 'edgetam track'."""
+    from edgetam.cli.segment import SegmentJob, segment_image
+
+    choice = ModelChoice(model, weights, engine, device, precision, imgsz, threads)
+    job = SegmentJob(image, given_prompts(ctx, prompts), choice, output, save, overwrite)
+    _quieten(quiet)
+    segment_image(job, Screen(quiet=quiet))
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what this machine can run, and what is missing."""
+    from edgetam.cli.doctor import examine, is_healthy, show
+
+    findings = examine()
+    show(findings, as_json=as_json)
+    if not is_healthy(findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    video: Annotated[str | None, typer.Option(help="A video of yours.")] = None,
+    point: Annotated[
+        str | None, typer.Option(metavar="X,Y", help="A point on the object on frame 0.")
+    ] = None,
+    output: Output = None,
+    weights: options.Weights = None,
+    imgsz: options.ImageSize = None,
+    threads: options.Threads = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Track an object through the clip that comes with the package, or through yours."""
+    from edgetam.cli.demo import run_demo
+
+    _quieten(quiet)
+    choice = ModelChoice(weights=weights, image_size=imgsz, threads=threads)
+    run_demo(video, point, output, choice, Screen(quiet=quiet))
+
+
+@app.command("weights", context_settings=PASS_ON)
+def weights_(ctx: typer.Context) -> None:
+    """List, inspect, download and convert checkpoints."""
+    _pass_on(ctx, "edgetam.cli.weights")
+
+
+def _pass_on(ctx: typer.Context, module: str) -> None:
+    """Hand the arguments to the ``app`` of a module that is too heavy to import for ``--help``."""
+    code = import_module(module).app(ctx.args, prog_name=ctx.command_path, standalone_mode=False)
+    if isinstance(code, int) and code:
+        raise typer.Exit(code)
+
+
+def _quieten(quiet: bool) -> None:
+    logging.getLogger("edgetam").setLevel(logging.ERROR if quiet else logging.WARNING)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app(prog_name="edgetam")
+    except KeyboardInterrupt as error:
+        raise SystemExit(exit_code(error)) from None

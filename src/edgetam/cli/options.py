@@ -1,0 +1,201 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.core import TyperCommand
+
+from edgetam.cli.prompts import Placed, merged, ordered_options, read_options, read_prompt_file
+from edgetam.config import VARIANTS
+from edgetam.errors import ConfigError, EngineError
+
+if TYPE_CHECKING:
+    from edgetam.engine import Engine
+
+__all__ = [
+    "ModelChoice",
+    "PromptedCommand",
+    "given_prompts",
+    "parse_kinds",
+]
+
+_ORDERED = "edgetam.ordered"
+_PROMPTS, _MODEL, _OUTPUT = "Prompts (in order)", "Model", "Results"
+
+Point = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="X,Y", help="A point on the object, in pixels; repeatable.", rich_help_panel=_PROMPTS
+    ),
+]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(metavar="1|0", help="Of the point before: 1 object, 0 not.", rich_help_panel=_PROMPTS),
+]
+Box = Annotated[
+    list[str] | None,
+    typer.Option(metavar="X0,Y0,X1,Y1", help="A box around the object.", rich_help_panel=_PROMPTS),
+]
+Mask = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PNG",
+        help="A mask; a palette PNG gives one object per index.",
+        rich_help_panel=_PROMPTS,
+    ),
+]
+Object = Annotated[
+    list[str] | None,
+    typer.Option("--object", metavar="ID", help="For the prompts after it (1).", rich_help_panel=_PROMPTS),
+]
+Frame = Annotated[
+    list[str] | None,
+    typer.Option(metavar="N", help="For the prompts after it (the first one).", rich_help_panel=_PROMPTS),
+]
+PromptFile = Annotated[
+    Path | None,
+    typer.Option("--prompts", metavar="JSON", help="Prompts from a file.", rich_help_panel=_PROMPTS),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help=f"One of {', '.join(VARIANTS)}.", rich_help_panel=_MODEL),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|NAME",
+        help="A checkpoint, or a name from 'edgetam weights list'.",
+        rich_help_panel=_MODEL,
+    ),
+]
+EngineName = Annotated[str, typer.Option("--engine", help="The runtime.", rich_help_panel=_MODEL)]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_MODEL)]
+Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel=_MODEL)]
+ImageSize = Annotated[
+    int | None,
+    typer.Option("--imgsz", metavar="N", help="Input size, a multiple of 256.", rich_help_panel=_MODEL),
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="CPU threads to use.", rich_help_panel=_MODEL)
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace results of another run.", rich_help_panel=_OUTPUT)
+]
+
+
+class PromptedCommand(TyperCommand):
+    """A command that remembers the order of its prompt options, which parsing loses."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Note the order, then parse as usual."""
+        takes_value = {
+            name: not getattr(param, "is_flag", False)
+            for param in self.params
+            for name in (*param.opts, *param.secondary_opts)
+            if name.startswith("-")
+        }
+        ctx.meta[_ORDERED] = ordered_options(args, {**takes_value, "--help": False})
+        return super().parse_args(ctx, args)
+
+
+def given_prompts(ctx: typer.Context, file: Path | None, *, frame: int = 0) -> list[Placed]:
+    """Everything that was prompted: first the file, then the options."""
+    items = [] if file is None else read_prompt_file(file)
+    return merged([*items, *read_options(ctx.meta.get(_ORDERED, []), frame=frame)])
+
+
+def parse_kinds(text: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Read a list such as ``png,overlay``.
+
+    Raises:
+        ConfigError: an unknown kind, or none.
+    """
+    kinds = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    unknown = [kind for kind in kinds if kind not in known]
+    if unknown or not kinds:
+        raise ConfigError(
+            f"--save is '{text}' with unknown {', '.join(unknown) or 'nothing'}; "
+            f"expected some of {','.join(known)}."
+        )
+    return kinds
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """Which model to run and how."""
+
+    model: str | None = None
+    weights: str | None = None
+    engine: str = "auto"
+    device: str = "auto"
+    precision: str = "auto"
+    image_size: int | None = None
+    threads: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The variant: the one chosen, or that of published weights."""
+        return self.model or (self.weights if self.weights in VARIANTS else None) or "edgetam"
+
+    @property
+    def stand_in(self) -> bool:
+        """Whether these are the weights that come with the package."""
+        return self.weights in (None, "default") and self.name == "edgetam"
+
+    @property
+    def weights_id(self) -> list[Any]:
+        """What tells these weights from others: a file's size and time of change, or a name."""
+        if self.weights is None or not Path(self.weights).is_file():
+            return [self.weights]
+        details = Path(self.weights).stat()
+        return [str(Path(self.weights).absolute()), details.st_size, details.st_mtime_ns]
+
+    def check(self) -> None:
+        """Find out what can be known without loading anything.
+
+        Raises:
+            ConfigError: an unknown model or a size that does not work.
+            EngineError: an unknown engine or precision.
+        """
+        from edgetam.config import get_config
+        from edgetam.engine.select import ENGINES, PRECISIONS
+
+        get_config(self.name, self.image_size)
+        for what, value, known in (
+            ("--engine", self.engine, ENGINES),
+            ("--precision", self.precision, PRECISIONS),
+        ):
+            if value not in known:
+                raise EngineError(f"{what} is '{value}'; expected one of {', '.join(known)}.")
+
+    def load(self, *, partial: Literal["image"] | None = None) -> Engine:
+        """Load it; with ``partial="image"`` weights without memory will do."""
+        import edgetam
+
+        self._use_threads()
+        return edgetam.load_model(
+            self.name,
+            self.weights,
+            engine=self.engine,
+            device=self.device,
+            precision=self.precision,
+            image_size=self.image_size,
+            partial=partial,
+        )
+
+    def _use_threads(self) -> None:
+        if self.threads is None:
+            return
+        if "torch" not in sys.modules:  # OpenMP reads it once
+            os.environ["OMP_NUM_THREADS"] = str(self.threads)
+        import torch
+
+        torch.set_num_threads(self.threads)

@@ -1,0 +1,72 @@
+"""What people see: lines, and a bar with frames per second and the time left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+__all__ = ["STAND_IN", "Screen"]
+
+STAND_IN = (
+    "These weights are a small stand-in that this project trained on drawn clips; for the published ones run "
+    "'edgetam weights download edgetam' and pass --weights edgetam."
+)
+
+
+class _RateColumn(ProgressColumn):
+    """Frames per second."""
+
+    def render(self, task: Task) -> Text:
+        """Show the rate of the last frames, or nothing yet."""
+        return Text(f"{task.speed:.1f} fps" if task.speed else "")
+
+
+class Screen:
+    """Prints, unless quiet.
+
+    Args:
+        quiet: nothing but errors.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+
+    def say(self, text: str) -> None:
+        """Print a line of the result."""
+        if not self.quiet:
+            typer.echo(text)
+
+    def note(self, text: str) -> None:
+        """Print a line about the run."""
+        if not self.quiet:
+            typer.echo(text, err=True)
+
+    @contextmanager
+    def counting(self, what: str, total: int | None) -> Iterator[Callable[[], None]]:
+        """Show a bar; call what is handed out once per frame."""
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _RateColumn(),
+            TimeRemainingColumn(),
+        )
+        # Bars are for people: a log file gets the lines alone.
+        hidden = self.quiet or not console.is_terminal
+        with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda: bar.advance(task)
