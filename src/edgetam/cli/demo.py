@@ -1,0 +1,65 @@
+"""``edgetam demo``: see it work, on the clip that comes with the package or on a video of yours."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from edgetam.cli.options import ModelChoice
+from edgetam.cli.prompts import Placed, read_options, read_prompt_file
+from edgetam.cli.screen import Screen
+from edgetam.cli.track import TrackJob, track_video
+from edgetam.errors import MediaError, PromptError
+from edgetam.io import open_frames
+from edgetam.structs import Prompt
+
+__all__ = ["DEFAULT_FOLDER", "demo_clip", "run_demo"]
+
+DEFAULT_FOLDER = Path("out") / "demo"
+
+
+def demo_clip() -> tuple[Path, Path]:
+    """Return the bundled clip and its prompts.
+
+    Raises:
+        MediaError: this installation came without them.
+    """
+    folder = Path(str(resources.files("edgetam") / "data"))
+    clip, prompts = folder / "demo.mp4", folder / "demo.json"
+    if not clip.is_file() or not prompts.is_file():
+        raise MediaError(
+            f"This installation has no demo clip ({clip} is missing); pass --video with one of yours."
+        )
+    return clip, prompts
+
+
+def run_demo(
+    video: str | None, point: str | None, output: Path | None, choice: ModelChoice, screen: Screen
+) -> Path:
+    """Track one object through a clip and say where to look; returns the folder.
+
+    An earlier demo in the folder is replaced.
+
+    Raises:
+        EdgeTAMError: the video or the point cannot be used.
+    """
+    if video is None and point is not None:
+        raise PromptError("--point was given without --video; give both, or neither for the bundled clip.")
+    if video is None:
+        clip, file = demo_clip()
+        source, prompts = str(clip), read_prompt_file(file)
+        screen.say("Tracking through the bundled clip, which this project drew.")
+    else:
+        source = video
+        prompts = [_centre(video, screen)] if point is None else read_options([("--point", point)])
+    job = TrackJob(source, prompts, choice, output or DEFAULT_FOLDER, "png,overlay", overwrite=True)
+    folder = track_video(job, screen)
+    screen.say(f"Watch {folder / 'overlay.mp4'}.")
+    return folder
+
+
+def _centre(video: str, screen: Screen) -> Placed:
+    with open_frames(video) as frames:
+        x, y = frames.width // 2, frames.height // 2
+    screen.say(f"No point was given: tracking what is at the centre, {x},{y}; choose with --point x,y.")
+    return Placed(0, 1, Prompt(points=[[x, y]], labels=[1]), "the centre of the frame")

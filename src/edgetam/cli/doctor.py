@@ -1,0 +1,240 @@
+"""``edgetam doctor``: what this machine can run, and what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from edgetam.errors import EdgeTAMError
+
+__all__ = ["Finding", "examine", "is_healthy", "show"]
+
+Status = Literal["ok", "missing", "broken"]
+_OPTIONAL = {
+    "openvino": "the fastest engine on a CPU; pip install openvino",
+    "onnxruntime": "the portable engine; pip install onnxruntime",
+}
+_CPU_FLAGS = {
+    "AVX2": {"avx2"},
+    "AVX-512": {"avx512f"},
+    "AVX-512 VNNI": {"avx512_vnni", "avx512vnni"},
+    "AVX-512 BF16": {"avx512_bf16"},
+    "AMX BF16": {"amx_bf16"},
+    "NEON": {"asimd", "neon"},
+    "BF16": {"bf16"},
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    ``missing`` is optional and says how to get it; ``broken`` stops the program from working.
+    """
+
+    topic: str
+    name: str
+    status: Status
+    detail: str
+    hint: str = ""
+
+
+def examine() -> list[Finding]:
+    """Look at everything; a part that fails is a finding, never an error."""
+    checks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
+        ("versions", _versions),
+        ("machine", _machine),
+        ("torch", _torch),
+        ("engines", _engines),
+        ("video", _video),
+        ("weights", _weights),
+    )
+    found: list[Finding] = []
+    for topic, check in checks:
+        try:
+            found.extend(check())
+        except Exception as error:
+            found.append(
+                Finding(topic, topic, "broken", f"{type(error).__name__}: {error}", "reinstall edgetam")
+            )
+    return found
+
+
+def is_healthy(findings: list[Finding]) -> bool:
+    """Whether nothing essential is broken."""
+    return all(finding.status != "broken" for finding in findings)
+
+
+def show(findings: list[Finding], *, as_json: bool) -> None:
+    """Print the findings, for people or for programs."""
+    if as_json:
+        report = {"healthy": is_healthy(findings), "findings": [asdict(finding) for finding in findings]}
+        typer.echo(json.dumps(report, indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    colours = {"ok": "green", "missing": "yellow", "broken": "red"}
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for _ in range(4):
+        table.add_column(overflow="fold")
+    topic = ""
+    for finding in findings:
+        state = Text(finding.status, colours[finding.status])
+        text = finding.detail + (f" ({finding.hint})" if finding.hint else "")
+        table.add_row(
+            Text(finding.topic if finding.topic != topic else "", "bold"), finding.name, state, Text(text)
+        )
+        topic = finding.topic
+    console = Console()
+    console.print(table)
+    missing = [finding.name for finding in findings if finding.status == "missing"]
+    end = (
+        "Everything needed is here." if is_healthy(findings) else "Something essential is broken; see above."
+    )
+    console.print(Text(end + (f" Not here, and optional: {', '.join(missing)}." if missing else "")))
+
+
+def _versions() -> Iterator[Finding]:
+    from edgetam import __version__
+
+    yield Finding("versions", "edgetam", "ok", __version__)
+    yield Finding("versions", "python", "ok", f"{platform.python_version()} ({sys.executable})")
+    for name in ("numpy", "av", "opencv-python-headless", "pillow", "safetensors"):
+        try:
+            yield Finding("versions", name, "ok", metadata.version(name))
+        except metadata.PackageNotFoundError:
+            yield Finding("versions", name, "ok", "version unknown")
+
+
+def _machine() -> Iterator[Finding]:
+    yield Finding(
+        "machine", "system", "ok", f"{platform.system()} {platform.release()}, {platform.machine()}"
+    )
+    yield Finding("machine", "processor", "ok", _processor())
+    flags = _flags()
+    known = [name for name, wanted in _CPU_FLAGS.items() if wanted & flags]
+    yield Finding("machine", "features", "ok", ", ".join(known) or "unknown on this system")
+    yield Finding("machine", "processors", "ok", f"{_usable_processors()} of {os.cpu_count()} usable")
+    total, free = _memory()
+    if total:
+        detail = f"{total / 2**30:.1f} GB, {free / 2**30:.1f} GB free"
+        yield Finding("machine", "memory", "ok", detail)
+
+
+def _cpuinfo() -> str:
+    path = Path("/proc/cpuinfo")
+    return path.read_text(errors="replace") if path.is_file() else ""
+
+
+def _processor() -> str:
+    for line in _cpuinfo().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def _flags() -> set[str]:
+    for line in _cpuinfo().splitlines():
+        if line.lower().startswith(("flags", "features")):
+            return set(line.partition(":")[2].lower().split())
+    return set()
+
+
+def _usable_processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory() -> tuple[int, int]:
+    """Total and free bytes; zeros where the system does not say."""
+    path = Path("/proc/meminfo")
+    if path.is_file():
+        values = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+        total, free = (int(values[key].split()[0]) * 1024 for key in ("MemTotal", "MemAvailable"))
+        return total, free
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return total, total
+    return 0, 0
+
+
+def _torch() -> Iterator[Finding]:
+    try:
+        import torch
+    except ImportError as error:
+        yield Finding("torch", "torch", "broken", str(error), "pip install torch")
+        return
+    yield Finding("torch", "torch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads")
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            facts = torch.cuda.get_device_properties(index)
+            detail = f"{facts.name}, {facts.total_memory / 2**30:.0f} GB"
+            yield Finding("torch", f"cuda:{index}", "ok", detail)
+    else:
+        yield Finding(
+            "torch", "cuda", "missing", "no CUDA device", "needs an NVIDIA GPU and a CUDA build of torch"
+        )
+    if sys.platform == "darwin":
+        good = torch.backends.mps.is_available()
+        yield Finding("torch", "mps", "ok" if good else "missing", "Apple GPU" if good else "no Apple GPU")
+
+
+def _engines() -> Iterator[Finding]:
+    yield Finding("engines", "torch", "ok", "the reference")
+    for name, hint in _OPTIONAL.items():
+        if importlib.util.find_spec(name) is None:
+            yield Finding("engines", name, "missing", "not installed", hint)
+            continue
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            version = "installed"
+        yield Finding("engines", name, "ok", version)
+
+
+def _video() -> Iterator[Finding]:
+    import av
+
+    yield Finding(
+        "video", "ffmpeg", "ok", ".".join(map(str, av.library_versions["libavcodec"])) + " (libavcodec)"
+    )
+    for name, mode, word in (("h264", "r", "decoder"), ("libx264", "w", "encoder")):
+        found = name in av.codecs_available
+        status: Status = "ok" if found else "missing"
+        hint = "" if found else "install PyAV from PyPI: pip install --force-reinstall av"
+        yield Finding("video", f"H.264 {word}", status, name if found else f"no {name} for '{mode}'", hint)
+
+
+def _weights() -> Iterator[Finding]:
+    from edgetam.weights.bundled import bundled_path
+    from edgetam.weights.cache import cache_dir
+    from edgetam.weights.registry import REGISTRY, cached_path
+
+    try:
+        path = bundled_path()
+        yield Finding(
+            "weights",
+            "bundled",
+            "ok",
+            f"{path.stat().st_size / 1e6:.0f} MB, a stand-in trained on drawn clips",
+        )
+    except EdgeTAMError as error:
+        yield Finding("weights", "bundled", "missing", str(error))
+    yield Finding("weights", "cache", "ok", str(cache_dir()))
+    for name in REGISTRY:
+        here = cached_path(name)
+        if here is not None:
+            yield Finding("weights", name, "ok", str(here))
+        elif name == "edgetam":
+            yield Finding("weights", name, "missing", "not downloaded", "edgetam weights download edgetam")
