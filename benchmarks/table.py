@@ -51,7 +51,7 @@ def section() -> str:
     """Everything between the markers."""
     tracking = load("tracking")
     lines = [
-        "A tracked frame in steady state (seven memories, sixteen pointers), in PyTorch, beside the published",
+        "A tracked frame in steady state (seven memories, sixteen pointers) in PyTorch, beside the published",
         f"code in the same run ({where(tracking)}):",
         "",
         *speed_table(tracking),
