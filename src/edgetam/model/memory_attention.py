@@ -102,7 +102,7 @@ class MemoryAttentionLayer(nn.Module):
         """``[B or 1, N, 256]`` to ``[B, N, 256]``; a batch of one is shared until memories enter."""
         x = x + self.dropout(self.self_attn(self.norm1(x)))
         x = x + self.dropout(self.cross_attn(self.norm2(x), memory))
-        hidden = self.dropout(F.relu(self.linear1(self.norm3(x)), inplace=not self.training))
+        hidden = self.dropout(F.relu(self.linear1(self.norm3(x)), inplace=True))
         return x + self.dropout(self.linear2(hidden))
 
 
