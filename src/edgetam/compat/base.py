@@ -1,0 +1,76 @@
+"""What the published models and predictors have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgetam.compat.settings import Settings
+from edgetam.engine import Engine
+from edgetam.engine.torch import TorchEngine
+from edgetam.errors import EngineError, PromptError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["SAM2Base", "to_array"]
+
+
+class SAM2Base:
+    """A model as ``build_sam2`` hands it out: weights on a runtime, and the options it was built with.
+
+    It is not a `torch.nn.Module`: train with ``edgetam train`` instead.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings | None = None) -> None:
+        self.engine = engine
+        self.settings = settings or Settings()
+
+    @property
+    def device(self) -> torch.device:
+        """Where tensors are handed out."""
+        device = getattr(self.engine, "device", "cpu")
+        return device if isinstance(device, torch.device) else torch.device("cpu")
+
+    @property
+    def image_size(self) -> int:
+        """Side images are resized to."""
+        return self.engine.config.image_size
+
+    def eval(self) -> Self:
+        """Nothing to do: these models only infer."""
+        return self
+
+    def to(self, device: Any) -> Self:
+        """Move to another device.
+
+        Raises:
+            EngineError: the device is not available, or the runtime is not PyTorch.
+        """
+        if torch.device(device) == self.device:
+            return self
+        if not isinstance(self.engine, TorchEngine):
+            raise EngineError(
+                f"The model cannot move to {device}, its runtime is not PyTorch; build with engine='torch'."
+            )
+        self.engine = TorchEngine(self.engine.model, str(device), self.engine.precision, fold=False)
+        return self
+
+
+def to_array(value: Any, dtype: Any, what: str) -> NDArray[Any]:
+    """A tensor, an array or nested lists as an array.
+
+    Raises:
+        PromptError: it is none of them.
+    """
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    try:
+        return np.asarray(value, dtype)
+    except (TypeError, ValueError) as error:
+        raise PromptError(
+            f"{what} is {value!r}; expected numbers in a list, an array or a tensor."
+        ) from error
