@@ -1,0 +1,76 @@
+"""A network that learns from scratch: where weights start, and what is switched off."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from edgetam.config import get_config
+from edgetam.model import EdgeTAM, build_model
+from edgetam.model.memory_attention import CrossAttention
+from edgetam.model.memory_encoder import ConvNeXtBlock
+from edgetam.model.two_way import Attention
+
+__all__ = ["fresh_model", "freeze_norms"]
+
+LAYER_SCALE = 0.1
+"""The published 1e-6 is for long schedules; here the blocks must matter within minutes."""
+PRESENCE_BIAS = 2.0
+"""Objects start out as present."""
+NORM_MOMENTUM = 0.03
+"""Small batches: slower running statistics than PyTorch's 0.1."""
+PLACE_BIAS = 1.5
+"""Of queries and keys to memories: with rotary positions, a constant favours the same place."""
+WINDOW_LATENTS = 0.02
+"""Window latents start as good as equal; otherwise they hide what their windows hold."""
+
+
+@torch.no_grad()
+def fresh_model(image_size: int, seed: int) -> EdgeTAM:
+    """Build a network to train from random weights.
+
+    Linear layers start as Glorot proposed (2010): PyTorch's default is a third as large, and single-head
+    attention over 256 channels stays uniform for long. Attention starts by looking at its own place, which
+    otherwise takes most of a short run to find. Dropout is off: a short run underfits.
+    """
+    torch.manual_seed(seed)
+    model = build_model(get_config("edgetam", image_size))
+    for module in model.modules():
+        _start_layer(module)
+    for module in model.modules():
+        _look_at_own_place(module)
+    assert model.perceiver is not None
+    model.perceiver.latents_2d.mul_(WINDOW_LATENTS)
+    last = model.mask_decoder.presence_head.layers[-1]
+    assert isinstance(last, nn.Linear) and last.bias is not None
+    last.bias.fill_(PRESENCE_BIAS)
+    return model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload,no-any-return]
+
+
+def _start_layer(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Dropout):
+        module.p = 0.0
+    elif isinstance(module, nn.BatchNorm2d):
+        module.momentum = NORM_MOMENTUM
+    elif isinstance(module, ConvNeXtBlock):
+        module.gamma.fill_(LAYER_SCALE)
+
+
+def _look_at_own_place(module: nn.Module) -> None:
+    """Equal codes of place must give high attention, so queries and keys start from equal projections."""
+    if isinstance(module, Attention):
+        module.k_proj.weight.copy_(module.q_proj.weight)
+    elif isinstance(module, CrossAttention):
+        nn.init.constant_(module.q_proj.bias, PLACE_BIAS)
+        nn.init.constant_(module.k_proj.bias, PLACE_BIAS)
+
+
+def freeze_norms(model: EdgeTAM) -> None:
+    """Let batch norms use their running statistics, as they will when the network is used."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
