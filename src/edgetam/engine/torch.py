@@ -14,6 +14,7 @@ from torch import Tensor
 
 from edgetam.config import ModelConfig
 from edgetam.engine.base import DecodeMode, Floats
+from edgetam.engine.cpu import speed_up_
 from edgetam.errors import EngineError
 from edgetam.model import EdgeTAM, fold_
 from edgetam.structs import Decoded, DecoderPrompt, FrameMemory, ImageFeatures, MemoryContext
@@ -47,6 +48,8 @@ class TorchEngine:
         network = copy.deepcopy(model).eval().requires_grad_(False)
         if fold:
             fold_(network)
+            if self.device.type == "cpu" and precision == "fp32":
+                speed_up_(network)
         self.model: EdgeTAM = network.to(self.device)
         self.model.image_encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -26,6 +26,9 @@ __all__ = [
 ]
 
 
+QUERY_BLOCK = 1024
+
+
 def to_tokens(x: Tensor) -> Tensor:
     """``[B, C, H, W]`` to ``[B, H * W, C]``, row-major."""
     return x.flatten(2).transpose(1, 2)
@@ -59,6 +62,24 @@ def attend(q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None = None) -> Tens
     if q.shape[:-2] != k.shape[:-2]:
         q = q.expand(*k.shape[:-2], *q.shape[-2:])
     return F.scaled_dot_product_attention(q, k, v, attn_mask=valid)
+
+
+def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None = None) -> Tensor:
+    """`attend` for inference on a CPU: a block of queries at a time, whose weights fit in the cache."""
+    keys = (k / k.shape[-1] ** 0.5).transpose(-1, -2)
+    mixed = []
+    for i in range(k.shape[0]):
+        queries = q[i if q.shape[0] > 1 else 0].split(QUERY_BLOCK, dim=-2)
+        mask = None if valid is None else valid[i]
+        mixed.append(torch.cat([_mix(block, keys[i], v[i], mask) for block in queries], dim=-2))
+    return torch.stack(mixed)
+
+
+def _mix(q: Tensor, keys: Tensor, v: Tensor, valid: Tensor | None) -> Tensor:
+    weights = q @ keys
+    if valid is not None:
+        weights = weights.masked_fill_(~valid, -torch.inf)
+    return torch.softmax(weights, dim=-1) @ v
 
 
 class LayerNorm2d(nn.Module):

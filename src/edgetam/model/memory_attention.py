@@ -6,6 +6,7 @@ with a place (the grids of all frames, rotated). Attention does not care about t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -23,6 +24,10 @@ FEEDFORWARD = 2048
 DROPOUT = 0.1
 POSITION_SCALE = 0.1
 POINTER_TOKENS = HIDDEN_DIM // MEMORY_DIM
+
+
+Mix = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+"""Attention: queries, keys, values and which keys are valid; engines may swap in another form."""
 
 
 class MemoryKeys(NamedTuple):
@@ -44,11 +49,12 @@ class SelfAttention(nn.Module):
         self.v_proj = nn.Linear(HIDDEN_DIM, HIDDEN_DIM)
         self.out_proj = nn.Linear(HIDDEN_DIM, HIDDEN_DIM)
         self.rotary = rotary
+        self.mix: Mix = attend
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, N, 256]`` to the same."""
         q, k = self.rotary(self.q_proj(x)), self.rotary(self.k_proj(x))
-        mixed = attend(q[:, None], k[:, None], self.v_proj(x)[:, None])[:, 0]
+        mixed = self.mix(q[:, None], k[:, None], self.v_proj(x)[:, None], None)[:, 0]
         return self.out_proj(mixed)
 
 
@@ -63,6 +69,7 @@ class CrossAttention(nn.Module):
         self.out_proj = nn.Linear(HIDDEN_DIM, HIDDEN_DIM)
         self.rotary = rotary
         self.memory_rotary = memory_rotary
+        self.mix: Mix = attend
 
     def keys(self, memory: MemoryKeys) -> Tensor:
         """Keys ``[B, L, 256]``; only tokens on a grid are rotated."""
@@ -80,7 +87,7 @@ class CrossAttention(nn.Module):
         """
         q = self.rotary(self.q_proj(x))
         valid = None if memory.valid is None else memory.valid[:, None]
-        mixed = attend(q[:, None], self.keys(memory)[:, None], memory.values[:, None], valid)[:, 0]
+        mixed = self.mix(q[:, None], self.keys(memory)[:, None], memory.values[:, None], valid)[:, 0]
         return self.out_proj(self.v_proj(mixed))
 
 
@@ -102,8 +109,11 @@ class MemoryAttentionLayer(nn.Module):
         """``[B or 1, N, 256]`` to ``[B, N, 256]``; a batch of one is shared until memories enter."""
         x = x + self.dropout(self.self_attn(self.norm1(x)))
         x = x + self.dropout(self.cross_attn(self.norm2(x), memory))
-        hidden = self.dropout(F.relu(self.linear1(self.norm3(x)), inplace=True))
-        return x + self.dropout(self.linear2(hidden))
+        return x + self.dropout(self.feed_forward(self.norm3(x)))
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """``[B, N, 256]`` to the same, token by token."""
+        return self.linear2(self.dropout(F.relu(self.linear1(x), inplace=True)))
 
 
 class MemoryAttention(nn.Module):
