@@ -41,7 +41,7 @@ def noise(rng: np.random.Generator, height: int, width: int, coarse: float, octa
         grid = rng.standard_normal((rows, columns)).astype(np.float32)
         big = cv2.resize(grid, None, fx=cell, fy=cell, interpolation=cv2.INTER_CUBIC)
         total += 0.55**octave * big[:height, :width]
-    return total / np.abs(total).max()
+    return np.asarray(total / np.abs(total).max())
 
 
 def mix(a: Picture | Map, b: Picture | Map, share: Map | float) -> Picture:
