@@ -18,6 +18,8 @@ __all__ = [
     "ConvNorm",
     "LayerNorm2d",
     "attend",
+    "attend_in_blocks",
+    "compose_linear",
     "fold_",
     "merge_heads",
     "split_heads",
@@ -132,6 +134,15 @@ class ConvNorm(nn.Module):
         new.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
         new.weight.data.copy_(old.weight * scale[:, None, None, None])
         return new
+
+
+@torch.no_grad()
+def compose_linear(first: nn.Linear, second: nn.Linear) -> nn.Linear:
+    """The linear layer equal to ``second(first(x))``."""
+    merged = nn.Linear(first.in_features, second.out_features).to(first.weight)
+    merged.weight.copy_(second.weight @ first.weight)
+    merged.bias.copy_(second.bias + second.weight @ first.bias)
+    return merged
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ with a place (the grids of all frames, rotated). Attention does not care about t
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgetam.config import HIDDEN_DIM, MEMORY_DIM, MEMORY_FRAMES, MemoryLayout, ModelConfig
-from edgetam.model.layers import attend, to_map, to_tokens
+from edgetam.model.layers import attend, compose_linear, to_map, to_tokens
 from edgetam.model.positions import Rotary, sine_grid, sine_of
 from edgetam.structs import MemoryContext
 
@@ -57,6 +58,10 @@ class SelfAttention(nn.Module):
         mixed = self.mix(q[:, None], k[:, None], self.v_proj(x)[:, None], None)[:, 0]
         return self.out_proj(mixed)
 
+    def folded(self) -> nn.Module:
+        """One head, so values and output need one projection."""
+        return _one_projection(self)
+
 
 class CrossAttention(nn.Module):
     """One head from the image to the memories."""
@@ -89,6 +94,19 @@ class CrossAttention(nn.Module):
         valid = None if memory.valid is None else memory.valid[:, None]
         mixed = self.mix(q[:, None], self.keys(memory)[:, None], memory.values[:, None], valid)[:, 0]
         return self.out_proj(self.v_proj(mixed))
+
+    def folded(self) -> nn.Module:
+        """One head, so values and output need one projection."""
+        return _one_projection(self)
+
+
+def _one_projection(attention: SelfAttention | CrossAttention) -> nn.Module:
+    """A copy whose value projection does the output projection's work too."""
+    merged = copy.copy(attention)
+    merged._modules = dict(attention._modules)
+    merged.v_proj = compose_linear(attention.v_proj, attention.out_proj)
+    merged.out_proj = nn.Identity()  # type: ignore[assignment]
+    return merged
 
 
 class MemoryAttentionLayer(nn.Module):

@@ -81,11 +81,11 @@ class Rotary(nn.Module):
         x = (cell % side).float()[:, None] * frequency
         y = torch.div(cell, side, rounding_mode="floor").float()[:, None] * frequency
         angles = torch.cat([x, y], dim=-1)  # [side * side, channels / 2]
-        self.register_buffer("cos", angles.cos(), persistent=False)
-        self.register_buffer("sin", angles.sin(), persistent=False)
+        sign = torch.tensor([-1.0, 1.0])
+        self.register_buffer("cos", angles.cos().repeat_interleave(2, dim=-1), persistent=False)
+        self.register_buffer("sin", (angles.sin()[..., None] * sign).flatten(-2), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Rotate ``[..., side * side, channels]``."""
-        even, odd = x[..., 0::2], x[..., 1::2]
-        turned = torch.stack([even * self.cos - odd * self.sin, even * self.sin + odd * self.cos], dim=-1)
-        return turned.flatten(-2).to(x.dtype)
+        swapped = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+        return torch.addcmul(x * self.cos, swapped, self.sin).to(x.dtype)
