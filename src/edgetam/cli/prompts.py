@@ -191,6 +191,9 @@ def _entry(entry: Any, number: int, path: Path) -> list[Placed]:
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
             raise PromptError(f"{origin} has {key} {value!r}; expected a whole number of at least 0.")
     values = {key: entry.get(key) for key in ("points", "labels", "box")}
+    for key, value in values.items():
+        if value is not None and not isinstance(value, list):
+            raise PromptError(f"{origin} has {key} {value!r}; expected a list.")
     if entry.get("mask") is None:
         chosen = _DEFAULT_OBJECT if object_id is None else object_id
         return [Placed(frame, chosen, Prompt(**values), origin)]

@@ -1,0 +1,102 @@
+"""Ctrl-C ends cleanly, and the same command completes what it left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import av
+import pytest
+
+from edgetam.weights import save_native
+from tests.cli.conftest import FRAMES
+from tests.io.clips import make_video
+
+
+def frames_in(path):
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+@pytest.fixture
+def impatient(engine, monkeypatch):
+    """An engine that is interrupted when it looks at its n-th frame."""
+    engine.patience = 4
+    encode = engine.encode
+
+    def interrupted(image):
+        if engine.encoded >= engine.patience:
+            raise KeyboardInterrupt
+        return encode(image)
+
+    engine.encode = interrupted
+    return engine
+
+
+def test_what_was_done_is_complete_and_can_be_completed(run, impatient, video, tmp_path):
+    words = ("track", video, "--point", "20,20", "-o", "res", "--save", "png,overlay,coco")
+    result = run(*words)
+    assert result.exit_code == 130
+    assert "stopped at frame 3; results so far are in res" in result.stderr
+    assert "error" not in result.stderr
+    assert len(list((tmp_path / "res/masks").iterdir())) == 4
+    assert frames_in(tmp_path / "res/overlay.mp4") == 4
+    impatient.patience = 99
+    assert run(*words).exit_code == 0
+    completed = {p.name: p.read_bytes() for p in (tmp_path / "res/masks").iterdir()}
+    assert frames_in(tmp_path / "res/overlay.mp4") == FRAMES
+    assert run("track", video, "--point", "20,20", "-o", "whole", "--save", "png").exit_code == 0
+    assert completed == {p.name: p.read_bytes() for p in (tmp_path / "whole/masks").iterdir()}
+
+
+def test_before_the_first_frame(run, impatient, video):
+    impatient.patience = 0
+    result = run("track", video, "--point", "20,20", "-o", "res")
+    assert result.exit_code == 130
+    assert "before the first frame" in result.stderr
+    result = run("track", video, "--point", "20,20", "-o", "quiet", "-q")
+    assert (result.exit_code, result.output) == (130, "")
+
+
+def test_while_loading(run, engine, video, monkeypatch, tmp_path):
+    import edgetam
+
+    def load(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(edgetam, "load_model", load)
+    result = run("track", video, "--point", "20,20", "-o", "res")
+    assert result.exit_code == 130
+    assert "edgetam: stopped." in result.stderr
+    assert not (tmp_path / "res").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_real_signal_to_a_real_run(model, tmp_path):
+    weights = save_native(tmp_path / "w.safetensors", model, dtype="float16")
+    video = make_video(tmp_path / "clip.mp4", count=600)
+    words = ("track", video, "--point", "20,20", "--weights", weights, "--threads", "1", "-o", "res")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgetam", *map(str, words)],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Runners started in the background ignore the signal, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    third = tmp_path / "res/masks/00002.png"
+    while process.poll() is None and not third.exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    masks = len(list((tmp_path / "res/masks").iterdir()))
+    assert 3 <= masks < 600
+    assert f"stopped at frame {masks - 1}" in said
+    assert "Traceback" not in said
+    assert frames_in(tmp_path / "res/overlay.mp4") == masks
+    assert not [p for p in (tmp_path / "res").rglob("*.part*")]

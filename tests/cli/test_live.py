@@ -1,0 +1,95 @@
+"""Cameras and streams."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from edgetam.cli import live
+from edgetam.errors import MediaError
+from edgetam.io import LiveSource
+from tests.cli.conftest import refused, tree
+
+
+@pytest.fixture
+def camera(monkeypatch):
+    """A camera that Ctrl-C ends after some frames; `last` holds how many it gave."""
+    opened = []
+
+    def frames(count, end):
+        for index in range(count):
+            yield np.full((48, 64, 3), 10 * index, np.uint8), index / 25
+        if end is not None:
+            raise end
+
+    def plug(count, end=KeyboardInterrupt):
+        def open_live(source):
+            opened.append(source)
+            return LiveSource(frames(count, end), name="camera 0", newest=False)
+
+        monkeypatch.setattr(live, "open_live", open_live)
+        return opened
+
+    return plug
+
+
+def test_a_camera_until_ctrl_c(run, engine, camera, tmp_path):
+    opened = camera(5)
+    result = run("track", "0", "--point", "20,20", "-o", "res", "--save", "png,coco,overlay")
+    assert result.exit_code == 0, result.output
+    assert opened == ["0"]
+    assert "5 frames" in result.stdout
+    assert len(tree(tmp_path / "res/masks")) == 5
+    times = [entry["time"] for entry in json.loads((tmp_path / "res/masks.json").read_text())["images"]]
+    assert times == [0, 0.04, 0.08, 0.12, 0.16]
+
+
+def test_a_stream_for_some_frames(run, engine, camera, tmp_path):
+    opened = camera(100)
+    result = run("track", "rtsp://cam.local:554/live", "--point", "20,20", "--frames", 3)
+    assert result.exit_code == 0, result.output
+    assert opened == ["rtsp://cam.local:554/live"]
+    assert len(tree(tmp_path / "out/cam/masks")) == 3
+
+
+def test_a_stream_that_breaks_off_keeps_what_came(run, engine, camera, tmp_path):
+    camera(3, MediaError("The stream broke off: no answer."))
+    refused(run("track", "0", "--point", "20,20", "-o", "res"), 2, "broke off")
+    assert len(tree(tmp_path / "res/masks")) == 3
+    assert (tmp_path / "res/overlay.mp4").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--point", "99,99"), "outside"),
+        (("--frame", "2", "--point", "9,9"), "first frame"),
+        (("--point", "9,9", "--reverse"), "live"),
+        (("--point", "9,9", "--start", "3"), "live"),
+        ((), "--point"),
+    ],
+)
+def test_bad_prompts_leave_nothing(run, engine, camera, tmp_path, words, told):
+    camera(3)
+    refused(run("track", "0", *words), 2, told)
+    assert tree(tmp_path) == set()
+
+
+def test_a_camera_without_pictures(run, engine, camera, tmp_path):
+    camera(0, None)
+    refused(run("track", "0", "--point", "9,9"), 2, "camera 0")
+    assert tree(tmp_path) == set()
+
+
+def test_a_recording_is_not_replaced(run, engine, camera):
+    camera(2)
+    assert run("track", "0", "--point", "9,9", "-o", "res").exit_code == 0
+    refused(run("track", "0", "--point", "9,9", "-o", "res"), 4, "res", "--overwrite")
+    assert run("track", "0", "--point", "9,9", "-o", "res", "--overwrite").exit_code == 0
+
+
+def test_a_file_named_like_a_camera_is_a_file(run, engine, tmp_path):
+    (tmp_path / "0").write_text("no video")
+    refused(run("track", "0", "--point", "9,9"), 2, "'0'")

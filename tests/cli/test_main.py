@@ -1,0 +1,86 @@
+"""The command itself, ``doctor`` and the mounted apps."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import edgetam
+from edgetam.cli import doctor
+
+
+def test_help_names_every_command_and_needs_no_torch():
+    code = (
+        "import sys\n"
+        "from edgetam.cli.main import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "assert 'torch' not in sys.modules\n"
+        "try: app(['track', 'gone.mp4', '--point', 'x'])\n"
+        "except SystemExit as end: assert end.code == 2\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in ("track", "segment", "doctor", "demo", "weights"):
+        assert f" {name} " in done.stdout
+    assert "--point is 'x'" in done.stderr
+
+
+def test_version(run):
+    assert run("--version").output.strip() == f"edgetam {edgetam.__version__}"
+
+
+@pytest.mark.parametrize("command", ["track", "segment", "doctor", "demo"])
+def test_help_of_commands(run, command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"edgetam {command}" in result.output
+
+
+def test_nothing_and_nonsense(run):
+    assert "Usage" in run().output
+    assert run("trakc").exit_code == 2
+
+
+def test_weights_are_mounted(run):
+    assert "convert" in run("weights", "--help").output
+    result = run("weights", "list")
+    assert result.exit_code == 0
+    assert "sam2.1-b+" in result.output
+    result = run("weights", "info", "gone.pt")
+    assert result.exit_code == 3
+    assert result.stderr.startswith("edgetam: error: ")
+    assert run("weights", "nonsense").exit_code == 2
+
+
+def test_doctor_for_people_and_programs(run):
+    result = run("doctor")
+    assert result.exit_code == 0, result.output
+    assert "Everything needed is here." in result.output
+    for text in ("python", "memory", "torch", "H.264 encoder", "bundled", "openvino"):
+        assert text in result.output
+    report = json.loads(run("doctor", "--json").output)
+    assert report["healthy"] is True
+    names = {finding["name"]: finding for finding in report["findings"]}
+    assert names["edgetam"]
+    assert all(
+        f["hint"]
+        for f in report["findings"]
+        if f["name"] in ("openvino", "cuda") and f["status"] == "missing"
+    )
+
+
+def test_doctor_says_what_is_broken(run, monkeypatch):
+    def broken():
+        raise ImportError("libcuda is not what it was")
+        yield
+
+    monkeypatch.setattr(doctor, "_torch", broken)
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "libcuda is not what it was" in result.output
+    assert "broken" in result.output

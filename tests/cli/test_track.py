@@ -1,0 +1,206 @@
+"""``edgetam track`` from the first word to the last file."""
+
+from __future__ import annotations
+
+import json
+
+import av
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgetam.cli.track import PLACES
+from edgetam.io import SAVE_KINDS, ResultWriter, VideoInfo, read_mask
+from tests.cli.conftest import FRAMES, HEIGHT, WIDTH, refused, tree
+
+
+def frames_in(path):
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_masks_and_a_playable_overlay(run, engine, video, tmp_path):
+    result = run("track", video, "--point", "20,20", "-o", "res")
+    assert result.exit_code == 0, result.output
+    assert {p.name for p in (tmp_path / "res/masks").iterdir()} == {f"{i:05d}.png" for i in range(FRAMES)}
+    assert frames_in(tmp_path / "res/overlay.mp4") == FRAMES
+    assert read_mask(tmp_path / "res/masks/00003.png").keys() == {1}
+    for text in ("res/masks", "res/overlay.mp4", f"{FRAMES} frames in", "frames per second"):
+        assert text in result.stdout
+    assert "stand-in" in result.stderr
+    assert "edgetam weights download edgetam" in result.stderr
+
+
+def test_the_folder_is_named_after_the_video(run, engine, video, tmp_path):
+    assert run("track", video, "--point", "20,20", "-q").exit_code == 0
+    assert (tmp_path / "out/clip/overlay.mp4").is_file()
+
+
+def test_quiet_says_nothing(run, engine, video):
+    result = run("track", video, "--point", "20,20", "-o", "res", "--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_options_reach_the_model(run, engine, video):
+    options = ("--weights", "w.pt", "--model", "sam2.1-t", "--device", "cpu", "--precision", "fp32")
+    result = run("track", video, "--point", "9,9", "-o", "res", "--imgsz", 512, "--engine", "torch", *options)
+    assert result.exit_code == 0, result.output
+    ((arguments, given),) = engine.loads
+    assert arguments == ("sam2.1-t", "w.pt")
+    assert given == {
+        "engine": "torch",
+        "device": "cpu",
+        "precision": "fp32",
+        "image_size": 512,
+        "partial": None,
+    }
+    assert "stand-in" not in result.output
+
+
+def test_published_weights_bring_their_model(run, engine, video):
+    assert run("track", video, "--point", "9,9", "-o", "res", "--weights", "sam2.1-s").exit_code == 0
+    assert engine.loads[0][0] == ("sam2.1-s", "sam2.1-s")
+
+
+def test_several_objects_on_several_frames(run, engine, video, tmp_path):
+    words = (
+        "--point",
+        "20,20",
+        "--point",
+        "5,5",
+        "--label",
+        "0",
+        "--object",
+        2,
+        "--frame",
+        3,
+        "--box",
+        "9,9,30,30",
+    )
+    result = run("track", video, *words, "-o", "res", "--save", "coco,objects,npz,cutout")
+    assert result.exit_code == 0, result.output
+    content = json.loads((tmp_path / "res/masks.json").read_text())
+    present = {entry["frame"]: set(entry["presence"]) for entry in content["images"]}
+    assert present == {f: {"1"} if f < 3 else {"1", "2"} for f in range(FRAMES)}
+    for place in ("objects/002/00007.png", "npz/00000.npz", "cutout/00005.png"):
+        assert (tmp_path / "res" / place).is_file()
+    assert engine.prompts[0][0].labels.tolist() == [[1, 0]]
+
+
+def test_prompts_from_a_file(run, engine, video, tmp_path):
+    (tmp_path / "p.json").write_text('{"prompts": [{"frame": 2, "object": 4, "points": [[9, 9]]}]}')
+    result = run("track", video, "--prompts", "p.json", "-o", "res", "--save", "coco")
+    assert result.exit_code == 0, result.output
+    content = json.loads((tmp_path / "res/masks.json").read_text())
+    assert {entry["frame"]: list(entry["presence"]) for entry in content["images"]} == {
+        f: ["4"] for f in range(2, FRAMES)
+    }
+
+
+def test_a_palette_mask_gives_every_object(run, engine, video, tmp_path):
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[:10], labels[20:30] = 2, 5
+    image = Image.fromarray(labels)
+    image.putpalette([0, 0, 0, 9, 9, 9] * 128)
+    image.save(tmp_path / "m.png")
+    assert run("track", video, "--mask", "m.png", "-o", "res", "--save", "objects", "-q").exit_code == 0
+    assert {p.name for p in (tmp_path / "res/objects").iterdir()} == {"002", "005"}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--frames", 3), [0, 1, 2]),
+        (("--start", 5), [5, 6, 7]),
+        (("--start", 2, "--frames", 2), [2, 3]),
+        (("--reverse",), [0, 1, 2, 3, 4]),
+        (("--reverse", "--frames", 2), [3, 4]),
+        (("--both",), list(range(FRAMES))),
+    ],
+)
+def test_which_frames(run, engine, video, tmp_path, options, expected):
+    frame = (
+        ()
+        if "--start" in options
+        else ("--frame", 4 if "--frames" not in options or "--reverse" in options else 0)
+    )
+    result = run("track", video, *frame, "--point", "9,9", "-o", "res", *options)
+    assert result.exit_code == 0, result.output
+    assert sorted(int(p.stem) for p in (tmp_path / "res/masks").iterdir()) == expected
+    assert frames_in(tmp_path / "res/overlay.mp4") == len(expected)
+
+
+def test_both_directions_keep_what_the_first_found(run, engine, video, tmp_path):
+    words = ("--frame", 1, "--point", "9,9", "--object", 2, "--frame", 5, "--point", "30,30")
+    assert run("track", video, *words, "--both", "-o", "res", "--save", "coco").exit_code == 0
+    content = json.loads((tmp_path / "res/masks.json").read_text())
+    assert {entry["frame"]: set(entry["presence"]) for entry in content["images"]} == {
+        f: {"1", "2"} for f in range(FRAMES)
+    }
+
+
+def test_images_keep_their_names(run, engine, tmp_path):
+    (tmp_path / "shots").mkdir()
+    for name in ("a2.png", "a10.png", "b.png"):
+        cv2.imwrite(str(tmp_path / "shots" / name), np.zeros((30, 40, 3), np.uint8))
+    assert run("track", "shots", "--point", "9,9", "-o", "res", "-q").exit_code == 0
+    assert {p.name for p in (tmp_path / "res/masks").iterdir()} == {"a2.png", "a10.png", "b.png"}
+    assert run("track", "shots/a*.png", "--point", "9,9", "-o", "res2", "-q").exit_code == 0
+    assert len(tree(tmp_path / "res2/masks")) == 2
+
+
+def test_the_same_run_again_does_nothing(run, engine, video, tmp_path):
+    words = ("track", video, "--point", "20,20", "-o", "res")
+    assert run(*words).exit_code == 0
+    stamp = (tmp_path / "res/masks/00000.png").stat().st_mtime_ns
+    encoded = engine.encoded
+    result = run(*words)
+    assert result.exit_code == 0
+    assert "already" in result.stdout
+    assert engine.encoded == encoded
+    assert (tmp_path / "res/masks/00000.png").stat().st_mtime_ns == stamp
+
+
+def test_the_same_run_again_restores_what_is_missing(run, engine, video, tmp_path):
+    words = ("track", video, "--point", "20,20", "-o", "res")
+    assert run(*words).exit_code == 0
+    whole = {p.name: p.read_bytes() for p in (tmp_path / "res/masks").iterdir()}
+    stamp = (tmp_path / "res/masks/00000.png").stat().st_mtime_ns
+    (tmp_path / "res/masks/00004.png").unlink()
+    assert run(*words).exit_code == 0
+    assert {p.name: p.read_bytes() for p in (tmp_path / "res/masks").iterdir()} == whole
+    assert (tmp_path / "res/masks/00000.png").stat().st_mtime_ns == stamp
+    assert frames_in(tmp_path / "res/overlay.mp4") == FRAMES
+
+
+def test_results_of_another_run_are_kept_unless_told(run, engine, video, tmp_path):
+    assert run("track", video, "--point", "20,20", "-o", "res").exit_code == 0
+    before = tree(tmp_path)
+    refused(run("track", video, "--point", "21,20", "-o", "res"), 4, "res", "other prompts", "--overwrite")
+    refused(run("track", video, "--point", "20,20", "--start", 1, "-o", "res"), 4, "prompts, frames")
+    assert tree(tmp_path) == before
+    assert run("track", video, "--point", "21,20", "--frames", 2, "-o", "res", "--overwrite").exit_code == 0
+    assert {p.name for p in (tmp_path / "res/masks").iterdir()} == {"00000.png", "00001.png"}
+
+
+def test_files_of_others_are_kept_unless_told(run, engine, video, tmp_path):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks/00000.png").write_bytes(b"precious")
+    refused(run("track", video, "--point", "20,20", "-o", "."), 4, "masks", "--overwrite")
+    assert (tmp_path / "masks/00000.png").read_bytes() == b"precious"
+
+
+def test_we_know_where_results_lie(tmp_path):
+    with ResultWriter(tmp_path, SAVE_KINDS, VideoInfo("x", 4, 4)) as writer:
+        assert {kind: path.name for kind, path in writer.paths.items()} == PLACES
+
+
+def test_a_bad_frame_can_be_skipped(run, engine, video, tmp_path):
+    from tests.io.clips import damage
+
+    damage(video, 3)
+    result = run("track", video, "--point", "9,9", "-o", "res", "--on-bad-frame", "skip")
+    assert result.exit_code == 0, result.output
+    assert len(tree(tmp_path / "res/masks")) == FRAMES
+    assert "edgetam: warning: Frame 3 of" in result.stderr
