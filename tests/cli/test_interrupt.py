@@ -11,6 +11,7 @@ import time
 import av
 import pytest
 
+from edgetam.cli.main import main
 from edgetam.weights import save_native
 from tests.cli.conftest import FRAMES
 from tests.io.clips import make_video
@@ -74,6 +75,27 @@ def test_while_loading(run, engine, video, monkeypatch, tmp_path):
     assert not (tmp_path / "res").exists()
 
 
+def test_schedulers_end_it_cleanly_too(engine, video, monkeypatch, tmp_path):
+    encode = engine.encode
+
+    def terminated(image):
+        if engine.encoded == 3:
+            signal.raise_signal(signal.SIGTERM)
+        return encode(image)
+
+    engine.encode = terminated
+    words = ("track", str(video), "--point", "20,20", "-o", str(tmp_path / "res"))
+    monkeypatch.setattr(sys, "argv", ["edgetam", *words])
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as end:
+            main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert end.value.code == 130
+    assert frames_in(tmp_path / "res/overlay.mp4") == 3
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_a_real_signal_to_a_real_run(model, tmp_path):
     weights = save_native(tmp_path / "w.safetensors", model, dtype="float16")
@@ -99,4 +121,4 @@ def test_a_real_signal_to_a_real_run(model, tmp_path):
     assert f"stopped at frame {masks - 1}" in said
     assert "Traceback" not in said
     assert frames_in(tmp_path / "res/overlay.mp4") == masks
-    assert not [p for p in (tmp_path / "res").rglob("*.part*")]
+    assert not list((tmp_path / "res").rglob("*.part*"))

@@ -56,7 +56,9 @@ def test_a_stream_for_some_frames(run, engine, camera, tmp_path):
 
 def test_a_stream_that_breaks_off_keeps_what_came(run, engine, camera, tmp_path):
     camera(3, MediaError("The stream broke off: no answer."))
-    refused(run("track", "0", "--point", "20,20", "-o", "res"), 2, "broke off")
+    result = run("track", "0", "--point", "20,20", "-o", "res")
+    refused(result, 2, "broke off")
+    assert "ended early at frame 2; results so far are in res" in result.stderr
     assert len(tree(tmp_path / "res/masks")) == 3
     assert (tmp_path / "res/overlay.mp4").is_file()
 

@@ -12,7 +12,7 @@ from edgetam.cli.prompts import checked
 from edgetam.cli.runs import Run, default_folder, open_run
 from edgetam.cli.screen import Screen
 from edgetam.cli.track import PLACES, TrackJob, report
-from edgetam.errors import ConfigError, MediaError, PromptError
+from edgetam.errors import ConfigError, MediaError, OutputError, PromptError
 from edgetam.io import LiveSource, ResultWriter, VideoInfo, open_live
 from edgetam.tracking import Stream, TrackerOptions, VideoTracker
 
@@ -45,8 +45,8 @@ def track_live(job: TrackJob, screen: Screen) -> Path:
     places = [PLACES[kind] for kind in kinds]
     run = open_run(folder, {"source": job.source}, places, overwrite=job.overwrite)
     if run.resume:
-        raise ConfigError(
-            f"'{run.folder}' holds an earlier recording; choose another folder, or --overwrite."
+        raise OutputError(
+            f"'{run.folder}' holds an earlier recording; choose another folder with -o, or pass --overwrite."
         )
     stream = VideoTracker(job.choice.load(), TrackerOptions(exclusive=job.exclusive)).stream()
     with open_live(job.source) as source:
@@ -75,6 +75,10 @@ def _watch(job: TrackJob, stream: Stream, source: LiveSource, run: Run, screen: 
         if not done:
             screen.note("edgetam: stopped before the first frame; nothing was tracked.")
             raise StoppedError from error
+    except (MediaError, OutputError):
+        if done:
+            screen.note(f"edgetam: ended early at frame {done - 1}; results so far are in {run.folder}.")
+        raise
     report(screen, writer.paths, done, time.perf_counter() - began, job.choice)
 
 

@@ -1,11 +1,13 @@
 """The ``edgetam`` command.
 
-Exit codes: 0 done, 1 unexpected, 2 bad input, 3 weights or engine, 4 output, 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 unexpected, 2 bad input, 3 weights or engine, 4 output, 130 stopped
+by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
 
 import logging
+import signal
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,8 +48,8 @@ class _Commands(TyperGroup):
 
 
 def _is_usage(error: Exception) -> bool:
-    """Whether the parser speaks (wrong options, ``--help``), which has its own words and codes."""
-    return isinstance(error, typer.Exit) or hasattr(error, "exit_code")
+    """Whether the parser speaks (wrong options, ``--help``, a closed pipe), in its own words and codes."""
+    return isinstance(error, (typer.Exit, BrokenPipeError)) or hasattr(error, "exit_code")
 
 
 app = typer.Typer(
@@ -232,6 +234,8 @@ def _quieten(quiet: bool) -> None:
 
 def main() -> None:
     """Run the command line."""
+    # Schedulers and containers end a run with this signal; files are completed as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(prog_name="edgetam")
     except KeyboardInterrupt as error:
