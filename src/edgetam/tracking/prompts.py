@@ -12,7 +12,7 @@ from edgetam.errors import PromptError
 from edgetam.structs import Prompt
 from edgetam.tracking.geometry import Floats
 
-__all__ = ["Clicks", "read_prompt"]
+__all__ = ["Clicks", "check_whole", "read_mask", "read_prompt"]
 
 BOX_LABELS = (2, 3)
 
@@ -39,20 +39,35 @@ class Clicks:
         )
 
 
+def check_whole(value: Any, name: str) -> int:
+    """``value`` as an int of at least 0.
+
+    Raises:
+        PromptError: it is negative or not a whole number.
+    """
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 0:
+        raise PromptError(f"{name} is {value!r}; expected a whole number of at least 0.")
+    return int(value)
+
+
 def read_prompt(prompt: Prompt, width: int, height: int) -> Clicks:
     """Check a prompt against a frame of ``width`` x ``height`` pixels.
 
     Raises:
-        PromptError: nothing given; a mask together with points or a box; wrong shapes, labels or numbers;
-            anything outside the frame; an empty box or mask.
+        PromptError: not a `Prompt`; nothing given; a mask together with points or a box; wrong shapes,
+            labels or numbers; anything outside the frame; an empty box or mask.
     """
+    if not isinstance(prompt, Prompt):
+        raise PromptError(
+            f"The prompt is a {type(prompt).__name__}; expected Prompt(points=...) or the like."
+        )
     given = [name for name in ("points", "box", "mask") if getattr(prompt, name) is not None]
     if not given:
         raise PromptError("The prompt is empty; give points, a box or a mask.")
     if prompt.mask is not None:
         if len(given) > 1:
             raise PromptError(f"A mask was given together with {given[0]}; give one or the other.")
-        return Clicks(mask=_read_mask(prompt.mask, width, height))
+        return Clicks(mask=read_mask(prompt.mask, width, height))
     if prompt.labels is not None and prompt.points is None:
         raise PromptError("Labels were given without points; expected one label per point.")
     clicks = Clicks() if prompt.box is None else _read_box(prompt.box, width, height)
@@ -63,8 +78,9 @@ def read_prompt(prompt: Prompt, width: int, height: int) -> Clicks:
 
 def _numbers(value: Any, what: str) -> Floats:
     try:
-        array = np.asarray(value, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):  # too large a number becomes infinity, which is caught below
+            array = np.asarray(value, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
         raise PromptError(f"{what} is {value!r}; expected numbers.") from error
     if not np.isfinite(array).all():
         raise PromptError(f"{what} is {value!r}, which holds NaN or infinity; expected pixel coordinates.")
@@ -109,8 +125,14 @@ def _read_box(box: Any, width: int, height: int) -> Clicks:
     return Clicks(corners.reshape(2, 2), np.array(BOX_LABELS, np.int64))
 
 
-def _read_mask(mask: Any, width: int, height: int) -> NDArray[np.bool_]:
-    array = np.asarray(mask)
+def read_mask(mask: Any, width: int, height: int) -> NDArray[np.bool_]:
+    """Check a mask against a frame; see `read_prompt`."""
+    try:
+        array = np.asarray(mask)
+    except ValueError as error:
+        raise PromptError(f"mask is not a rectangle of numbers ({error}); expected [H, W].") from error
+    if array.dtype.kind not in "biuf":
+        raise PromptError(f"mask has type {array.dtype}; expected true or non-zero where the object is.")
     if array.shape != (height, width):
         raise PromptError(
             f"mask has shape {array.shape}; expected {(height, width)}, the rows and columns of the frame."
