@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from edgetam.errors import ConfigError
+
 __all__ = ["TrackerOptions"]
 
 
@@ -30,6 +32,9 @@ class TrackerOptions:
         history: keep what was tracked (in a temporary folder once it is old), so that any frame can be
             corrected later. Without, only what the next frame can read is kept.
         batch: at most this many objects are decoded at once.
+
+    Raises:
+        ConfigError: a number is too small or not whole, or ``store`` is unknown.
     """
 
     keep_corrections: bool = True
@@ -46,3 +51,17 @@ class TrackerOptions:
     store: Literal["bf16", "fp32"] = "bf16"
     history: bool = True
     batch: int = 16
+
+    def __post_init__(self) -> None:
+        _check_whole("fill_holes", self.fill_holes, 0)
+        _check_whole("memory_stride", self.memory_stride, 1)
+        _check_whole("batch", self.batch, 1)
+        if self.max_prompted is not None:
+            _check_whole("max_prompted", self.max_prompted, 1)
+        if self.store not in ("bf16", "fp32"):
+            raise ConfigError(f"store is {self.store!r}; expected 'bf16' or 'fp32'.")
+
+
+def _check_whole(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigError(f"{name} is {value!r}; expected a whole number of at least {least}.")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from edgetam.errors import OutputError
@@ -69,7 +70,7 @@ class RecordStore(MutableMapping[int, FrameRecord]):
     Older ones move to ``folder`` when there is one, else they are forgotten.
 
     Raises:
-        OutputError: the folder is full or cannot be written.
+        OutputError: the folder is full, cannot be written or has been deleted.
     """
 
     def __init__(self, capacity: int, folder: Path | None = None) -> None:
@@ -82,7 +83,7 @@ class RecordStore(MutableMapping[int, FrameRecord]):
         if frame in self._held:
             return self._held[frame]
         if frame in self._filed:
-            return FrameRecord.from_arrays(load_file(self._path(frame)))
+            return self._read(frame)
         raise KeyError(frame)
 
     def __setitem__(self, frame: int, record: FrameRecord) -> None:
@@ -90,7 +91,9 @@ class RecordStore(MutableMapping[int, FrameRecord]):
         self._held[frame] = record
         self._held.move_to_end(frame)
         while len(self._held) > self.capacity:
-            self._retire(*self._held.popitem(last=False))
+            oldest = next(iter(self._held))
+            self._file(oldest, self._held[oldest])
+            del self._held[oldest]
 
     def __delitem__(self, frame: int) -> None:
         if frame not in self:
@@ -107,19 +110,32 @@ class RecordStore(MutableMapping[int, FrameRecord]):
     def __len__(self) -> int:
         return len(self._filed) + len(self._held)
 
+    def by_recency(self) -> list[int]:
+        """All frames, those put in last at the end: the order in which a copy has to be filled."""
+        return [*sorted(self._filed), *self._held]
+
     def _path(self, frame: int) -> Path:
         assert self.folder is not None
         return self.folder / f"{frame:08d}.safetensors"
 
-    def _retire(self, frame: int, record: FrameRecord) -> None:
+    def _read(self, frame: int) -> FrameRecord:
+        try:
+            return FrameRecord.from_arrays(load_file(self._path(frame)))
+        except (OSError, SafetensorError) as error:
+            raise OutputError(
+                f"The history of frame {frame} is gone from {self.folder} ({error}); "
+                "keep the session open and its temporary folder untouched while it is used."
+            ) from error
+
+    def _file(self, frame: int, record: FrameRecord) -> None:
         if self.folder is None:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             save_file(record.to_arrays(), self._path(frame))
-        except OSError as error:
+        except (OSError, SafetensorError) as error:  # safetensors reports a full disk as its own error
             raise OutputError(
-                f"Cannot keep the history of frame {frame} in {self.folder} ({error.strerror or error}); "
+                f"Cannot keep the history of frame {frame} in {self.folder} ({error}); "
                 "free some space, point TMPDIR at another disk, or set TrackerOptions(history=False)."
             ) from error
         self._filed.add(frame)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -15,11 +15,14 @@ from edgetam.tracking.records import FrameRecord
 __all__ = ["frame_logits", "to_result"]
 
 
-def frame_logits(records: Mapping[int, FrameRecord], size: tuple[int, int], *, exclusive: bool) -> Floats:
-    """Logits of each object at the size (width, height) of the frame: ``[B, H, W]``."""
+def frame_logits(
+    records: Mapping[int, FrameRecord], size: tuple[int, int], *, exclusive: bool
+) -> Iterable[Floats]:
+    """Logits ``[H, W]`` of each object in turn, at the size (width, height) of the frame."""
     width, height = size
-    logits = np.stack([resize_logits(r.logits, width, height) for r in records.values()])
-    return keep_highest(logits) if exclusive and len(logits) > 1 else logits
+    # one at a time: many objects on a large frame would not fit in memory together
+    logits = (resize_logits(r.logits, width, height) for r in records.values())
+    return keep_highest(np.stack(list(logits))) if exclusive and len(records) > 1 else logits
 
 
 def to_result(

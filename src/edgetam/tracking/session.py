@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -20,12 +20,13 @@ from edgetam.engine.base import Engine
 from edgetam.errors import PromptError
 from edgetam.structs import FrameResult, ImageFeatures, Prompt
 from edgetam.tracking.bank import horizon
+from edgetam.tracking.commit import clear_around, commit
 from edgetam.tracking.geometry import prepare_image
 from edgetam.tracking.options import TrackerOptions
-from edgetam.tracking.prompts import Clicks, read_prompt
+from edgetam.tracking.prompts import Clicks, check_whole, read_prompt
 from edgetam.tracking.records import FrameRecord, ObjectTrack, RecordStore
 from edgetam.tracking.results import to_result
-from edgetam.tracking.step import Moment, absent_record, answer, remember, track
+from edgetam.tracking.step import Moment, answer, track
 
 __all__ = ["Frames", "TrackingSession"]
 
@@ -53,7 +54,6 @@ class _Before(NamedTuple):
 
     object_id: int
     frame: int
-    known: bool
     clicks: Clicks | None
     pending: tuple[FrameRecord, bool] | None
     prompted: FrameRecord | None
@@ -136,24 +136,21 @@ class TrackingSession:
         Raises:
             PromptError: the frame does not exist or the prompt does not fit it.
         """
-        self.check_frame(frame)
-        if not isinstance(object_id, (int, np.integer)) or isinstance(object_id, bool) or object_id < 0:
-            raise PromptError(f"object_id is {object_id!r}; expected a whole number of at least 0.")
+        frame = self.check_frame(frame)
+        object_id = check_whole(object_id, "object_id")
         clicks = read_prompt(Prompt(points, labels, box, mask), *self.size)
-        self.apply(frame, int(object_id), clicks, replace=replace)
+        self.apply(frame, object_id, clicks, replace=replace)
         return self.result(frame)
 
     def apply(self, frame: int, object_id: int, clicks: Clicks, *, replace: bool = False) -> FrameRecord:
         """Answer prompts that are already checked; see `prompt`."""
-        known = self.tracks.get(object_id)
-        track = known or self.new_track(object_id)
+        track = self.tracks.get(object_id) or self.new_track(object_id)
         earlier = track.prompts.get(frame)
         if earlier is not None and not replace:
             clicks = earlier.followed_by(clicks)
         before = _Before(
             object_id,
             frame,
-            known is not None,
             earlier,
             track.pending.get(frame),
             track.prompted.get(frame),
@@ -174,31 +171,28 @@ class TrackingSession:
 
         Frames that were tracked in between keep their results until they are tracked again.
         """
-        while self._journal:
-            before = self._journal.pop()
-            track = self.tracks.get(before.object_id)
-            if track is None:
-                continue
-            if not before.known:
-                self._forget(before.object_id)
-            else:
-                _restore(track, before)
-            return self.result(before.frame)
-        return None
+        if not self._journal:
+            return None
+        before = self._journal.pop()
+        _restore(self.tracks[before.object_id], before)
+        self._release(before.frame)
+        return self.result(before.frame)
 
     def remove_prompts(self, frame: int, object_id: int) -> FrameResult:
-        """Take all prompts of an object off a frame; what was seen there counts as tracked from now on."""
-        self.check_frame(frame)
+        """Take all prompts of an object off a frame; what was seen there counts as tracked from now on.
+
+        An object without any prompted frame left is forgotten. `undo` no longer reaches these prompts.
+
+        Raises:
+            PromptError: there is no such frame or object.
+        """
+        frame = self.check_frame(frame)
         track = self._known(object_id)
         track.prompts.pop(frame, None)
         track.pending.pop(frame, None)
         track.corrected.discard(frame)
-        demoted = track.prompted.pop(frame, None)
-        if demoted is not None:
-            track.tracked[frame] = demoted
-            track.visited.pop(frame, None)
-        if not track.prompts:
-            self._forget(object_id)
+        self._journal = [b for b in self._journal if (b.object_id, b.frame) != (object_id, frame)]
+        self._release(frame)
         return self.result(frame)
 
     def remove_object(self, object_id: int) -> None:
@@ -218,7 +212,7 @@ class TrackingSession:
 
     def result(self, frame: int) -> FrameResult:
         """What is known about a frame, without computing anything."""
-        self.check_frame(frame)
+        frame = self.check_frame(frame)
         records = {i: track.latest(frame) for i, track in self.tracks.items()}
         return self._result(frame, {i: r for i, r in records.items() if r is not None})
 
@@ -235,21 +229,23 @@ class TrackingSession:
             frames: stop after this many frames.
 
         Raises:
-            PromptError: nothing has been prompted, or ``start`` does not exist.
+            PromptError: nothing has been prompted, ``start`` does not exist, or ``frames`` is negative.
         """
-        if start is not None:
-            self.check_frame(start)
+        # checked here and not in the generator, so that mistakes show at the call
+        first = None if start is None else self.check_frame(start)
+        count = None if frames is None else check_whole(frames, "frames")
         self.commit()
         prompted = [t for track in self.tracks.values() for t in track.prompted]
         if not prompted:
             raise PromptError("No object has been prompted; give a point, a box or a mask first.")
-        first = start if start is not None else (max(prompted) if reverse else min(prompted))
+        if first is None:
+            first = max(prompted) if reverse else min(prompted)
         order = range(first, -1, -1) if reverse else range(first, len(self))
-        for frame in order if frames is None else order[:frames]:
-            yield self.advance(frame, reverse=reverse)
+        return (self.advance(frame, reverse=reverse) for frame in order[:count])
 
     def advance(self, frame: int, *, reverse: bool = False) -> FrameResult:
         """Track to one frame; `propagate` calls this frame by frame."""
+        frame = self.check_frame(frame)
         self.commit()
         options = self.options
         active = [
@@ -265,23 +261,13 @@ class TrackingSession:
         for each in active:
             each.visited[frame] = reverse
             if frame in each.prompted:
-                self._clear_around(each, frame)
+                clear_around(each, frame, options)
         records = {t.object_id: t.latest(frame) for t in active}
         return self._result(frame, {i: r for i, r in records.items() if r is not None})
 
     def commit(self) -> None:
         """Remember the answers to all prompts, so that tracking can read them."""
-        for conditioning in (False, True):
-            waiting = {
-                t for tr in self.tracks.values() for t, (_, c) in tr.pending.items() if c == conditioning
-            }
-            for frame in sorted(waiting):
-                self._commit_frame(frame, conditioning)
-        for each in self.tracks.values():
-            each.pending.clear()
-            for frame in each.prompted:
-                each.tracked.pop(frame, None)
-                each.corrected.discard(frame)
+        commit(self.tracks.values(), self.moment, self.options)
 
     def moment(self, frame: int, *, reverse: bool = False) -> Moment:
         """A frame, encoded."""
@@ -299,12 +285,13 @@ class TrackingSession:
         capacity = horizon(self.options.memory_stride) + 1
         return ObjectTrack(object_id, RecordStore(capacity, self._history(object_id)))
 
-    def check_frame(self, frame: int) -> None:
-        """Raise `PromptError` unless the video has this frame."""
+    def check_frame(self, frame: int) -> int:
+        """The frame's number as an int; `PromptError` unless the video has it."""
         if not isinstance(frame, (int, np.integer)) or isinstance(frame, bool):
             raise PromptError(f"frame is {frame!r}; expected a whole number.")
         if not 0 <= frame < len(self):
             raise PromptError(f"Frame {frame} does not exist; the video has frames 0 to {len(self) - 1}.")
+        return int(frame)
 
     def save(self, folder: str | Path) -> None:
         """Write prompts (JSON) and memories (safetensors) so that `VideoTracker.resume` can go on."""
@@ -312,35 +299,19 @@ class TrackingSession:
 
         save_session(self, Path(folder))
 
-    def _commit_frame(self, frame: int, conditioning: bool) -> None:
-        """Remember one frame for the objects prompted on it (for all of them when tracking jointly)."""
-        members: Iterable[ObjectTrack] = self.tracks.values()
-        if not self.options.joint:
-            members = [t for t in members if frame in t.pending and t.pending[frame][1] == conditioning]
-        members = list(members)
-        absent = absent_record(self.engine) if self.options.joint else None
-        records = [t.latest(frame) or absent for t in members]
-        known = [r for r in records if r is not None]
-        moment = self.moment(frame)
-        kept = remember(moment, known, self.options, binarize=self.options.binarize_prompted)
-        for member, record in zip(members, kept, strict=True):
-            if conditioning:
-                member.prompted[frame] = record
-            else:
-                member.tracked[frame] = record
-                member.corrected.add(frame)
-            self._clear_around(member, frame)
+    def _release(self, frame: int) -> None:
+        """Demote a frame where its prompts are gone, and forget objects without any prompted frame."""
+        for each in list(self.tracks.values()):
+            sharing = self.tracks.values() if self.options.joint else [each]
+            if frame in each.prompted and not any(frame in other.prompts for other in sharing):
+                each.tracked[frame] = each.prompted.pop(frame)
+                each.visited.pop(frame, None)
+            if not each.prompted and not any(conditioning for _, conditioning in each.pending.values()):
+                self._forget(each.object_id)
 
     def _is_fixed(self, track: ObjectTrack, frame: int) -> bool:
         """Frames whose answer is given and not tracked again."""
         return frame in track.prompted or (self.options.joint and frame in track.corrected)
-
-    def _clear_around(self, track: ObjectTrack, frame: int) -> None:
-        if not self.options.clear_around_prompts:
-            return
-        reach = 7 * self.options.memory_stride
-        for t in range(frame - reach, frame + reach + 1):
-            track.tracked.pop(t, None)
 
     def _result(self, frame: int, records: dict[int, FrameRecord]) -> FrameResult:
         time = self.frames.time(frame)
@@ -354,6 +325,7 @@ class TrackingSession:
 
     def _forget(self, object_id: int) -> None:
         track = self.tracks.pop(object_id)
+        self._journal = [b for b in self._journal if b.object_id != object_id]
         if track.tracked.folder is not None:
             shutil.rmtree(track.tracked.folder, ignore_errors=True)
 

@@ -50,7 +50,7 @@ def track(moment: Moment, tracks: Sequence[ObjectTrack], options: TrackerOptions
     records: list[FrameRecord] = []
     # objects that exclude each other must be seen together
     size = len(tracks) if options.exclusive_memory else options.batch
-    for i in range(0, len(tracks), size):
+    for i in range(0, len(tracks), max(size, 1)):
         records += _track_batch(moment, tracks[i : i + size], options)
     return records
 
@@ -88,6 +88,17 @@ def remember(
     moment: Moment, records: Sequence[FrameRecord], options: TrackerOptions, *, binarize: bool
 ) -> list[FrameRecord]:
     """Encode the memory of each object on this frame."""
+    # objects that exclude each other must be seen together
+    size = len(records) if options.exclusive_memory else options.batch
+    kept: list[FrameRecord] = []
+    for i in range(0, len(records), max(size, 1)):
+        kept += _remember_batch(moment, records[i : i + size], options, binarize)
+    return kept
+
+
+def _remember_batch(
+    moment: Moment, records: Sequence[FrameRecord], options: TrackerOptions, binarize: bool
+) -> list[FrameRecord]:
     memory = moment.engine.remember(
         moment.features,
         np.stack([r.logits for r in records])[:, None],

@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetam.engine.base import Engine
-from edgetam.errors import PromptError
+from edgetam.errors import InputError, PromptError
 from edgetam.structs import FrameResult, Prompt
 from edgetam.tracking.bank import horizon
+from edgetam.tracking.commit import commit
 from edgetam.tracking.geometry import prepare_image
 from edgetam.tracking.options import TrackerOptions
-from edgetam.tracking.prompts import Clicks, read_prompt
+from edgetam.tracking.prompts import Clicks, check_whole, read_prompt
 from edgetam.tracking.records import FrameRecord, ObjectTrack, RecordStore
 from edgetam.tracking.results import to_result
-from edgetam.tracking.step import Moment, answer, remember, track
+from edgetam.tracking.step import Moment, answer, track
 
 __all__ = ["Stream"]
 
@@ -25,8 +26,8 @@ __all__ = ["Stream"]
 class Stream:
     """Tracks objects through frames that arrive one by one.
 
-    What a frame cannot read any more is forgotten at once. With ``TrackerOptions(max_prompted=n)`` only the
-    n latest prompted frames of an object are kept; without, they are all kept, since all are read.
+    What a frame cannot read any more is forgotten. With ``TrackerOptions(max_prompted=n)`` the n latest
+    prompted frames of an object are kept; without, they are all kept, since all are read.
     """
 
     def __init__(self, engine: Engine, options: TrackerOptions | None = None) -> None:
@@ -60,28 +61,35 @@ class Stream:
             time: passed on to the result.
 
         Raises:
+            InputError: the frame is not RGB of bytes; the stream is then as it was before the call.
             PromptError: a prompt does not fit the frame, or ``remove`` names an unknown object; the stream
                 is then as it was before the call.
         """
         size = _image_size(image)
-        clicks = {i: read_prompt(p, *size) for i, p in (prompts or {}).items()}
+        clicks = {check_whole(i, "object_id"): read_prompt(p, *size) for i, p in (prompts or {}).items()}
         self._remove(remove)
         frame = self.frame + 1
-        records: dict[int, FrameRecord] = {}
         if self.tracks or clicks:
             features = self.engine.encode(prepare_image(image, self.engine.config.image_size, "video"))
             moment = Moment(self.engine, features, frame, size=size)
-            records = self._track(moment)
-            records |= {i: self._prompt(moment, i, c, records.get(i)) for i, c in clicks.items()}
+            self._track(moment)
+            self._answer(moment, clicks)
+            self._forget_prompted(frame)
         self.frame = frame
+        seen = {i: track.latest(frame) for i, track in self.tracks.items()}
+        records = {i: record for i, record in seen.items() if record is not None}
         return to_result(frame, records, size, exclusive=self.options.exclusive, time=time)
 
     def remove_object(self, object_id: int) -> None:
-        """Stop tracking an object."""
+        """Stop tracking an object.
+
+        Raises:
+            PromptError: there is no such object.
+        """
         self._remove([object_id])
 
     def _remove(self, ids: Iterable[int]) -> None:
-        ids = list(ids)
+        ids = list(dict.fromkeys(ids))
         for object_id in ids:
             if object_id not in self.tracks:
                 known = ", ".join(map(str, self.tracks)) or "none"
@@ -89,36 +97,40 @@ class Stream:
         for object_id in ids:
             del self.tracks[object_id]
 
-    def _track(self, moment: Moment) -> dict[int, FrameRecord]:
+    def _track(self, moment: Moment) -> None:
         tracks = list(self.tracks.values())
-        found = track(moment, tracks, self.options) if tracks else []
-        for each, record in zip(tracks, found, strict=True):
+        for each, record in zip(tracks, track(moment, tracks, self.options), strict=True):
             each.tracked[moment.frame] = record
-        return {t.object_id: r for t, r in zip(tracks, found, strict=True)}
 
-    def _prompt(
-        self, moment: Moment, object_id: int, clicks: Clicks, tracked: FrameRecord | None
-    ) -> FrameRecord:
+    def _answer(self, moment: Moment, clicks: Mapping[int, Clicks]) -> None:
+        """Answer prompts on new objects and on those just tracked, then remember all answers together."""
         capacity = horizon(self.options.memory_stride) + 1
-        each = self.tracks.setdefault(object_id, ObjectTrack(object_id, RecordStore(capacity)))
-        known = tracked is not None
-        record = answer(moment, each, clicks, self.options, conditioned=known)
-        kept = remember(moment, [record], self.options, binarize=self.options.binarize_prompted)[0]
-        if known and not self.options.keep_corrections:
-            each.tracked[moment.frame] = kept
-            return kept
-        each.tracked.pop(moment.frame, None)
-        each.prompted[moment.frame] = kept
+        answered: list[tuple[ObjectTrack, FrameRecord, bool]] = []
+        for object_id, given in clicks.items():
+            known = self.tracks.get(object_id)
+            each = known or ObjectTrack(object_id, RecordStore(capacity))
+            record = answer(moment, each, given, self.options, conditioned=known is not None)
+            answered.append((each, record, known is None or self.options.keep_corrections))
+        for each, record, conditioning in answered:
+            each.pending[moment.frame] = record, conditioning
+            self.tracks[each.object_id] = each
+        commit(self.tracks.values(), lambda _: moment, self.options)
+
+    def _forget_prompted(self, frame: int) -> None:
+        """Keep the ``max_prompted`` latest prompted frames, and others while they are read as recent ones."""
         limit = self.options.max_prompted
-        while limit is not None and len(each.prompted) > limit:
-            each.prompted.pop(next(iter(each.prompted)))
-        return kept
+        if limit is None:
+            return
+        for each in self.tracks.values():
+            for t in list(each.prompted)[:-limit]:
+                if frame - t >= horizon(self.options.memory_stride):
+                    del each.prompted[t]
 
 
 def _image_size(image: Any) -> tuple[int, int]:
     shape = np.shape(image)
-    if len(shape) != 3 or shape[2] != 3 or getattr(image, "dtype", None) != np.uint8:
-        raise PromptError(
+    if len(shape) != 3 or shape[2] != 3 or 0 in shape or getattr(image, "dtype", None) != np.uint8:
+        raise InputError(
             f"The frame has shape {shape} and type {getattr(image, 'dtype', type(image).__name__)}; "
             "expected RGB of type uint8 and shape (height, width, 3)."
         )
