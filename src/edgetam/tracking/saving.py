@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +13,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from edgetam.config import MEMORY_DIM
 from edgetam.errors import InputError
-from edgetam.io.atomic import atomic_write
+from edgetam.io.atomic import atomic_write, make_folder
 from edgetam.tracking.prompts import Clicks
 from edgetam.tracking.records import FrameRecord, ObjectTrack
 
@@ -28,19 +31,27 @@ CHUNK = 64
 
 
 def save_session(session: TrackingSession, folder: Path) -> None:
-    """Write a session to ``folder``; the manifest comes last, so half a session is not taken for one.
+    """Write a session to ``folder``, which is made if need be; a session saved there before is replaced.
+
+    New files get new names and the manifest comes last, so an interruption leaves the earlier session whole.
 
     Raises:
         OutputError: the folder cannot be written.
     """
+    make_folder(folder)
+    token = secrets.token_hex(4)
+    earlier = set(folder.glob("object-*.safetensors"))
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "model": session.engine.config.name,
         "image_size": session.engine.config.image_size,
-        "video": {"width": session.size[0], "height": session.size[1], "frames": len(session)},
-        "objects": [_save_track(track, folder) for track in session.tracks.values()],
+        "video": _video(session),
+        "objects": [_save_track(track, folder, token) for track in session.tracks.values()],
     }
     atomic_write(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+    for file in earlier:
+        with suppress(OSError):
+            file.unlink()
 
 
 def restore_session(session: TrackingSession, folder: Path) -> None:
@@ -51,21 +62,33 @@ def restore_session(session: TrackingSession, folder: Path) -> None:
     """
     manifest = _read_manifest(folder)
     config = session.engine.config
-    here = {"width": session.size[0], "height": session.size[1], "frames": len(session)}
-    for what, saved, now in (
-        ("model", manifest["model"], config.name),
-        ("image_size", manifest["image_size"], config.image_size),
-        ("video", manifest["video"], here),
+    for what, now in (
+        ("model", config.name),
+        ("image_size", config.image_size),
+        ("video", _video(session)),
     ):
-        if saved != now:
-            raise InputError(f"The session in {folder} was saved with {what} {saved}, but now it is {now}.")
+        if manifest.get(what) != now:
+            raise InputError(
+                f"The session in {folder} was saved with {what} {manifest.get(what)}, but now it is {now}."
+            )
     try:
-        for entry in manifest["objects"]:
-            track = session.new_track(entry["id"])
-            _restore_track(track, entry, folder)
-            session.tracks[track.object_id] = track
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        tracks = [_restore_track(session, entry, folder) for entry in manifest["objects"]]
+    except (
+        OSError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        SafetensorError,
+    ) as error:
         raise InputError(f"The session in {folder} is damaged ({error}); save it again.") from error
+    session.tracks.update({track.object_id: track for track in tracks})
+
+
+def _video(session: TrackingSession) -> dict[str, int]:
+    width, height = session.size
+    return {"width": width, "height": height, "frames": len(session)}
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -73,27 +96,25 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"There is no saved session in {folder} ({error}).") from error
-    if manifest.get("format") != FORMAT:
-        raise InputError(
-            f"The session in {folder} has format {manifest.get('format')}; this version reads {FORMAT}."
-        )
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if found != FORMAT:
+        raise InputError(f"The session in {folder} has format {found}; this version reads {FORMAT}.")
     return manifest
 
 
-def _save_track(track: ObjectTrack, folder: Path) -> dict[str, Any]:
-    prefix = f"object-{track.object_id}"
+def _save_track(track: ObjectTrack, folder: Path, token: str) -> dict[str, Any]:
+    prefix = f"object-{track.object_id}-{token}"
+    records = [f"prompted.{t}" for t in track.prompted] + [f"pending.{t}" for t in track.pending]
+    # what was put in last must be put in last again: it is what the next frame reads
+    records += [f"tracked.{t}" for t in track.tracked.by_recency()]
     files = []
-    named = [(f"prompted.{t}", r) for t, r in track.prompted.items()]
-    named += [(f"pending.{t}", r) for t, (r, _) in track.pending.items()]
-    names = [n for n, _ in named] + [f"tracked.{t}" for t in track.tracked]
-    known = dict(named)
-    for i in range(0, len(names), CHUNK):
+    for i in range(0, len(records), CHUNK):
+        names = records[i : i + CHUNK]
         arrays: dict[str, NDArray[Any]] = {}
-        for name in names[i : i + CHUNK]:
-            record = known.get(name) or track.tracked[int(name.split(".")[1])]
-            arrays |= {f"{name}.{key}": value for key, value in record.to_arrays().items()}
-        files.append(f"{prefix}-{i // CHUNK:04d}.safetensors")
-        atomic_write(folder / files[-1], save(arrays))
+        for name in names:
+            arrays |= {f"{name}.{key}": value for key, value in _record(track, name).to_arrays().items()}
+        files.append({"name": f"{prefix}-{i // CHUNK:04d}.safetensors", "records": names})
+        atomic_write(folder / f"{prefix}-{i // CHUNK:04d}.safetensors", save(arrays))
     masks = {str(t): c.mask for t, c in track.prompts.items() if c.mask is not None}
     if masks:
         atomic_write(folder / f"{prefix}-masks.safetensors", save(masks))
@@ -111,30 +132,62 @@ def _save_track(track: ObjectTrack, folder: Path) -> dict[str, Any]:
     }
 
 
-def _restore_track(track: ObjectTrack, entry: dict[str, Any], folder: Path) -> None:
-    masks = load_file(folder / entry["masks"]) if entry["masks"] else {}
+def _record(track: ObjectTrack, name: str) -> FrameRecord:
+    kind, frame = _parse(name)
+    if kind == "pending":
+        return track.pending[frame][0]
+    return track.prompted[frame] if kind == "prompted" else track.tracked[frame]
+
+
+def _parse(name: str) -> tuple[str, int]:
+    kind, frame = name.split(".")
+    if kind not in ("prompted", "pending", "tracked"):
+        raise ValueError(f"unknown record {name!r}")
+    return kind, int(frame)
+
+
+def _restore_track(session: TrackingSession, entry: dict[str, Any], folder: Path) -> ObjectTrack:
+    track = session.new_track(int(entry["id"]))
+    masks = load_file(_inside(folder, entry["masks"])) if entry["masks"] else {}
     for key, prompt in entry["prompts"].items():
         points = np.array(prompt["points"], np.float32).reshape(-1, 2)
         track.prompts[int(key)] = Clicks(points, np.array(prompt["labels"], np.int64), masks.get(key))
     track.corrected = set(entry["corrected"])
-    track.visited = {int(t): reverse for t, reverse in entry["visited"].items()}
+    track.visited = {int(t): bool(reverse) for t, reverse in entry["visited"].items()}
     for file in entry["files"]:
-        arrays = load_file(folder / file)
-        for kind, frame in dict.fromkeys(tuple(name.split(".")[:2]) for name in _in_order(arrays)):
-            prefix = f"{kind}.{frame}."
-            parts = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-            _place(track, kind, int(frame), FrameRecord.from_arrays(parts), entry)
+        arrays = load_file(_inside(folder, file["name"]))
+        for name in file["records"]:
+            parts = {n.removeprefix(f"{name}."): a for n, a in arrays.items() if n.startswith(f"{name}.")}
+            record = FrameRecord.from_arrays(parts)
+            _check_shapes(record, session, name)
+            _place(track, name, record, entry["conditioning"])
+    return track
 
 
-def _in_order(arrays: dict[str, NDArray[Any]]) -> list[str]:
-    """Oldest frames first: the store keeps what was put last closest at hand."""
-    return sorted(arrays, key=lambda name: int(name.split(".")[1]))
+def _check_shapes(record: FrameRecord, session: TrackingSession, name: str) -> None:
+    config = session.engine.config
+    expected = {
+        "logits": (config.mask_size, config.mask_size),
+        "pointer": session.engine.absent_pointer.shape,
+        "memory": (config.memory_layout.tokens, MEMORY_DIM),
+    }
+    for part, array in record.to_arrays().items():
+        if part in expected and array.shape != expected[part]:
+            raise ValueError(f"{part} of {name} has shape {array.shape}, not {expected[part]}")
 
 
-def _place(track: ObjectTrack, kind: str, frame: int, record: FrameRecord, entry: dict[str, Any]) -> None:
+def _inside(folder: Path, name: str) -> Path:
+    """A file of the session; a manifest from elsewhere must not lead to other folders."""
+    if Path(name).name != name:
+        raise ValueError(f"file name {name!r} leads out of the folder")
+    return folder / name
+
+
+def _place(track: ObjectTrack, name: str, record: FrameRecord, conditioning: dict[str, bool]) -> None:
+    kind, frame = _parse(name)
     if kind == "prompted":
         track.prompted[frame] = record
     elif kind == "pending":
-        track.pending[frame] = record, entry["conditioning"][str(frame)]
+        track.pending[frame] = record, conditioning[str(frame)]
     else:
         track.tracked[frame] = record

@@ -38,12 +38,17 @@ class VideoTracker:
         """Open ``source`` and go on from a session saved by `TrackingSession.save`.
 
         Raises:
-            InputError: the folder holds no session, or one of another video or model.
+            InputError: the folder holds no session, a damaged one, or one of another video or model.
+            MediaError: the source cannot be read.
         """
         from edgetam.tracking.saving import restore_session
 
         session = self.open(source)
-        restore_session(session, Path(folder))
+        try:
+            restore_session(session, Path(folder))
+        except BaseException:
+            session.close()
+            raise
         return session
 
     def stream(self) -> Stream:
