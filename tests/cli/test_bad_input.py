@@ -303,12 +303,7 @@ def test_errors_are_not_quiet(run, engine, tmp_path):
 
 
 def test_no_weights_at_all(run, video, tmp_path, monkeypatch):
-    monkeypatch.setattr(edgetam.weights.network, "bundled_path", _no_weights)
-    monkeypatch.setattr(edgetam.weights, "bundled_path", _no_weights)
+    monkeypatch.setattr(edgetam.weights.bundled, "__file__", str(tmp_path / "bundled.py"))
     before = tree(tmp_path)
-    refused(run("track", video, *POINT), 3, "no default weights")
+    refused(run("track", video, *POINT), 3, "no default weights", "--weights")
     assert tree(tmp_path) == before
-
-
-def _no_weights():
-    raise edgetam.errors.WeightsError("This installation has no default weights; pass a checkpoint file.")

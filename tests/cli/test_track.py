@@ -204,3 +204,15 @@ def test_a_bad_frame_can_be_skipped(run, engine, video, tmp_path):
     assert result.exit_code == 0, result.output
     assert len(tree(tmp_path / "res/masks")) == FRAMES
     assert "edgetam: warning: Frame 3 of" in result.stderr
+
+
+def test_people_see_a_bar_and_logs_do_not(run, engine, video, monkeypatch):
+    words = ("track", video, "--point", "20,20", "--overwrite", "-o", "res")
+    assert "8/8" not in run(*words).output
+    monkeypatch.setenv("FORCE_COLOR", "1")  # what rich takes for a terminal
+    monkeypatch.setenv("TERM", "xterm")
+    seen = run(*words).stderr
+    assert "clip.mp4" in seen
+    assert "8/8" in seen
+    assert "fps" in seen
+    assert run(*words, "-q").output == ""

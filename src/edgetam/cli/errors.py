@@ -37,6 +37,7 @@ _WORDS = {
     "start anew without resuming": "pass --overwrite",
     "or set TrackerOptions(history=False)": "or leave out --both",
     "device='cpu'": "--device cpu",
+    "pass a checkpoint file, or a name such as edgetam": "give --weights a file, or a name such as edgetam",
 }
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _debug = False
