@@ -74,7 +74,7 @@ class Stream:
             moment = Moment(self.engine, features, frame, size=size)
             self._track(moment)
             self._answer(moment, clicks)
-            self._forget_prompted(frame)
+            self._forget(frame)
         self.frame = frame
         seen = {i: track.latest(frame) for i, track in self.tracks.items()}
         records = {i: record for i, record in seen.items() if record is not None}
@@ -116,19 +116,18 @@ class Stream:
             self.tracks[each.object_id] = each
         commit(self.tracks.values(), lambda _: moment, self.options)
 
-    def _forget_prompted(self, frame: int) -> None:
+    def _forget(self, frame: int) -> None:
         """Keep the ``max_prompted`` latest prompted frames, and others while they are read as recent ones."""
         limit = self.options.max_prompted
-        if limit is None:
-            return
         for each in self.tracks.values():
-            for t in list(each.prompted)[:-limit]:
+            each.corrected.intersection_update(each.tracked)
+            for t in [] if limit is None else list(each.prompted)[:-limit]:
                 if frame - t >= horizon(self.options.memory_stride):
                     del each.prompted[t]
 
 
 def _image_size(image: Any) -> tuple[int, int]:
-    shape = np.shape(image)
+    shape = getattr(image, "shape", ())
     if len(shape) != 3 or shape[2] != 3 or 0 in shape or getattr(image, "dtype", None) != np.uint8:
         raise InputError(
             f"The frame has shape {shape} and type {getattr(image, 'dtype', type(image).__name__)}; "

@@ -1,0 +1,220 @@
+"""Streams equal sessions on the same events, in constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgetam.errors import InputError, PromptError
+from edgetam.structs import Prompt
+from edgetam.tracking import Stream, TrackerOptions, TrackingSession
+from edgetam.tracking.bank import horizon
+from tests.tracking.fake_engine import Clip, FakeEngine
+from tests.tracking.helpers import Summary, rectangle, state, summary
+
+Events = Mapping[int, Mapping[int, Prompt]]
+
+
+def streamed(
+    length: int, events: Events, remove: Mapping[int, list[int]], options: TrackerOptions
+) -> list[Summary]:
+    stream = Stream(FakeEngine(), options)
+    return [
+        summary(stream.step(image, events.get(frame), remove.get(frame, ())))
+        for frame, image in enumerate(Clip(length))
+    ]
+
+
+def in_session(
+    length: int, events: Events, remove: Mapping[int, list[int]], options: TrackerOptions
+) -> list[Summary]:
+    """The same by random access: track to a frame, then prompt on it."""
+    session = TrackingSession(FakeEngine(), Clip(length), options)
+    results = []
+    for frame in range(length):
+        for object_id in remove.get(frame, ()):
+            session.remove_object(object_id)
+        session.advance(frame)
+        for object_id, prompt in events.get(frame, {}).items():
+            session.prompt(
+                frame, object_id, prompt.points, prompt.labels, prompt.box, prompt.mask, replace=True
+            )
+        results.append(summary(session.result(frame)))
+    return results
+
+
+EVENTS: Events = {
+    2: {1: Prompt(points=[[3, 4]])},
+    5: {2: Prompt(box=[1, 1, 20, 20]), 3: Prompt(mask=rectangle())},
+    9: {1: Prompt(points=[[20, 20]], labels=[0]), 4: Prompt(points=[[1, 1], [2, 2]])},
+    11: {1: Prompt(points=[[20, 9]])},
+    12: {3: Prompt(points=[[5, 5]])},
+    30: {2: Prompt(points=[[6, 6]])},
+}
+REMOVE = {14: [1, 4], 25: [3]}
+OPTIONS = [
+    {},
+    {"batch": 2},
+    {"store": "fp32"},
+    {"memory_stride": 2},
+    {"max_prompted": 1},
+    {"max_prompted": 2, "memory_stride": 2},
+    {"keep_corrections": False},
+    {"exclusive": True},
+    {"exclusive_memory": True},
+    {"clear_around_prompts": True},
+    {"joint": True},
+    {"stable_single": False, "binarize_prompted": False, "fill_holes": 0},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_streams_equal_sessions(options: dict[str, Any]) -> None:
+    chosen = TrackerOptions(**options)
+    got = streamed(36, EVENTS, REMOVE, chosen)
+    assert got == in_session(36, EVENTS, REMOVE, chosen)
+    assert [len(objects) for objects in got[::5]] == [0, 3, 4, 2, 2, 1, 1, 1]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.dictionaries(
+        st.integers(0, 15), st.dictionaries(st.integers(1, 3), st.integers(0, 29), max_size=3), max_size=6
+    ),
+    st.sampled_from(OPTIONS),
+)
+def test_streams_equal_sessions_whatever_happens(
+    clicks: dict[int, dict[int, int]], options: dict[str, Any]
+) -> None:
+    events = {t: {i: Prompt(points=[[y, y]]) for i, y in at.items()} for t, at in clicks.items()}
+    chosen = TrackerOptions(**options)
+    # as published, distances of pointers are counted differently in videos of less than 16 frames
+    assert streamed(17, events, {}, chosen) == in_session(17, events, {}, chosen)
+
+
+def test_nothing_is_computed_before_the_first_prompt() -> None:
+    engine = FakeEngine()
+    stream = Stream(engine)
+    for image in Clip(3):
+        assert stream.step(image).objects == {}
+    assert engine.encoded == 0
+    result = stream.step(Clip(9).image(3), {1: Prompt(points=[[3, 4]])}, time=1.5)
+    assert (result.frame, result.time, list(result.objects)) == (3, 1.5, [1])
+    assert engine.encoded == 1
+
+
+def test_memory_is_constant() -> None:
+    stream = Stream(FakeEngine(), TrackerOptions(max_prompted=2))
+    for frame, image in enumerate(Clip(500)):
+        prompts = {frame // 100: Prompt(points=[[3, 4]])} if frame % 10 == 0 else None
+        remove = [frame // 100 - 2] if frame % 100 == 0 and frame >= 200 else ()
+        stream.step(image, prompts, remove)
+        assert len(stream.tracks) <= 2
+        for track in stream.tracks.values():
+            assert len(track.tracked) <= horizon() + 1
+            assert len(track.prompted) <= 2 + horizon() // 10 + 1
+            assert not track.pending
+            assert not track.prompts
+            assert not track.visited
+            assert len(track.corrected) == 0
+
+
+def test_corrections_that_are_not_kept_leave_nothing_behind() -> None:
+    stream = Stream(FakeEngine(), TrackerOptions(keep_corrections=False))
+    for image in Clip(100):
+        stream.step(image, {1: Prompt(points=[[3, 4]])})
+    track = stream.tracks[1]
+    assert list(track.prompted) == [0]
+    assert len(track.tracked) <= horizon() + 1
+    assert len(track.corrected) <= horizon() + 1
+
+
+def test_frames_may_change_their_size() -> None:
+    stream = Stream(FakeEngine())
+    stream.step(np.zeros((30, 40, 3), np.uint8), {1: Prompt(points=[[39, 29]])})
+    result = stream.step(np.zeros((60, 20, 3), np.uint8))
+    assert result.objects[1].mask.shape == (60, 20)
+
+
+def test_removal_and_a_new_start_on_one_frame() -> None:
+    stream = Stream(FakeEngine())
+    images = list(Clip(6))
+    for image in images[:3]:
+        stream.step(image, {1: Prompt(points=[[3, 4]])} if image is images[0] else None)
+    again = stream.step(images[3], {1: Prompt(points=[[9, 9]])}, remove=[1, 1])
+    fresh = Stream(FakeEngine()).step(images[3], {1: Prompt(points=[[9, 9]])})
+    assert summary(again) == summary(fresh)
+    stream.remove_object(1)
+    assert stream.step(images[4]).objects == {}
+
+
+GOOD = np.zeros((30, 40, 3), np.uint8)
+CLICK = {1: Prompt(points=[[3, 4]])}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((GOOD, {1: Prompt(points=[[50, 4]])}), r"Point \(50, 4\) is outside the frame of 40 x 30"),
+        ((GOOD, {2: Prompt(points=[[3, 4]]), 1: Prompt()}), "prompt is empty"),
+        ((GOOD, {2: Prompt(mask=np.ones((40, 30)))}), r"shape \(40, 30\); expected \(30, 40\)"),
+        ((GOOD, {-2: Prompt(points=[[3, 4]])}), "object_id is -2"),
+        ((GOOD, {"a": Prompt(points=[[3, 4]])}), "object_id is 'a'"),
+        ((GOOD, {True: Prompt(points=[[3, 4]])}), "object_id is True"),
+        ((GOOD, {2: [[3, 4]]}), "prompt is a list"),
+        ((GOOD, None, [7]), "no object 7; known objects: 1"),
+        ((GOOD, CLICK, [1, 7]), "no object 7"),
+    ],
+)
+def test_refused_prompts_leave_the_stream_as_it_was(arguments: Any, message: str) -> None:
+    stream = Stream(FakeEngine())
+    stream.step(GOOD, CLICK)
+    stream.step(GOOD)
+    before = state(stream.tracks)
+    with pytest.raises(PromptError, match=message) as caught:
+        stream.step(*arguments)
+    assert type(caught.value) is PromptError
+    assert state(stream.tracks) == before
+    assert stream.frame == 1
+    assert stream.step(GOOD).frame == 2
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((30, 40), np.uint8), r"shape \(30, 40\) and type uint8"),
+        (np.zeros((30, 40, 4), np.uint8), r"shape \(30, 40, 4\)"),
+        (np.zeros((3, 30, 40), np.uint8), r"shape \(3, 30, 40\)"),
+        (np.zeros((30, 40, 3), np.float32), "type float32"),
+        (np.zeros((0, 40, 3), np.uint8), r"shape \(0, 40, 3\)"),
+        (None, r"shape \(\) and type NoneType"),
+        ([[1, 2], [3]], "type list"),
+    ],
+)
+def test_frames_that_are_no_pictures_are_refused(image: Any, message: str) -> None:
+    stream = Stream(FakeEngine())
+    stream.step(GOOD, CLICK)
+    before = state(stream.tracks)
+    with pytest.raises(InputError, match=message) as caught:
+        stream.step(image)
+    assert type(caught.value) is InputError
+    assert state(stream.tracks) == before
+    assert stream.frame == 0
+
+
+@pytest.mark.parametrize("verb", ["encode", "decode", "adopt"])
+def test_a_failing_engine_adds_no_object(verb: str) -> None:
+    engine = FakeEngine()
+    stream = Stream(engine)
+    stream.step(GOOD, CLICK)
+    engine.fail = verb
+    with pytest.raises(RuntimeError, match=verb):
+        stream.step(GOOD, {2: Prompt(mask=rectangle())} if verb == "adopt" else {2: Prompt(points=[[1, 1]])})
+    engine.fail = ""
+    assert stream.objects == [1]
+    assert list(stream.step(GOOD).objects) == [1]
