@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import av
 import pytest
 
+from edgetam.cli.interrupts import held_back
 from edgetam.cli.main import main
+from edgetam.io import ResultWriter
 from edgetam.weights import save_native
 from tests.cli.conftest import FRAMES
 from tests.io.clips import make_video
@@ -73,6 +76,39 @@ def test_while_loading(run, engine, video, monkeypatch, tmp_path):
     assert result.exit_code == 130
     assert "edgetam: stopped." in result.stderr
     assert not (tmp_path / "res").exists()
+
+
+def test_a_frame_is_written_whole(run, engine, video, monkeypatch, tmp_path):
+    real = ResultWriter.write
+
+    def write(self, result, image=None):
+        if result.frame == 3:
+            signal.raise_signal(signal.SIGINT)
+        real(self, result, image)
+
+    monkeypatch.setattr(ResultWriter, "write", write)
+    result = run("track", video, "--point", "20,20", "-o", "res")
+    assert result.exit_code == 130
+    assert "stopped at frame 3" in result.stderr
+    assert len(list((tmp_path / "res/masks").iterdir())) == 4
+    assert frames_in(tmp_path / "res/overlay.mp4") == 4
+
+
+def test_nothing_to_hold_back_on_other_threads():
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(_held).result() == "done"
+
+
+def _held():
+    with held_back():
+        return "done"
+
+
+def test_handlers_are_put_back():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(ZeroDivisionError), held_back():
+        raise ZeroDivisionError
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_schedulers_end_it_cleanly_too(engine, video, monkeypatch, tmp_path):

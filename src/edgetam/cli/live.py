@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edgetam.cli.errors import StoppedError
+from edgetam.cli.interrupts import held_back
 from edgetam.cli.prompts import checked
 from edgetam.cli.runs import Run, default_folder, open_run
 from edgetam.cli.screen import Screen
@@ -68,8 +69,9 @@ def _watch(job: TrackJob, stream: Stream, source: LiveSource, run: Run, screen: 
             run.note()
             for frame in islice(chain([first], source), job.frames):
                 result = stream.step(frame.image, prompts if done == 0 else {}, time=frame.time)
-                writer.write(result, frame.image)
-                done += 1
+                with held_back():
+                    writer.write(result, frame.image)
+                    done += 1
                 count()
     except KeyboardInterrupt as error:
         if not done:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from edgetam.cli.errors import StoppedError
+from edgetam.cli.interrupts import held_back
 from edgetam.cli.options import ModelChoice, parse_kinds
 from edgetam.cli.prompts import Placed, checked
 from edgetam.cli.runs import Run, default_folder, describe_prompts, describe_source, open_run
@@ -160,9 +161,11 @@ def _track(
             began = time.perf_counter()
             with screen.counting(source.name, steps) as count:
                 for result in _results(session, prompts, passes):
-                    if result.frame not in writer.done or len(passes) > 1:
-                        writer.write(result, source[result.frame])
-                    last = result.frame
+                    image = source[result.frame]
+                    with held_back():
+                        if result.frame not in writer.done or len(passes) > 1:
+                            writer.write(result, image)
+                        last = result.frame
                     count()
             seconds = time.perf_counter() - began
     except KeyboardInterrupt as error:
