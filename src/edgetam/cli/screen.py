@@ -66,7 +66,9 @@ class Screen:
             TimeRemainingColumn(),
         )
         # Bars are for people: a log file gets the lines alone.
-        hidden = self.quiet or not console.is_terminal
-        with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        if self.quiet or not console.is_terminal:
+            yield lambda: None
+            return
+        with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task(what, total=total)
             yield lambda: bar.advance(task)
