@@ -14,7 +14,7 @@ from edgetam.errors import InputError, PromptError
 from edgetam.structs import Decoded, DecoderPrompt, ImageFeatures, Prompt
 from edgetam.tracking.geometry import Floats, prepare_image, resize_logits, resize_mask_logits
 from edgetam.tracking.masks import fill_holes, remove_specks
-from edgetam.tracking.prompts import Clicks, read_prompt
+from edgetam.tracking.prompts import Clicks, read_mask, read_prompt
 
 __all__ = ["ImageResult", "ImageSegmenter"]
 
@@ -67,7 +67,10 @@ class ImageSegmenter:
         Raises:
             InputError: anything else.
         """
-        rgb = np.asarray(image.convert("RGB") if hasattr(image, "convert") else image)
+        try:
+            rgb = np.asarray(image.convert("RGB") if hasattr(image, "convert") else image)
+        except ValueError as error:
+            raise InputError(f"The image is not a rectangle of pixels ({error}).") from error
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
             raise InputError(
                 f"The image has shape {rgb.shape} and type {rgb.dtype}; "
@@ -125,7 +128,12 @@ class ImageSegmenter:
         return self.answer(clicks.points[None], clicks.labels[None], logits, multimask=multimask)[0]
 
     def predict_batch(self, prompts: Sequence[Prompt], *, multimask: bool = True) -> list[ImageResult]:
-        """Answer many prompts; those with the same number of points and no mask share one decoder call."""
+        """Answer many prompts; those with the same number of points and no mask share one decoder call.
+
+        Raises:
+            InputError: no image is set, or a prompt does not fit it.
+        """
+        self.features  # noqa: B018 - complains first if there is no image
         if any(p.mask is not None for p in prompts):
             return [self.predict(p.points, p.labels, p.box, p.mask, multimask=multimask) for p in prompts]
         clicks = [read_prompt(p, *self._size) for p in prompts]
@@ -164,16 +172,22 @@ class ImageSegmenter:
         return ImageResult(masks, decoded.scores[row], clamped, float(decoded.presence[row, 0]))
 
     def _mask_prompt(self, mask: Any) -> Floats:
-        array = np.asarray(mask)
+        try:
+            array = np.asarray(mask)
+        except ValueError as error:
+            raise PromptError(f"mask is not a rectangle of numbers ({error}); expected [H, W].") from error
         side = self.model.config.mask_size
         if array.ndim == 3 and len(array) == 1:
             array = array[0]
         if array.dtype.kind == "f" and array.shape == (side, side):
+            if not np.isfinite(array).all():
+                raise PromptError("mask holds NaN or infinity; expected logits of an earlier answer.")
             return array.astype(np.float32)
         if array.shape != self._size[::-1]:
             raise PromptError(
                 f"mask has shape {array.shape}; expected {self._size[::-1]} like the image, or logits of "
                 f"shape {(side, side)} from an earlier answer."
             )
-        signed = np.where(array.astype(bool), MASK_PROMPT_LOGIT, -MASK_PROMPT_LOGIT).astype(np.float32)
+        inside = read_mask(array, *self._size)
+        signed = np.where(inside, MASK_PROMPT_LOGIT, -MASK_PROMPT_LOGIT).astype(np.float32)
         return resize_mask_logits(signed, side)
