@@ -19,7 +19,7 @@ from edgetam.structs import DecoderPrompt, FrameResult, MemoryContext, Prompt
 from edgetam.tracking import ImageSegmenter, Stream, TrackerOptions, TrackingSession, VideoTracker
 from tests.model.lively import lively_model
 
-FRAMES = 11
+FRAMES = 9
 WIDTH, HEIGHT = 72, 56
 IMAGE = np.random.default_rng(0).normal(size=(1, 3, 256, 256)).astype(np.float32)
 
@@ -156,14 +156,14 @@ CORRECTION = Prompt(points=[[30, 30], [2, 2]], labels=[1, 0])
 def test_streams_equal_sessions_on_a_network(engine: TorchEngine, clip: np.ndarray) -> None:
     """Two objects from different frames, one corrected on the way."""
     stream = Stream(engine)
-    events = {0: {1: FIRST}, 3: {2: SECOND}, 6: {1: CORRECTION}}
+    events = {0: {1: FIRST}, 2: {2: SECOND}, 4: {1: CORRECTION}}
     streamed = [stream.step(image, events.get(t)) for t, image in enumerate(clip)]
     with VideoTracker(engine).open(clip) as session:
         session.prompt(0, 1, FIRST.points)
-        session.prompt(3, 2, box=SECOND.box)
+        session.prompt(2, 2, box=SECOND.box)
         for result in session.propagate():
-            if result.frame == 6:
-                result = session.prompt(6, 1, CORRECTION.points, CORRECTION.labels)
+            if result.frame == 4:
+                result = session.prompt(4, 1, CORRECTION.points, CORRECTION.labels)
             compare(streamed[result.frame], result, 1e-5)
     assert {tuple(r.objects) for r in streamed} == {(1,), (1, 2)}
 
@@ -176,11 +176,11 @@ def test_objects_together_equal_objects_alone_on_a_network(engine: TorchEngine, 
     options = TrackerOptions(store="fp32")
 
     def run(*objects: int) -> dict[int, FrameResult]:
-        with VideoTracker(engine, options).open(clip[:8]) as session:
+        with VideoTracker(engine, options).open(clip[:6]) as session:
             if 1 in objects:
                 session.prompt(0, 1, FIRST.points)
             if 2 in objects:
-                session.prompt(3, 2, box=SECOND.box)
+                session.prompt(2, 2, box=SECOND.box)
             return {r.frame: r for r in session.propagate()}
 
     together = run(1, 2)

@@ -587,7 +587,7 @@ def test_features_of_two_frames_are_kept() -> None:
 
 @pytest.mark.parametrize("history", [True, False])
 def test_what_is_held_does_not_grow(history: bool) -> None:
-    session = open_session(500, history=history)
+    session = open_session(500, history=history, fill_holes=0)
     with session:
         session.prompt(0, 1, points=[[3, 4]])
         for _ in session.propagate():
