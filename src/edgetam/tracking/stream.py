@@ -127,7 +127,7 @@ class Stream:
 
 
 def _image_size(image: Any) -> tuple[int, int]:
-    shape = getattr(image, "shape", ())
+    shape: tuple[int, ...] = getattr(image, "shape", ())
     if len(shape) != 3 or shape[2] != 3 or 0 in shape or getattr(image, "dtype", None) != np.uint8:
         raise InputError(
             f"The frame has shape {shape} and type {getattr(image, 'dtype', type(image).__name__)}; "
