@@ -29,6 +29,8 @@ RUNNERS: Mapping[str, Runner] = {
 }
 """What to do with which file, the quick ones first."""
 
+UNCOVERED = {"amg": "automatic masks (amg)"}
+
 Case = tuple[str, Callable[[], list[Report]]]
 
 
@@ -37,6 +39,12 @@ def find_cases(folder: Path, models: Models) -> Iterator[Case]:
     for pattern, run in RUNNERS.items():
         for path in sorted(folder.glob(f"{pattern}.npz")):
             yield path.stem, partial(_run, run, path, models)
+
+
+def uncovered(folder: Path) -> list[Path]:
+    """Files nothing here runs yet, such as automatic masks."""
+    known = {path for pattern in RUNNERS for path in folder.glob(f"{pattern}.npz")}
+    return sorted(set(folder.glob("*.npz")) - known)
 
 
 def _run(run: Runner, path: Path, models: Models) -> list[Report]:
@@ -64,6 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
                 ran += 1
                 failed += not report.ok
                 print(report.line(), flush=True)
+    for path in uncovered(options.golden):
+        print(f"not covered: {UNCOVERED.get(path.stem, path.stem)}")
     print(f"{ran - failed} of {ran} cases within tolerance")
     return 0 if ran and not failed else 1
 

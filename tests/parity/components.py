@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from typing import Any
 
@@ -46,14 +47,15 @@ class Parts:
 def run_components_a(golden: Golden, models: Models) -> list[Report]:
     """Preprocessing, encoder, prompt encoder and mask decoder."""
     parts = Parts(golden, models)
-    return [
-        _preprocessing(golden, parts),
-        _encoder(golden, parts),
-        _prompts(golden, parts),
-        _decoder(golden, parts),
-        _heads(golden, parts),
-        _adopted_masks(golden, parts),
-    ]
+    sections = {
+        "pre_": _preprocessing,
+        "enc_": _encoder,
+        "pe_": _prompts,
+        "dec_": _decoder,
+        "heads_": _heads,
+        "maskout_": _adopted_masks,
+    }
+    return [run(golden, parts) for prefix, run in sections.items() if golden.has(prefix)]
 
 
 @torch.inference_mode()
@@ -61,11 +63,8 @@ def run_components_b(golden: Golden, models: Models) -> list[Report]:
     """Memory encoder, perceiver and memory attention."""
     parts = Parts(golden, models)
     seed = _input_seed(golden, models.rule.seed)
-    return [
-        _memory(golden, parts, seed),
-        _perceiver(golden, parts, seed),
-        _memory_attention(golden, parts, seed),
-    ]
+    sections = {"mem": _memory, "perceiver_": _perceiver, "ma": _memory_attention}
+    return [run(golden, parts, seed) for prefix, run in sections.items() if golden.has(prefix)]
 
 
 def _input_seed(golden: Golden, weights_seed: int) -> int:
@@ -244,6 +243,8 @@ def _memory(golden: Golden, parts: Parts, seed: int) -> Report:
     logits = torch.from_numpy(waves("mem", SIZE, SIZE, seed))[None, None]
     golden.compare(report, "input", "mem_in_logits", logits, TABLE)
     for case, likely in (("sig", logits.sigmoid()), ("bin", (logits > 0).float())):
+        if not golden.has(f"memenc_{case}"):
+            continue
         mask = 20 * likely - 10
         golden.compare(report, "mask", f"memds_{case}", network.memory_encoder.mask_downsampler(mask), MEMORY)
         memory = network.memory_encoder(parts.features.stride16, mask, torch.ones(1, 1))
@@ -278,8 +279,7 @@ def _perceiver(golden: Golden, parts: Parts, seed: int) -> Report:
 def _memory_attention(golden: Golden, parts: Parts, seed: int) -> Report:
     report = Report("memory_attention")
     attention = parts.engine.model.memory_attention
-    i = 0
-    while f"ma{i}_cfg" in golden:
+    for i in sorted(int(key[2:-4]) for key in golden if re.fullmatch(r"ma\d+_cfg", key)):
         memories, pointers, batch = golden.integers(f"ma{i}_cfg")
         image = torch.from_numpy(noise(f"ma{i}_curr", (4096, batch, 256), seed=seed)).transpose(0, 1)
         keys = _memory_keys(i, memories, pointers, batch, seed)
@@ -289,7 +289,6 @@ def _memory_attention(golden: Golden, parts: Parts, seed: int) -> Report:
             if depth == 0:
                 golden.compare(report, "layer 0", f"ma{i}_layer0", x, MEMORY)
         golden.compare(report, "output", f"ma{i}_out", attention.norm(x).transpose(0, 1), MEMORY)
-        i += 1
     return report
 
 

@@ -38,9 +38,9 @@ class Models:
             torch.save({"model": state}, path)
         return path
 
-    def network(self, variant: str = "edgetam") -> EdgeTAM:
+    def network(self, variant: str = "edgetam", shift: float = 0.0) -> EdgeTAM:
         """The bare network, not folded."""
-        return load_network(variant, self.checkpoint(variant))
+        return load_network(variant, self.checkpoint(variant, shift))
 
     def image(self, variant: str = "edgetam") -> SAM2Base:
         """For the image predictor."""

@@ -195,7 +195,7 @@ class SAM2ImagePredictor:
         return_logits: bool,
         normalize_coords: bool,
     ) -> Answer:
-        points, labels, logits = _read_prompts(*given)
+        points, labels, logits = _read_prompts(*given, side=self.model.engine.config.mask_size)
         if not normalize_coords:
             points = points * np.array(image.size, np.float32)
         stable = self.model.settings.dynamic_multimask_via_stability
@@ -232,7 +232,7 @@ def _bytes(image: Any) -> Any:
     return image
 
 
-def _read_prompts(coords: Any, labels: Any, box: Any, mask: Any) -> _Prompts:
+def _read_prompts(coords: Any, labels: Any, box: Any, mask: Any, *, side: int) -> _Prompts:
     """Prompts of one image, brought to the same batch; boxes become two points ahead of the others."""
     if (coords is None) != (labels is None):
         given, missing = ("labels", "coords") if coords is None else ("coords", "labels")
@@ -248,7 +248,7 @@ def _read_prompts(coords: Any, labels: Any, box: Any, mask: Any) -> _Prompts:
             )
         places = np.concatenate([corners, places], axis=1)
         marks = np.concatenate([np.tile(np.array(BOX_LABELS, np.int64), (len(corners), 1)), marks], axis=1)
-    return _Prompts(places, marks, None if mask is None else _read_logits(mask, len(places)))
+    return _Prompts(places, marks, None if mask is None else _read_logits(mask, len(places), side))
 
 
 def _read_points(coords: Any, labels: Any) -> tuple[Floats, NDArray[np.int64]]:
@@ -275,11 +275,11 @@ def _read_boxes(box: Any) -> Floats:
     return corners.reshape(-1, 2, 2)
 
 
-def _read_logits(mask: Any, batch: int) -> Floats:
-    """``[B or 1, 1, 4g, 4g]``."""
+def _read_logits(mask: Any, batch: int, side: int) -> Floats:
+    """``[B, 1, 4g, 4g]``."""
     logits = to_array(mask, np.float32, "mask_input")
     if logits.ndim == 3:
         logits = logits[None]
-    if logits.ndim != 4 or logits.shape[1] != 1 or logits.shape[0] not in (1, batch):
-        raise PromptError(f"mask_input has shape {logits.shape}; expected (1, side, side).")
+    if logits.shape not in ((1, 1, side, side), (batch, 1, side, side)):
+        raise PromptError(f"mask_input has shape {logits.shape}; expected (1, {side}, {side}).")
     return logits.repeat(batch, 0) if len(logits) == 1 else logits

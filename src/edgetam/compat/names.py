@@ -25,7 +25,7 @@ def variant_of_config(config_file: str) -> str:
     found = re.sub(r"^(sam2(?:\.1)?)_hiera_", r"\1-", name)
     if found not in VARIANTS:
         raise ConfigError(
-            f"config_file is {config_file!r}; expected a published configuration such as configs/edgetam.yaml "
+            f"config_file is {config_file!r}; expected a published configuration like configs/edgetam.yaml "
             f"or sam2.1_hiera_t, or one of {', '.join(VARIANTS)}."
         )
     return found

@@ -75,6 +75,12 @@ def _at_least(least: int) -> Callable[[str], int]:
     return read
 
 
+def _all_or_some(text: str) -> int:
+    if int(text) < -1 or int(text) == 0:
+        raise ValueError
+    return int(text)
+
+
 _FLAG: tuple[Callable[[str], Any], str] = (_flag, "true or false")
 _COUNT: tuple[Callable[[str], Any], str] = (_at_least(0), "a whole number of at least 0")
 
@@ -86,7 +92,7 @@ _READERS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "clear_non_cond_mem_around_input": _FLAG,
     "clear_non_cond_mem_for_multi_obj": _FLAG,
     "memory_temporal_stride_for_eval": (_at_least(1), "a whole number of at least 1"),
-    "max_cond_frames_in_attn": (_at_least(-1), "-1 for all frames, or how many"),
+    "max_cond_frames_in_attn": (_all_or_some, "-1 for all frames, or at least 1"),
     "binarize_mask_from_pts_for_mem_enc": _FLAG,
     "sam_mask_decoder_extra_args.dynamic_multimask_via_stability": _FLAG,
     "image_size": (_at_least(1), "a size in pixels"),
