@@ -51,8 +51,6 @@ def held_out_scores(model: EdgeTAM, count: int = 8) -> dict[str, float]:
     ``model`` must be in evaluation mode.
     """
     tracked, copied, clicked, lost = [], [], [], []
-    state = torch.get_rng_state()
-    torch.manual_seed(0)
     for task in held_out_tasks(count):
         with torch.autocast("cpu", torch.bfloat16):
             steps = roll_out(model, task, Plan("mask"), trust_presence=True)
@@ -66,6 +64,5 @@ def held_out_scores(model: EdgeTAM, count: int = 8) -> dict[str, float]:
         copied.append(mask_iou(still.flatten(0, 1)[:, None], flat))
         clicked.append(mask_iou(answers(click), truth[:, 0]))
         lost.append((logits.amax((2, 3)) <= ABSENT).float().flatten())
-    torch.set_rng_state(state)
     named = {"tracked": tracked, "copied": copied, "clicked": clicked, "called_absent": lost}
     return {name: float(torch.cat([x.flatten() for x in values]).mean()) for name, values in named.items()}

@@ -39,7 +39,7 @@ def cover(masks: Tensor) -> Tensor:
 
 
 def focal_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Focal loss (arXiv 1708.02002) averaged over pixels: ``[B, M, h, w]`` and ``[B, h, w]`` to ``[B, M]``."""
+    """Focal loss (arXiv 1708.02002), a mean over pixels: ``[B, M, h, w]`` and ``[B, h, w]`` to ``[B, M]``."""
     y = target[:, None].expand_as(logits)
     p = torch.sigmoid(logits)
     right = p * y + (1 - p) * (1 - y)
@@ -56,7 +56,7 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 @torch.no_grad()
 def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
-    """Overlap of thresholded masks: ``[B, M, h, w]`` and ``[B, h, w]`` to ``[B, M]``; 1 when both are empty."""
+    """Overlap of thresholded ``[B, M, h, w]`` and ``[B, h, w]``: ``[B, M]``, 1 when both are empty."""
     a, b = logits.flatten(2) > 0, target.flatten(1)[:, None] > 0.5
     union = (a | b).sum(2)
     return torch.where(union > 0, (a & b).sum(2) / union.clamp(min=1), 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,9 +12,9 @@ from edgetam.model import EdgeTAM
 from edgetam.model.mask_decoder import Candidates, several, single, upsample
 from edgetam.structs import Decoded, DecoderPrompt, FrameMemory, ImageFeatures, MemoryContext
 from edgetam.train.losses import Terms, cover, prompt_loss
-from edgetam.train.prompts import add_point, boxes, clicks, corrections, no_prompt
+from edgetam.train.prompts import boxes, clicks, corrected, no_prompt
 
-__all__ = ["Plan", "Step", "Task", "rollout_loss", "roll_out"]
+__all__ = ["Plan", "Step", "Task", "roll_out", "rollout_loss"]
 
 ABSENT = -1024.0
 """Mask logit of an object that is not there."""
@@ -33,10 +34,17 @@ class Task:
 
 @dataclass(frozen=True)
 class Plan:
-    """How the first frame is prompted: ``"mask"``, ``"box"`` or ``"click"``, and clicks that correct it."""
+    """How the first frame is prompted.
+
+    Attributes:
+        kind: ``"mask"``, ``"box"`` or ``"click"``.
+        corrections: clicks that follow a box or a click.
+        seed: decides where clicks fall and how far boxes are off.
+    """
 
     kind: str
     corrections: int = 0
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -136,15 +144,15 @@ def _settle(model: EdgeTAM, found: Candidates, task: Task, frame: int, trust_pre
 
 def _prompted(model: EdgeTAM, features: ImageFeatures[Tensor], task: Task, plan: Plan) -> list[Step]:
     """Answer a box or a click, then the clicks that correct it."""
-    truth = task.masks[:, 0]
-    prompt: DecoderPrompt[Tensor] = boxes(truth) if plan.kind == "box" else clicks(truth)
+    truth, rng = task.masks[:, 0], np.random.default_rng(plan.seed)
+    prompt: DecoderPrompt[Tensor] = boxes(truth, rng) if plan.kind == "box" else clicks(truth, rng)
     fused = model.attend(features, None)
     found = model.candidates(fused, features, prompt)
     steps = [Step(0, found, ambiguous=plan.kind == "click")]
     for _ in range(plan.corrections):
         logits = _best_logits(several(found) if steps[-1].ambiguous else single(found))
         answer = upsample(logits, truth.shape[-1])[:, 0] > 0
-        prompt = add_point(prompt, *corrections(truth, answer), logits)
+        prompt = corrected(prompt, logits, answer, truth, rng)
         found = model.candidates(fused, features, prompt)
         steps.append(Step(0, found, ambiguous=False))
     return steps

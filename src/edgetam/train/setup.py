@@ -11,7 +11,7 @@ from edgetam.model.memory_attention import CrossAttention
 from edgetam.model.memory_encoder import ConvNeXtBlock
 from edgetam.model.two_way import Attention
 
-__all__ = ["fresh_model", "freeze_norms"]
+__all__ = ["freeze_norms", "fresh_model"]
 
 LAYER_SCALE = 0.1
 """The published 1e-6 is for long schedules; here the blocks must matter within minutes."""
@@ -21,6 +21,8 @@ NORM_MOMENTUM = 0.03
 """Small batches: slower running statistics than PyTorch's 0.1."""
 PLACE_BIAS = 1.5
 """Of queries and keys to memories: with rotary positions, a constant favours the same place."""
+FEATURE_SCALE = 0.25
+"""Of the pyramid's outputs: at full strength, pictures drown what memories say about masks."""
 WINDOW_LATENTS = 0.02
 """Window latents start as good as equal; otherwise they hide what their windows hold."""
 
@@ -39,12 +41,16 @@ def fresh_model(image_size: int, seed: int) -> EdgeTAM:
         _start_layer(module)
     for module in model.modules():
         _look_at_own_place(module)
+    neck = model.image_encoder.neck
+    for conv in (*neck.lateral[2:], *neck.high_res):
+        assert isinstance(conv, nn.Conv2d)
+        conv.weight.mul_(FEATURE_SCALE)
     assert model.perceiver is not None
     model.perceiver.latents_2d.mul_(WINDOW_LATENTS)
     last = model.mask_decoder.presence_head.layers[-1]
     assert isinstance(last, nn.Linear) and last.bias is not None
     last.bias.fill_(PRESENCE_BIAS)
-    return model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload,no-any-return]
+    return model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
 
 
 def _start_layer(module: nn.Module) -> None:
@@ -52,6 +58,9 @@ def _start_layer(module: nn.Module) -> None:
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.ConvTranspose2d):
+        # PyTorch counts its inputs wrongly for strides equal to kernels, and starts far too small
+        nn.init.normal_(module.weight, std=module.in_channels**-0.5)
     elif isinstance(module, nn.Dropout):
         module.p = 0.0
     elif isinstance(module, nn.BatchNorm2d):
