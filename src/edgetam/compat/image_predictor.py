@@ -261,8 +261,8 @@ def _read_points(coords: Any, labels: Any) -> tuple[Floats, NDArray[np.int64]]:
         places, marks = places[None], marks[None]
     if places.ndim != 3 or places.shape[2] != 2 or marks.shape != places.shape[:2]:
         raise PromptError(
-            f"point_coords have shape {places.shape} and point_labels {marks.shape}; expected (P, 2) and (P,), "
-            "or (B, P, 2) and (B, P)."
+            f"point_coords have shape {places.shape} and point_labels {marks.shape}; "
+            "expected (P, 2) and (P,), or (B, P, 2) and (B, P)."
         )
     return places, marks
 
