@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -33,16 +31,12 @@ class Measure(NamedTuple):
 
 @dataclass
 class Report:
-    """All differences of one case.
-
-    ``slack`` widens the limits of single frames, where rounding alone decides more than the limits allow.
-    """
+    """All differences of one case; ``note`` helps to read a failure and decides nothing."""
 
     name: str
     measures: list[Measure] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     compared: int = 0
-    slack: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
 
     def add(self, kind: str, difference: float, limit: float, where: str = "") -> None:
@@ -61,10 +55,9 @@ class Report:
         """Of each kind the difference that is the largest part of its limit; any NaN comes first."""
         found: dict[str, Measure] = {}
         for measure in self.measures:
-            relaxed = measure._replace(limit=measure.limit * self.slack.get(frame_of(measure.where), 1.0))
-            known = found.get(relaxed.kind)
-            if known is None or _severity(relaxed) > _severity(known):
-                found[relaxed.kind] = relaxed
+            known = found.get(measure.kind)
+            if known is None or _severity(measure) > _severity(known):
+                found[measure.kind] = measure
         return found
 
     @property
@@ -82,12 +75,6 @@ class Report:
                 *(f"    {fault}" for fault in self.faults),
             ]
         )
-
-
-def frame_of(where: str) -> str:
-    """``tag frame N`` at the start of a place, or nothing."""
-    found = re.match(r"\w+ frame \d+", where)
-    return found[0] if found else ""
 
 
 def _severity(measure: Measure) -> float:

@@ -75,14 +75,6 @@ def test_nothing_compared_is_a_failure() -> None:
     assert not Report("case").ok
 
 
-def test_slack_widens_one_frame_only() -> None:
-    report = Report("case", slack={"p frame 3": 10.0})
-    report.add("logits", 0.4, 0.05, "p frame 3 object 1")
-    assert report.ok
-    report.add("logits", 0.06, 0.05, "p frame 2 object 1")
-    assert not report.ok
-
-
 @pytest.mark.parametrize(
     ("readme", "code", "expected"),
     [

@@ -22,10 +22,10 @@ from edgetam.tracking.records import FrameRecord
 from tests.parity.golden import Golden, as_array, largest
 from tests.parity.hard_masks import settle
 from tests.parity.models import Models
-from tests.parity.report import Report, frame_of
+from tests.parity.report import Report
 from tests.parity.rules import frame as make_frame
 
-DEFAULT = {"logits": 5e-2, "presence": 2e-2, "iou": 1e-3, "pointer": 1e-2, "px": 60, "memory": 3.2e-2}
+DEFAULT = {"logits": 5e-2, "presence": 2e-2, "iou": 1e-3, "pointer": 1e-2, "px": 60, "memory": 1e-1}
 EXACT = {"logits": 5e-3, "presence": 2e-3, "iou": 1e-3, "pointer": 2e-3, "px": 20, "memory": 5e-3}
 """Where the reference kept memories in float32."""
 SETTLED = 12
@@ -69,14 +69,14 @@ def write_clip(golden: Golden, folder: Path, report: Report) -> None:
 def run_video(golden: Golden, models: Models) -> list[Report]:
     """Run one case.
 
-    Where it is outside the tolerances, it is run again with another build of our own network, not folded: if
-    two builds that agree on single frames differ as much from each other, rounding decides and not a rule.
-    That is so where objects exclude each other in memory: which of two owns a pixel is a matter of rounding
-    along every line where they are equal, and a frame hands on ten times the difference it was given.
+    A case outside the tolerances fails. To tell rounding from a wrong rule, it is then run again with another
+    build of our own network, not folded, and the line says how far the two builds are apart.
     """
     played = _play(golden, models)
     if not played.report.ok and not played.report.faults:
-        _allow_for_rounding(played, _play(golden, models, folded=False))
+        other = _play(golden, models, folded=False)
+        apart = max(largest(x - other.logits[where]) for where, x in played.logits.items())
+        played.report.note = f"two builds of our own are {apart:.1e} apart in logits"
     return [played.report]
 
 
@@ -93,17 +93,6 @@ def _play(golden: Golden, models: Models, *, folded: bool = True) -> VideoCase:
         write_clip(golden, Path(name), report)
         case.run(predictor.init_state(name))
     return case
-
-
-def _allow_for_rounding(played: VideoCase, other: VideoCase) -> None:
-    """Widen the limits of each frame to twice what our own builds differ by up to there."""
-    slack: dict[str, float] = {}
-    spread = 0.0
-    for where, logits in played.logits.items():
-        spread = max(spread, largest(logits - other.logits[where]))
-        slack[frame_of(where)] = 1 + 2 * spread / played.limits["logits"]
-    played.report.slack = slack
-    played.report.note = f"rounding: two builds of our own differ by {spread:.1e}"
 
 
 class VideoCase:
