@@ -60,9 +60,9 @@ def test_steps_on_one_clip_reduce_the_loss_and_find_the_object(pool: Pool, tmp_p
     one = trainer(pool, tmp_path / "run")
     task = moving_squares(2)
     before = overlap(one.model, task)
-    losses = [float(one.learn(task, Plan("mask")).total) for _ in range(14)]
-    assert losses[-1] < 0.7 * losses[0]
-    assert overlap(one.model, task) > before + 0.15
+    losses = [float(one.learn(task, Plan("mask")).total) for _ in range(10)]
+    assert losses[-1] < 0.75 * losses[0]
+    assert overlap(one.model, task) > before + 0.1
 
 
 def test_a_run_goes_on_where_it_was(pool: Pool, tmp_path: Path) -> None:
