@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from edgetam.model.layers import attend_in_blocks
 from edgetam.model.memory_attention import CrossAttention, MemoryAttentionLayer, SelfAttention
-from edgetam.model.memory_encoder import ConvNeXtBlock
+from edgetam.model.memory_encoder import ConvNeXtBlock, MemoryEncoder
 from edgetam.model.repvit import ChannelMixer, Stem
 
 __all__ = ["speed_up_"]
@@ -28,6 +28,8 @@ def speed_up_(network: nn.Module) -> None:
     for module in list(network.modules()):
         if isinstance(module, (SelfAttention, CrossAttention)):
             module.mix = attend_in_blocks
+        elif isinstance(module, MemoryEncoder):
+            module.fuse = one_by_one(module.fuse)  # type: ignore[assignment, method-assign]
         elif isinstance(module, MemoryAttentionLayer):
             module.feed_forward = in_blocks(module.feed_forward)  # type: ignore[assignment, method-assign]
         for name, child in module.named_children():
@@ -43,6 +45,16 @@ def in_blocks(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor
     def run(x: Tensor) -> Tensor:
         blocks = [function(part) for part in x.flatten(0, 1).split(TOKEN_BLOCK)]
         return torch.cat(blocks).unflatten(0, x.shape[:2])
+
+    return run
+
+
+def one_by_one(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Fuse the masks of several objects one at a time: together they do not fit in the cache."""
+
+    def run(image: Tensor, masks: Tensor) -> Tensor:
+        images = image.expand(len(masks), -1, -1, -1)
+        return torch.cat([function(images[i : i + 1], masks[i : i + 1]) for i in range(len(masks))])
 
     return run
 

@@ -67,21 +67,25 @@ def attend(q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None = None) -> Tens
 
 
 def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None = None) -> Tensor:
-    """`attend` for inference on a CPU: a block of queries at a time, whose weights fit in the cache."""
-    keys = (k / k.shape[-1] ** 0.5).transpose(-1, -2)
-    mixed = []
-    for i in range(k.shape[0]):
-        queries = q[i if q.shape[0] > 1 else 0].split(QUERY_BLOCK, dim=-2)
-        mask = None if valid is None else valid[i]
-        mixed.append(torch.cat([_mix(block, keys[i], v[i], mask) for block in queries], dim=-2))
-    return torch.stack(mixed)
+    """`attend` for inference on a CPU, one head: block by block, so that weights stay in the cache.
 
-
-def _mix(q: Tensor, keys: Tensor, v: Tensor, valid: Tensor | None) -> Tensor:
-    weights = q @ keys
-    if valid is not None:
-        weights = weights.masked_fill_(~valid, -torch.inf)
-    return torch.softmax(weights, dim=-1) @ v
+    Args:
+        q: ``[B or 1, 1, Nq, C]``.
+        k: ``[B, 1, Nk, C]``.
+        v: ``[B, 1, Nk, D]``.
+        valid: bool ``[B, 1, 1, Nk]``.
+    """
+    keys = (k[:, 0] / k.shape[-1] ** 0.5).transpose(1, 2)  # [B, C, Nk]
+    mixed = q.new_empty(len(k), 1, q.shape[2], v.shape[3])
+    for i in range(len(k)):
+        queries = q[i if len(q) > 1 else 0, 0].split(QUERY_BLOCK)
+        for block, out in zip(queries, mixed[i, 0].split(QUERY_BLOCK), strict=True):
+            weights = block @ keys[i]
+            if valid is not None:
+                weights.masked_fill_(~valid[i, 0], -torch.inf)
+            torch.softmax(weights, dim=-1, out=weights)
+            torch.mm(weights, v[i, 0], out=out)
+    return mixed
 
 
 class LayerNorm2d(nn.Module):

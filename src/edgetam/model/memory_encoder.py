@@ -81,8 +81,11 @@ class MemoryEncoder(nn.Module):
             mask: ``[B, 1, S, S]`` from -10 (background) to 10 (object).
             presence: logit ``[B, 1]``; read by SAM 2.1 only.
         """
-        x = self.pix_feat_proj(image) + self.mask_downsampler(mask)
-        memory = self.out_proj(self.fuser(x))  # [B, 64, g, g]
+        memory = self.fuse(self.pix_feat_proj(image), mask)
         if self.absent_embed is not None:
             memory = memory + torch.where(presence > 0, 0.0, self.absent_embed)[:, :, None, None]
         return memory
+
+    def fuse(self, image: Tensor, mask: Tensor) -> Tensor:
+        """Projected features ``[B or 1, 256, g, g]`` and masks ``[B, 1, S, S]`` to ``[B, 64, g, g]``."""
+        return self.out_proj(self.fuser(image + self.mask_downsampler(mask)))
