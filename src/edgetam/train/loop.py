@@ -46,8 +46,8 @@ class Stage:
 STAGES = (
     Stage(0.40, frames=(2, 2), clips=4, objects=10, mask_share=0.8),
     Stage(0.56, frames=(3, 4), clips=2, objects=6, mask_share=0.75),
-    Stage(0.90, frames=(1, 2), clips=4, objects=8, mask_share=0.2),
-    Stage(1.00, frames=(3, 5), clips=1, objects=5, mask_share=0.5, norms=False),
+    Stage(0.86, frames=(2, 3), clips=2, objects=6, mask_share=1.0),
+    Stage(1.00, frames=(3, 5), clips=1, objects=5, mask_share=1.0, norms=False),
 )
 
 
