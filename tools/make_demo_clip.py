@@ -19,6 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from edgetam.io.overlay_video import encode_video
 
@@ -306,10 +307,12 @@ def draw() -> Iterator[tuple[Rgb, npt.NDArray[np.bool_]]]:
 def main(folder: Path) -> None:
     """Write the clip and its prompts."""
     folder.mkdir(parents=True, exist_ok=True)
-    frames = ((index / FPS, image) for index, (image, _) in enumerate(draw()))
-    encode_video(folder / "demo.mp4", frames, fps=FPS)
-    pose = hero(0.0)
-    prompt = {"frame": 0, "object": 1, "points": [[round(pose.x), round(pose.y)]], "labels": [1]}
+    drawn = list(draw())
+    encode_video(
+        folder / "demo.mp4", ((index / FPS, image) for index, (image, _) in enumerate(drawn)), fps=FPS
+    )
+    Image.fromarray(drawn[0][1]).save(folder / "demo_mask.png")
+    prompt = {"frame": 0, "object": 1, "mask": "demo_mask.png"}
     (folder / "demo.json").write_text(json.dumps({"prompts": [prompt]}, indent=1) + "\n")
 
 

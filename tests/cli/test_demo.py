@@ -37,7 +37,7 @@ def test_the_clip_is_small_and_described():
 
 
 @pytest.mark.skipif(not TOOL.is_file(), reason="installed without the tools")
-def test_the_clip_is_what_the_script_draws_and_the_click_is_on_the_fish(monkeypatch):
+def test_the_clip_and_the_mask_are_what_the_script_draws(monkeypatch):
     spec = importlib.util.spec_from_file_location("make_demo_clip", TOOL)
     tool = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, tool)
@@ -45,8 +45,7 @@ def test_the_clip_is_what_the_script_draws_and_the_click_is_on_the_fish(monkeypa
     image, visible = next(tool.draw())
     clip, prompts = demo.demo_clip()
     (item,) = read_prompt_file(prompts)
-    ((x, y),) = item.prompt.points
-    assert visible[y, x]
+    assert np.array_equal(item.prompt.mask, visible)
     assert 0.01 < visible.mean() < 0.1
     with open_frames(clip) as frames:
         shown = frames[0]
