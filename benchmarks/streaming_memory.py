@@ -117,6 +117,7 @@ def watch(mode: str, frames: int, size: int, objects: int) -> dict[str, Any]:
     return {
         "name": mode,
         "resident_mb": seen,
+        "frames": frames,
         "growth_mb": round(growth, 1),
         "growth_kb_per_frame": round(growth * 1000 / (frames - FIRST_MARK), 2),
         "within_bound": growth <= BOUND_MB,
