@@ -1,0 +1,1 @@
+"""Measuring: metrics, protocols, data sets and reports."""
