@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from edgetam.errors import ConfigError
+from edgetam.train.data.clip import Clip
 
 __all__ = ["Batch", "Clip", "SynthConfig"]
 
@@ -46,20 +47,6 @@ class SynthConfig:
                 raise ConfigError(f"{name} is ({low}, {high}), expected 0 <= fewest <= most: reorder it.")
         if not 0.0 <= self.difficulty <= 1.0:
             raise ConfigError(f"difficulty is {self.difficulty}, expected a number from 0 to 1: change it.")
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One labelled clip.
-
-    Masks hold visible pixels only, and those of different objects never overlap. ``present``
-    tells real rows from padding: a real object is visible on frame 0 and, if the clip has more
-    frames, on a later one; in between it may be hidden, and then its mask is empty.
-    """
-
-    frames: Tensor  # [T, H, W, 3] uint8
-    masks: Tensor  # [T, O, H, W] bool
-    present: Tensor  # [O] bool
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,16 @@
+"""Training data: annotated images and videos of all common layouts, and clips drawn from them."""
+
+from edgetam.train.data.clip import Ask, Clip, ClipSource
+from edgetam.train.data.mixture import Mixture, one_thread
+from edgetam.train.data.registry import KINDS, open_mixture, open_source
+
+__all__ = [
+    "KINDS",
+    "Ask",
+    "Clip",
+    "ClipSource",
+    "Mixture",
+    "one_thread",
+    "open_mixture",
+    "open_source",
+]

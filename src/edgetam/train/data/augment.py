@@ -1,0 +1,108 @@
+"""Augmentation of real clips, drawn once per clip (SAM 2's training, arXiv 2408.00714, appendix D)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetam.errors import ConfigError
+from edgetam.train.data.clip import Rgb
+from edgetam.train.data.colour import Jitter, Tint
+from edgetam.train.data.geometry import Geometry, resized, rotation
+
+__all__ = ["PRESETS", "Augment", "draw_geometry", "mosaic"]
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How clips are varied.
+
+    Attributes:
+        flip: how often left and right change places.
+        degrees: rotation at most, either way.
+        shear: slant at most, either way, in degrees.
+        crop: smallest part of each side that is kept.
+        mosaic: how often the clip becomes one of four tiles of itself.
+        tint: colours.
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
+
+    flip: float = 0.5
+    degrees: float = 25.0
+    shear: float = 20.0
+    crop: float = 1.0
+    mosaic: float = 0.0
+    tint: Tint = field(default_factory=Tint)
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "mosaic"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 to 1: change it.")
+        if not 0.1 <= self.crop <= 1:
+            raise ConfigError(f"crop is {self.crop}, expected a part of the side from 0.1 to 1: change it.")
+        if not (0 <= self.degrees <= 180 and 0 <= self.shear < 80):
+            raise ConfigError(
+                f"degrees={self.degrees} and shear={self.shear} were given, expected 0 to 180 and 0 to 80: "
+                "change them."
+            )
+
+
+_QUIET = Tint(Jitter(), Jitter(), grey=0.0)
+PRESETS = {
+    "none": Augment(flip=0.0, degrees=0.0, shear=0.0, tint=_QUIET),
+    "image": Augment(degrees=0.0, shear=0.0, tint=_QUIET),
+    "video": Augment(),
+    # For a few dozen videos instead of fifty thousand.
+    "strong": Augment(
+        crop=0.55,
+        mosaic=0.05,
+        tint=Tint(Jitter(0.3, 0.3, 0.4), Jitter(0.06, 0.04, 0.04), grey=0.07, exchange=0.15),
+    ),
+}
+"""By name: no changes, the paper's for images and for videos, and stronger ones for small data sets."""
+
+
+def draw_geometry(dice: np.random.Generator, augment: Augment, size: int) -> Geometry:
+    """Draw a crop, a flip and an affine map."""
+    sides = dice.uniform(augment.crop, 1.0, 2)
+    x, y = dice.random(2) * (1 - sides)
+    degrees, shear = dice.uniform(-1, 1, 2) * (augment.degrees, augment.shear)
+    return Geometry(
+        size,
+        (float(x), float(y), float(x + sides[0]), float(y + sides[1])),
+        flip=bool(dice.random() < augment.flip),
+        affine=rotation(degrees, shear) if augment.degrees or augment.shear else None,
+    )
+
+
+def mosaic(
+    dice: np.random.Generator, frames: list[Rgb], masks: list[list[NDArray[np.bool_]]]
+) -> tuple[list[Rgb], list[list[NDArray[np.bool_]]]]:
+    """Four small copies of a clip, some mirrored; only one of them, at random, is labelled."""
+    size = frames[0].shape[0]
+    near = (size + 1) // 2
+    target = int(dice.integers(4))
+    mirrored = dice.random(4) < 0.5
+    corners = [(0, 0), (0, size - near), (size - near, 0), (size - near, size - near)]
+    y, x = corners[target]
+    tiled = [_tiled(frame, near, corners, mirrored) for frame in frames]
+    return tiled, [[_placed(mask, near, y, x, bool(mirrored[target])) for mask in row] for row in masks]
+
+
+def _tiled(frame: Rgb, side: int, corners: list[tuple[int, int]], mirrored: NDArray[np.bool_]) -> Rgb:
+    small = resized(frame, side)
+    out = np.empty_like(frame)
+    for (y, x), mirror in zip(corners, mirrored, strict=True):
+        out[y : y + side, x : x + side] = small[:, ::-1] if mirror else small
+    return out
+
+
+def _placed(mask: NDArray[np.bool_], side: int, y: int, x: int, mirror: bool) -> NDArray[np.bool_]:
+    small = resized(np.multiply(mask, 255, dtype=np.uint8), side) > 127
+    out = np.zeros_like(mask)
+    out[y : y + side, x : x + side] = small[:, ::-1] if mirror else small
+    return out

@@ -1,0 +1,106 @@
+"""Who appears in a pseudo-video besides the world itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetam.train.data.clip import Ask
+from edgetam.train.data.items import Collection
+from edgetam.train.data.paths import Maps, Pace, about, bends, motion, pass_by
+from edgetam.train.data.real import draw_footage
+from edgetam.train.data.sampling import Sampling
+from edgetam.train.data.sprites import Cutout, Sprite, cut_out
+
+__all__ = ["Layer", "Stage", "resident", "stranger", "twin"]
+
+_SCALE = (0.1, 0.5)
+"""Longer side of a stranger, in parts of the frame's."""
+
+
+class Layer(NamedTuple):
+    """A thing on screen, whether it is labelled, and whether it is drawn after all others."""
+
+    sprite: Sprite
+    labelled: bool
+    nearest: bool = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What all things of a clip share.
+
+    ``pace`` is how fast they move; ``bend`` by how much they deform, in parts of their size.
+    """
+
+    dice: np.random.Generator
+    frames: int
+    size: int
+    pace: Pace
+    bend: float
+
+    def sprite(
+        self, canvas: NDArray[np.uint8], maps: Maps, corner: tuple[float, float], scale: float
+    ) -> Sprite:
+        """Show a canvas whose corner is at a point of the unit square and whose pixels measure ``scale``."""
+        place = np.array([[scale, 0, corner[0]], [0, scale, corner[1]], [0, 0, 1]])
+        to_pixels = np.diag([self.size, self.size, 1.0])
+        bent = None
+        if self.bend:
+            bent = bends(self.dice, self.frames, self.bend * max(canvas.shape[:2]))
+        return Sprite(canvas, to_pixels @ maps @ place, bent)
+
+
+def resident(stage: Stage, cut: Cutout, side: int, view: Maps) -> Sprite:
+    """An object of the world's picture, of ``side`` pixels, that moves on its own."""
+    own = motion(stage.dice, stage.frames, stage.pace, cut.centre / side)
+    return stage.sprite(cut.canvas, view @ own, (cut.corner[0] / side, cut.corner[1] / side), 1 / side)
+
+
+def stranger(stage: Stage, collection: Collection, rules: Sampling) -> Cutout:
+    """Something cut out of another picture.
+
+    Raises:
+        MediaError: the file that the dice chose cannot be used.
+    """
+    footage = draw_footage(stage.dice, collection, Ask(1, 1, stage.size), rules)
+    pixels, mask = footage.pictures[0].pixels, footage.masks[0][0]
+    if mask.shape != pixels.shape[:2]:  # pictures may be decoded to fewer pixels than they have
+        mask = cv2.resize(mask, pixels.shape[1::-1], interpolation=cv2.INTER_AREA)
+    return cut_out(pixels, mask)
+
+
+def placed(stage: Stage, cut: Cutout, target: NDArray[np.float64] | None) -> Sprite:
+    """Put a cut-out anywhere; with a ``target`` ``[T, 2]``, let it cross that."""
+    dice = stage.dice
+    longest = float(np.exp(dice.uniform(*np.log(_SCALE)))) * stage.size
+    height, width = cut.canvas.shape[:2]
+    factor = longest / max(height, width)
+    if factor < 0.7:  # drawing samples single pixels: shrink first
+        shape = (max(2, round(width * factor)), max(2, round(height * factor)))
+        canvas, factor = cv2.resize(cut.canvas, shape, interpolation=cv2.INTER_AREA), 1.0
+    else:
+        canvas = cut.canvas
+    if dice.random() < 0.5:
+        canvas = np.ascontiguousarray(canvas[:, ::-1])
+    scale = factor / stage.size
+    middle = dice.uniform(0.05, 0.95, 2)
+    maps = motion(dice, stage.frames, stage.pace, middle)
+    maps = maps @ about(middle, 0, 0, float(dice.normal(0, 0.3)), 0, 0)
+    if target is not None:
+        maps = pass_by(dice, maps, middle, target, longest / stage.size + 0.1)
+    height, width = canvas.shape[:2]
+    corner = (float(middle[0] - width * scale / 2), float(middle[1] - height * scale / 2))
+    return stage.sprite(canvas, maps, corner, scale)
+
+
+def twin(dice: np.random.Generator, cut: Cutout) -> Cutout:
+    """A look-alike: sometimes slightly recoloured."""
+    if dice.random() < 0.6:
+        return cut
+    shift = np.append(dice.normal(0, 12, 3), 0)
+    return Cutout(np.clip(cut.canvas + shift, 0, 255).astype(np.uint8), cut.corner)

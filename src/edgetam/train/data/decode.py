@@ -1,0 +1,82 @@
+"""Bytes to pictures and label maps, no larger than needed and never half."""
+
+from __future__ import annotations
+
+import io
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from edgetam.errors import MediaError
+from edgetam.train.data.clip import Rgb
+
+__all__ = ["Labels", "Picture", "decode_image", "decode_labels"]
+
+Labels = NDArray[np.uint8] | NDArray[np.int32]  # [H, W]
+
+_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+_NUMBERED = {"P", "L", "1", "I", "I;16", "I;16B"}
+_REDUCED = (
+    (8, cv2.IMREAD_REDUCED_COLOR_8),
+    (4, cv2.IMREAD_REDUCED_COLOR_4),
+    (2, cv2.IMREAD_REDUCED_COLOR_2),
+)
+_END_OF_JPEG = b"\xff\xd9"
+_TRAILER = 4096
+"""Bytes that some writers put behind the end of a JPEG."""
+
+
+class Picture(NamedTuple):
+    """A decoded picture, and the height and width it is stored with."""
+
+    pixels: Rgb
+    size: tuple[int, int]
+
+
+def decode_image(data: bytes, name: str, least: int) -> Picture:
+    """Decode a picture, at 1/2, 1/4 or 1/8 where both sides stay at least ``least`` pixels long.
+
+    Raises:
+        MediaError: it is damaged or not a picture; ``name`` says which.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+            if image.format == "JPEG" and _END_OF_JPEG not in data[-_TRAILER:]:
+                image.load()  # stricter than OpenCV, which fills what is missing with grey
+    except _ERRORS as error:
+        raise MediaError(f"'{name}' cannot be decoded ({error}): replace or remove it.") from error
+    part = min(height, width) // max(least, 1)
+    # Data sets annotate stored pixels, whatever the EXIF orientation says.
+    flag = next((flag for times, flag in _REDUCED if part >= times), cv2.IMREAD_COLOR)
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None:
+        raise MediaError(f"'{name}' cannot be decoded: replace or remove it.")
+    return Picture(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels), (height, width))
+
+
+def decode_labels(data: bytes, name: str) -> Labels:
+    """Decode an image of object numbers: palette entries or grey values, up to 16 bits, as stored.
+
+    Raises:
+        MediaError: it is damaged, or in colours.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            mode = image.mode
+            if mode not in _NUMBERED:
+                raise MediaError(
+                    f"'{name}' is a picture of mode {mode}, expected object numbers as palette or grey "
+                    "values: convert it."
+                )
+            labels = np.array(image)
+    except _ERRORS as error:
+        if isinstance(error, MediaError):
+            raise
+        raise MediaError(f"'{name}' cannot be decoded ({error}): replace or remove it.") from error
+    if labels.dtype in (np.uint8, np.bool_):
+        return labels.astype(np.uint8, copy=False)
+    return labels.astype(np.int32, copy=False)

@@ -1,0 +1,148 @@
+"""Annotated videos and images: an image is a video of one frame."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from edgetam.errors import ConfigError, MediaError
+from edgetam.train.data.decode import Picture, decode_image, decode_labels
+from edgetam.train.data.files import Files, describe
+from edgetam.train.data.objects import LabelMap, Objects
+
+__all__ = ["Chain", "Collection", "Item", "LabelledFrames", "Picked", "check_size", "wrong_layout"]
+
+
+class Item(Protocol):
+    """One video, or one image. Frames are those with annotations, in order."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in reports."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def picture(self, frame: int, least: int) -> Picture:
+        """Decode a frame, perhaps reduced, but with no side below ``least`` pixels because of that.
+
+        Raises:
+            MediaError: it cannot be decoded.
+        """
+        ...
+
+    def objects(self, frame: int) -> Objects:
+        """The objects on a frame; they keep their ids through a video.
+
+        Raises:
+            MediaError: the annotation cannot be decoded.
+        """
+        ...
+
+
+class Collection(Protocol):
+    """The videos or images of a data set."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in reports."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Item: ...
+
+
+@dataclass(frozen=True)
+class LabelledFrames:
+    """Frames with a label map each."""
+
+    name: str
+    files: Files
+    pairs: tuple[tuple[str, str], ...]  # names of images and masks
+    cut: int | None = None
+    """A grey level: brighter pixels are one object. None: values are object numbers."""
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def picture(self, frame: int, least: int) -> Picture:
+        """Decode a frame."""
+        name = self.pairs[frame][0]
+        return decode_image(self.files.read(name), _full(self.files, name), least)
+
+    def objects(self, frame: int) -> Objects:
+        """The objects on a frame."""
+        name = self.pairs[frame][1]
+        labels = decode_labels(self.files.read(name), _full(self.files, name))
+        if self.cut is not None:
+            return LabelMap((labels > self.cut).astype("uint8"), void=None)
+        return LabelMap(labels)
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Some of a collection."""
+
+    whole: Collection
+    indices: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the whole."""
+        return self.whole.name
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Item:
+        return self.whole[self.indices[index]]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Several collections as one."""
+
+    name: str
+    parts: Sequence[Collection]
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return list(accumulate(len(part) for part in self.parts))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: int) -> Item:
+        part = bisect_right(self._ends, index)
+        return self.parts[part][index - (self._ends[part - 1] if part else 0)]
+
+
+def check_size(item: Item, frame: int, picture: Picture, objects: Objects) -> None:
+    """Make sure that masks fit their picture.
+
+    Raises:
+        MediaError: they differ in size.
+    """
+    if picture.size != objects.size:
+        raise MediaError(
+            f"frame {frame} of '{item.name}' is {picture.size[1]}x{picture.size[0]} and its mask "
+            f"{objects.size[1]}x{objects.size[0]}, expected one size: fix or remove it."
+        )
+
+
+def wrong_layout(kind: str, files: Files, expected: str) -> ConfigError:
+    """The error for files that are not laid out as a kind of data set is."""
+    return ConfigError(
+        f"'{files.path}' is not laid out as {kind}: expected {expected}, found {describe(files)}; "
+        "known layouts are described in docs/data.md."
+    )
+
+
+def _full(files: Files, name: str) -> str:
+    return (PurePosixPath(files.path.as_posix()) / name).as_posix()

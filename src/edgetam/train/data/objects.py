@@ -1,0 +1,160 @@
+"""The objects of one frame, however they are stored; masks are decoded only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco
+
+from edgetam.errors import MediaError
+from edgetam.train.data.clip import Mask
+from edgetam.train.data.decode import Labels
+
+__all__ = ["LabelMap", "Objects", "RleObjects", "SeparateMasks", "decode_rle"]
+
+VOID = 255
+"""The label of pixels that belong to nothing in particular; they count as background."""
+
+
+class Objects(Protocol):
+    """Objects by id."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the masks."""
+        ...
+
+    def areas(self) -> dict[int, int]:
+        """Pixels of every visible object."""
+        ...
+
+    def mask(self, identity: int) -> Mask:
+        """Where an object is; empty when it is not visible."""
+        ...
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """An object number per pixel; 0 is background, and so is ``void`` (None: there is none)."""
+
+    labels: Labels  # [H, W]
+    void: int | None = VOID
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.labels.shape[0], self.labels.shape[1]
+
+    def areas(self) -> dict[int, int]:
+        """Pixels of every visible object."""
+        if self.labels.dtype == np.uint8:  # NumPy would widen every pixel first
+            counts = cv2.calcHist([self.labels], [0], None, [256], [0, 256]).ravel()
+            found = {int(i): int(counts[i]) for i in np.flatnonzero(counts)}
+        else:
+            found = dict(zip(*(v.tolist() for v in np.unique(self.labels, return_counts=True)), strict=True))
+        return {i: area for i, area in found.items() if i not in (0, self.void)}
+
+    def mask(self, identity: int) -> Mask:
+        """Where an object is."""
+        return _binary(self.labels == identity)
+
+
+@dataclass(frozen=True)
+class RleObjects:
+    """Run-length masks as COCO stores them: ``{"size": [h, w], "counts": text or list}`` or polygons."""
+
+    found: Mapping[int, Any]
+    size: tuple[int, int]
+    name: str
+
+    def areas(self) -> dict[int, int]:
+        """Pixels of every visible object."""
+        areas = {i: int(coco.area(_compressed(item, self.size, self.name))) for i, item in self.found.items()}
+        return {i: area for i, area in areas.items() if area > 0}
+
+    def mask(self, identity: int) -> Mask:
+        """Where an object is."""
+        if identity not in self.found:
+            return np.zeros(self.size, np.uint8)
+        return decode_rle(self.found[identity], self.size, self.name)
+
+
+@dataclass(frozen=True)
+class SeparateMasks:
+    """One mask per object, each loaded by a function; any nonzero pixel is the object."""
+
+    loaders: Mapping[int, Callable[[], Labels]]
+    size: tuple[int, int]
+
+    def areas(self) -> dict[int, int]:
+        """Pixels of every visible object."""
+        areas = {i: int(np.count_nonzero(load())) for i, load in self.loaders.items()}
+        return {i: area for i, area in areas.items() if area > 0}
+
+    def mask(self, identity: int) -> Mask:
+        """Where an object is."""
+        load = self.loaders.get(identity)
+        return np.zeros(self.size, np.uint8) if load is None else _binary(load() != 0)
+
+
+def decode_rle(segmentation: Any, size: tuple[int, int], name: str) -> Mask:
+    """Decode a COCO mask of height and width ``size``: compressed or plain run lengths, or polygons.
+
+    Raises:
+        MediaError: it is damaged, or of another size; ``name`` says which.
+    """
+    packed = _compressed(segmentation, size, name)
+    return np.multiply(np.ascontiguousarray(coco.decode(packed)), 255, dtype=np.uint8)
+
+
+def _compressed(segmentation: Any, size: tuple[int, int], name: str) -> Any:
+    """The run-length code that pycocotools works with."""
+    try:
+        if isinstance(segmentation, list):
+            return coco.merge(coco.frPyObjects(segmentation, *size))
+        stored = tuple(int(side) for side in segmentation["size"])
+        counts = segmentation["counts"]
+        if isinstance(counts, list):
+            if sum(counts) != stored[0] * stored[1] or min(counts, default=0) < 0:
+                raise ValueError("runs do not fill the mask")
+            segmentation = coco.frPyObjects({"size": list(stored), "counts": counts}, *stored)
+        elif not _fills(counts, stored):
+            raise ValueError("runs do not fill the mask")
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise MediaError(f"'{name}' has a mask that cannot be decoded ({error}): remove it.") from error
+    if stored != size:
+        raise MediaError(
+            f"'{name}' has a mask of {stored[1]}x{stored[0]} for an image of {size[1]}x{size[0]}, "
+            "expected one size: remove it."
+        )
+    return segmentation
+
+
+def _fills(counts: str | bytes, size: tuple[int, ...]) -> bool:
+    """Whether compressed runs add up to the mask; pycocotools would read or write beyond it if not."""
+    data = counts.encode() if isinstance(counts, str) else counts
+    runs: list[int] = []
+    value, shift = 0, 0
+    for byte in data:
+        digit = byte - 48
+        if not 0 <= digit < 64:
+            return False
+        value |= (digit & 31) << shift
+        shift += 5
+        if digit & 32:
+            continue
+        if digit & 16:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        if runs[-1] < 0:
+            return False
+        value, shift = 0, 0
+    return shift == 0 and sum(runs) == size[0] * size[1]
+
+
+def _binary(where: Any) -> Mask:
+    return np.multiply(where, 255, dtype=np.uint8)

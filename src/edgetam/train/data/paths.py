@@ -1,0 +1,111 @@
+"""Smooth motion of layers, as maps of the unit square: the frame's corners are (0, 0) and (1, 1)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Pace", "about", "bends", "centre_on", "motion", "pass_by", "zoom"]
+
+Maps = NDArray[np.float64]  # [T, 3, 3], from where things are drawn to where they are seen
+GRID = 5
+"""Control points of a bend along each side."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Typical change per frame: parts of the side, radians, parts of the size, and slant."""
+
+    shift: float
+    turn: float
+    grow: float
+    slant: float
+
+    def times(self, factor: float) -> Pace:
+        """The same, faster or slower."""
+        return replace(self, **{name: value * factor for name, value in vars(self).items()})
+
+
+@lru_cache(maxsize=32)
+def _habit(frames: int) -> NDArray[np.float64]:
+    """Turns independent numbers per frame into a walk whose steps are alike: ``[T, T]``."""
+    gap = np.arange(frames)[:, None] - np.arange(frames)
+    steps = np.where(gap >= 0, 0.7 * 0.7 ** np.maximum(gap, 0), 0.0)
+    return steps.cumsum(0)
+
+
+def _walk(dice: np.random.Generator, frames: int, width: int, anchor: int) -> NDArray[np.float64]:
+    """A drift with smooth detours ``[T, width]``, at 0 on the frame ``anchor``."""
+    time = np.arange(frames)[:, None]
+    drift = dice.standard_normal((1, width)) * time
+    out = 0.8 * drift + 0.6 * (_habit(frames) @ dice.standard_normal((frames, width)))
+    return out - out[anchor]
+
+
+def motion(dice: np.random.Generator, frames: int, pace: Pace, pivot: NDArray[np.float64]) -> Maps:
+    """Draw a motion about a point ``pivot`` (x, y); on one frame, at random, nothing has moved yet.
+
+    One time in eight the frames are out of order: large steps without a history.
+    """
+    anchor = int(dice.integers(frames))
+    shift, turn, grow, slant = pace.shift, pace.turn, pace.grow, pace.slant
+    path = _walk(dice, frames, 5, anchor) * (shift, shift, turn, grow, slant)
+    if dice.random() < 0.125:
+        path = path[dice.permutation(frames)]
+    # Long clips must not carry everything off: what has gone far goes slower.
+    path = np.tanh(path / _FAR) * _FAR
+    return np.stack([about(pivot, *row) for row in path])
+
+
+_FAR = np.array([0.7, 0.7, 1.2, 0.5, 0.35])
+
+
+def about(
+    pivot: NDArray[np.float64], x: float, y: float, turn: float, grow: float, slant: float
+) -> NDArray[np.float64]:
+    """A map ``[3, 3]`` that turns by ``turn``, grows by ``exp(grow)``, slants and shifts about a point."""
+    c, s, k = math.cos(turn), math.sin(turn), math.exp(grow)
+    linear = k * np.array([[c, c * slant - s], [s, s * slant + c]])
+    out = np.eye(3)
+    out[:2, :2] = linear
+    out[:2, 2] = np.add(pivot, (x, y)) - linear @ pivot
+    return out
+
+
+def zoom(factor: float) -> NDArray[np.float64]:
+    """A map ``[3, 3]`` that magnifies about the middle of the frame."""
+    return about(np.array([0.5, 0.5]), 0.0, 0.0, 0.0, math.log(factor), 0.0)
+
+
+def centre_on(maps: Maps, point: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where a point is seen: ``[T, 2]``."""
+    return maps[:, :2, :2] @ point + maps[:, :2, 2]
+
+
+def pass_by(
+    dice: np.random.Generator,
+    maps: Maps,
+    pivot: NDArray[np.float64],
+    target: NDArray[np.float64],
+    reach: float,
+) -> Maps:
+    """Make a layer cross a ``target`` ``[T, 2]`` after the first frame, coming from ``reach`` away."""
+    frames = len(maps)
+    meeting = float(dice.uniform(1.0, max(1.0, frames - 1.0)))
+    angle = float(dice.uniform(0, 2 * math.pi))
+    away = np.array([math.cos(angle), math.sin(angle)]) * (reach * dice.uniform(0.6, 1.2) / meeting)
+    wished = target[min(frames - 1, round(meeting))] + away * (np.arange(frames) - meeting)[:, None]
+    out = maps.copy()
+    out[:, :2, 2] += wished - centre_on(maps, pivot)
+    return out
+
+
+def bends(dice: np.random.Generator, frames: int, size: float) -> NDArray[np.float32]:
+    """Displacements ``[T, GRID, GRID, 2]`` of control points, smooth over time, in parts of the side."""
+    path = _walk(dice, frames, GRID * GRID * 2, int(dice.integers(frames))) * size
+    far = 4 * size
+    return (np.tanh(path / far) * far).reshape(frames, GRID, GRID, 2).astype(np.float32)

@@ -1,0 +1,226 @@
+"""Pseudo-videos of single annotated images, after STM (arXiv 1904.00607) and its successors.
+
+The image becomes a world that a camera moves through and that bends; its labelled objects often move on
+their own in front of what lies behind them, and cut-outs of other images stand around or pass in front.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetam.errors import ConfigError, MediaError
+from edgetam.train.data.augment import Augment, draw_geometry
+from edgetam.train.data.cast import Layer, Stage, placed, resident, stranger, twin
+from edgetam.train.data.clip import Ask, Clip, Mask, Rgb, stack_clip
+from edgetam.train.data.colour import recolour
+from edgetam.train.data.items import Collection
+from edgetam.train.data.paths import Maps, Pace, bends, centre_on, motion, zoom
+from edgetam.train.data.real import TRIES, draw_footage
+from edgetam.train.data.sampling import Sampling
+from edgetam.train.data.sprites import Cutout, backdrop, cut_out, draw, filled
+from edgetam.train.data.wear import worn
+
+__all__ = ["Motion", "PseudoClips"]
+
+_SEEN = 0.002
+"""Part of the first frame that an object covers at least."""
+
+_CAMERA = Pace(shift=0.02, turn=0.02, grow=0.015, slant=0.01)
+_THINGS = Pace(shift=0.03, turn=0.05, grow=0.02, slant=0.02)
+_HIDING = 255
+"""What unlabelled things write over labels."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What happens in a pseudo-video.
+
+    Attributes:
+        pace: how fast everything moves; 1 is like hand-held video of people and animals.
+        bend: how often things deform.
+        alone: how often an object moves on its own, not with its surroundings.
+        strangers: how many cut-outs of other images join in, on average.
+        labelled: how often one of these is an object to follow, where the clip has room for one.
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
+
+    pace: float = 1.0
+    bend: float = 0.6
+    alone: float = 0.6
+    strangers: float = 0.8
+    labelled: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, most in (("pace", 10), ("bend", 1), ("alone", 1), ("strangers", 10), ("labelled", 1)):
+            if not 0 <= getattr(self, name) <= most:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 to {most}: change it.")
+
+
+class _World(NamedTuple):
+    """A picture, its objects, and how the camera sees it."""
+
+    canvas: Rgb  # [C, C, 3]
+    masks: list[Mask]  # each [C, C]
+    view: Maps  # [T, 3, 3]
+
+
+@dataclass(frozen=True)
+class PseudoClips:
+    """Clips invented from annotated images (or from single frames of annotated videos)."""
+
+    collection: Collection
+    augment: Augment
+    rules: Sampling
+    motion: Motion
+
+    @property
+    def name(self) -> str:
+        """The name of the collection."""
+        return f"pseudo {self.collection.name}"
+
+    def __len__(self) -> int:
+        return len(self.collection)
+
+    def sample(self, dice: np.random.Generator, ask: Ask) -> Clip:
+        """Draw a clip.
+
+        Raises:
+            MediaError: a file cannot be used, or no object was found.
+        """
+        for _ in range(TRIES):
+            world = self._world(dice, ask)
+            if not world.masks:
+                continue
+            frames, owners, count = self._played(dice, ask, world)
+            chosen = _visible(owners, count)[: ask.objects]
+            if chosen:
+                frames = worn(dice, recolour(dice, frames, self.augment.tint))
+                return stack_clip(frames, [[owner == k for k in chosen] for owner in owners], ask.objects)
+        raise MediaError(
+            f"{self.name} showed no object in {TRIES} clips of {ask.size} pixels, expected some: ask for "
+            "larger frames."
+        )
+
+    def _world(self, dice: np.random.Generator, ask: Ask) -> _World:
+        footage = draw_footage(dice, self.collection, Ask(1, ask.objects, ask.size), self.rules)
+        margin = float(dice.uniform(1.0, 1.25))
+        geometry = draw_geometry(dice, self.augment, round(ask.size * margin)).still()
+        pixels = footage.pictures[0].pixels
+        masks = _disjoint([geometry.mask(mask, pixels.shape[:2]) for mask in footage.masks[0]])
+        middle = np.array([0.5, 0.5])
+        view = motion(dice, ask.frames, _paced(dice, _CAMERA, self.motion.pace), middle) @ zoom(margin)
+        return _World(geometry.image(pixels), masks, view)
+
+    def _played(
+        self, dice: np.random.Generator, ask: Ask, world: _World
+    ) -> tuple[list[Rgb], list[NDArray[np.uint8]], int]:
+        """Frames, the number of the object that each pixel shows, and how many objects there are."""
+        side = world.canvas.shape[0]
+        bent = self.motion.bend > dice.random()
+        pace = _paced(dice, _THINGS, self.motion.pace)
+        stage = Stage(dice, ask.frames, ask.size, pace, float(dice.uniform(0.002, 0.014)) if bent else 0.0)
+        cuts = [cut_out(world.canvas, mask) for mask in world.masks]
+        free = [dice.random() < self.motion.alone and not _touches_edge(mask) for mask in world.masks]
+        layers = [
+            Layer(resident(stage, cut, side, world.view), True)
+            for cut, alone in zip(cuts, free, strict=True)
+            if alone
+        ]
+        layers += self._strangers(stage, world, cuts, ask.objects - len(cuts))
+        layers = [layers[i] for i in dice.permutation(len(layers))]
+        layers.sort(key=lambda layer: layer.nearest)
+        labels = np.zeros((side, side), np.uint8)
+        rooted = [mask for mask, alone in zip(world.masks, free, strict=True) if not alone]
+        for number, mask in enumerate(rooted, 1):
+            labels[mask > 0] = number
+        canvas = _emptied(
+            dice, world.canvas, [m for m, alone in zip(world.masks, free, strict=True) if alone]
+        )
+        frames, owners = _drawn(stage, world._replace(canvas=canvas), labels, layers, len(rooted) + 1)
+        return frames, owners, len(rooted) + sum(layer.labelled for layer in layers)
+
+    def _strangers(self, stage: Stage, world: _World, cuts: list[Cutout], room: int) -> list[Layer]:
+        dice, found = stage.dice, []
+        for _ in range(min(4, int(dice.poisson(self.motion.strangers)))):
+            star = cuts[int(dice.integers(len(cuts)))]
+            double = dice.random() < 0.3
+            cut = twin(dice, star) if double else stranger(stage, self.collection, self.rules)
+            crossing = dice.random() < 0.4
+            target = centre_on(world.view, star.centre / world.canvas.shape[0]) if crossing else None
+            labelled = room > 0 and bool(dice.random() < self.motion.labelled)
+            room -= labelled
+            found.append(Layer(placed(stage, cut, target), labelled, nearest=crossing))
+        return found
+
+
+def _drawn(
+    stage: Stage, world: _World, labels: NDArray[np.uint8], layers: list[Layer], first: int
+) -> tuple[list[Rgb], list[NDArray[np.uint8]]]:
+    """Draw the world and the layers over it, labelled ones with numbers from ``first``."""
+    side = world.canvas.shape[0]
+    to_pixels, to_unit = np.diag([stage.size, stage.size, 1.0]), np.diag([1 / side, 1 / side, 1.0])
+    bent = bends(stage.dice, stage.frames, stage.bend * side) if stage.bend else None
+    frames, owners = [], []
+    for t, view in enumerate(world.view):
+        bend = None if bent is None else bent[t]
+        frame, owner = backdrop(world.canvas, labels, to_pixels @ view @ to_unit, bend, stage.size)
+        number = first
+        for layer in layers:
+            draw(layer.sprite, t, frame, owner, number if layer.labelled else _HIDING)
+            number += layer.labelled
+        frames.append(frame)
+        owners.append(owner)
+    return frames, owners
+
+
+def _paced(dice: np.random.Generator, pace: Pace, factor: float) -> Pace:
+    """From nearly still to twice as fast."""
+    return pace.times(factor * float(np.exp(dice.uniform(np.log(0.15), np.log(2.0)))))
+
+
+def _disjoint(masks: list[NDArray[np.bool_]]) -> list[Mask]:
+    """Objects that hardly overlap, without what they share: parts and wholes cannot both move."""
+    taken = np.zeros(masks[0].shape, bool)
+    out = []
+    for mask in masks:
+        own = mask & ~taken
+        if own.sum() >= max(0.8 * mask.sum(), _SEEN * mask.size):
+            out.append(np.multiply(own, 255, dtype=np.uint8))
+            taken |= own
+    return out
+
+
+def _touches_edge(mask: Mask) -> bool:
+    edge = max(mask[0].sum(), mask[-1].sum(), mask[:, 0].sum(), mask[:, -1].sum())
+    return bool(edge > 255 * 0.02 * mask.shape[0])
+
+
+def _emptied(dice: np.random.Generator, canvas: Rgb, masks: list[Mask]) -> Rgb:
+    """The picture without some objects: blur alone, or texture from the other side over it."""
+    if not masks:
+        return canvas
+    hole = np.bitwise_or.reduce(masks)
+    out = filled(canvas, hole)
+    if dice.random() < 0.5:
+        return out
+    other = np.roll(canvas[:, ::-1] if dice.random() < 0.5 else canvas, canvas.shape[1] // 2, axis=1)
+    share = cv2.blur(cv2.dilate(hole, np.ones((5, 5), np.uint8)), (9, 9)).astype(np.float32) / 255
+    return cv2.blendLinear(np.ascontiguousarray(other), out, share, 1 - share)
+
+
+def _visible(owners: list[NDArray[np.uint8]], count: int) -> list[int]:
+    """Numbers of the objects that are seen on the first frame and again later."""
+    seen = np.stack([cv2.calcHist([owner], [0], None, [256], [0, 256]).ravel() for owner in owners])
+    least = _SEEN * owners[0].size
+    return [
+        k
+        for k in range(1, count + 1)
+        if seen[0, k] >= least and (len(seen) == 1 or seen[1:, k].max() >= least / 4)
+    ]

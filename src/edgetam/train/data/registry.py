@@ -1,0 +1,190 @@
+"""Data sets by name: from a few words of a recipe to a source of clips."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgetam.errors import ConfigError, MediaError
+from edgetam.train.data.augment import PRESETS, Augment
+from edgetam.train.data.clip import Ask, ClipSource
+from edgetam.train.data.files import open_files
+from edgetam.train.data.items import Chain, Collection, Picked
+from edgetam.train.data.mixture import Mixture
+from edgetam.train.data.palette import open_palette
+from edgetam.train.data.pseudo import Motion, PseudoClips
+from edgetam.train.data.real import RealClips
+from edgetam.train.data.sampling import Sampling
+from edgetam.train.data.spec import Spec, build
+from edgetam.train.data.static import open_static
+
+__all__ = ["KINDS", "open_collection", "open_mixture", "open_source"]
+
+Reader = Callable[..., Collection]
+
+_VIDEOS: dict[str, Reader] = {"davis": open_palette, "mose": open_palette, "ytvos": open_palette}
+_IMAGES: dict[str, Reader] = {"static": open_static}
+_READERS = {**_VIDEOS, **_IMAGES}
+_KEYS = {open_palette: ("split", "resolution"), open_static: ("masks",)}
+KINDS = (*_READERS, "pseudo", "synthetic")
+"""What ``kind`` can be."""
+
+
+def open_source(given: Mapping[str, Any]) -> ClipSource:
+    """Open a source of clips from its description, as docs/data.md lists them.
+
+    ``{"kind": "davis", "root": "data/davis"}``; ``root`` is a folder, a tar file, a pattern, or a list of
+    these. ``weight`` and ``repeat`` are left to `open_mixture`.
+
+    Raises:
+        ConfigError: a kind or key is unknown, a value is wrong, or files are laid out in another way.
+        MediaError: a file cannot be read.
+    """
+    spec = Spec(given, f"data {dict(given)!r}" if isinstance(given, Mapping) else "data")
+    kind = spec.text("kind")
+    spec.take("weight"), spec.take("repeat")
+    if kind == "synthetic":
+        return _synthetic(spec)
+    if kind == "pseudo":
+        return _pseudo(spec)
+    collection = _collection(kind, spec)
+    rules = spec.fill(Sampling)
+    augment = _augment(spec, "image" if kind in _IMAGES else "video")
+    spec.finish()
+    return RealClips(collection, augment, rules)
+
+
+def open_mixture(
+    given: Sequence[Mapping[str, Any]], seed: int, ask: Ask | Callable[[int], Ask], length: int = 2**31 - 1
+) -> Mixture:
+    """Open several sources and mix them.
+
+    A source's share is its ``weight``. Without one, it is the number of its videos or images times
+    ``repeat`` (1): every one of them is met equally often, or ``repeat`` times as often.
+
+    Raises:
+        ConfigError: a description is wrong.
+        MediaError: a file cannot be read.
+    """
+    sources = [open_source(one) for one in given]
+    weights = []
+    for one, source in zip(given, sources, strict=True):
+        spec = Spec(one, f"data of kind {one['kind']!r}")
+        if "weight" in one and "repeat" in one:
+            raise ConfigError(
+                f"{source.name} has a weight and a repeat factor, expected one: remove the other."
+            )
+        weights.append(spec.number("weight", len(source) * spec.number("repeat", 1.0)))
+    return Mixture(sources, weights, seed, ask, length)
+
+
+def open_collection(given: Mapping[str, Any]) -> Collection:
+    """Open the annotated videos or images of a description, without rules for clips.
+
+    Raises:
+        ConfigError: as in `open_source`.
+        MediaError: a file cannot be read.
+    """
+    spec = Spec(given, f"data {given!r}")
+    collection = _collection(spec.text("kind"), spec)
+    spec.finish()
+    return collection
+
+
+def _collection(kind: str | None, spec: Spec) -> Collection:
+    if kind not in _READERS:
+        raise ConfigError(
+            f"{spec.what} has the kind {kind!r}, expected one of {', '.join(KINDS)}: choose one."
+        )
+    roots = _roots(spec.take("root"), kind)
+    name = spec.text("name") or f"{kind}:{roots[0].stem}{'...' if len(roots) > 1 else ''}"
+    only, without = _names(spec.take("only"), "only"), _names(spec.take("exclude"), "exclude")
+    options = {key: spec.text(key) for key in _KEYS[_READERS[kind]]}
+    parts = [_READERS[kind](open_files(root), name, **options) for root in roots]
+    whole = parts[0] if len(parts) == 1 else Chain(name, parts)
+    return whole if only is None and without is None else _picked(whole, only, without or set())
+
+
+def _roots(given: Any, kind: str) -> list[Path]:
+    """Folders and tar files; patterns are filled in."""
+    wanted = [given] if isinstance(given, (str, Path)) else given
+    if not wanted or not all(isinstance(root, (str, Path)) for root in wanted):
+        raise ConfigError(f"root of {kind} is {given!r}, expected a folder or a tar file, or a list: add it.")
+    found: list[Path] = []
+    for root in map(str, wanted):
+        some = [root]
+        if glob.has_magic(root) and not Path(root).exists():
+            some = sorted(glob.glob(root))  # noqa: PTH207 (absolute patterns)
+        if not some:
+            raise MediaError(f"'{root}' fits no file, expected a folder or a tar file: check the pattern.")
+        found += map(Path, some)
+    return found
+
+
+def _names(given: Any, key: str) -> set[str] | None:
+    """Names of videos or images: a list, or a text file with one per line."""
+    if isinstance(given, str):
+        try:
+            given = Path(given).read_text().split()
+        except (OSError, UnicodeDecodeError) as error:
+            raise MediaError(
+                f"'{given}' cannot be read as a list of names ({error}): check '{key}'."
+            ) from error
+    if given is None or (isinstance(given, list) and all(isinstance(name, str) for name in given)):
+        return None if given is None else set(given)
+    raise ConfigError(f"{key} is {given!r}, expected a list of names or a text file: change it.")
+
+
+def _picked(whole: Collection, only: set[str] | None, without: set[str]) -> Picked:
+    names = [whole[i].name.rpartition("/")[2] for i in range(len(whole))]
+    missing = sorted(((only or set()) | without) - set(names))
+    if missing:
+        raise ConfigError(
+            f"{whole.name} has no {missing[0]!r}, expected names such as {names[0]!r}: fix the list."
+        )
+    kept = [i for i, name in enumerate(names) if (only is None or name in only) and name not in without]
+    if not kept:
+        raise ConfigError(f"{whole.name} has nothing left, expected something: shorten 'exclude'.")
+    return Picked(whole, tuple(kept))
+
+
+def _augment(spec: Spec, usual: str) -> Augment:
+    """A preset by name, or a mapping with changes to one."""
+    given = spec.take("augment", usual)
+    changes = dict(given) if isinstance(given, Mapping) else {}
+    preset = changes.pop("preset", usual) if isinstance(given, Mapping) else given
+    if preset not in PRESETS:
+        raise ConfigError(
+            f"augment of {spec.what} is {preset!r}, expected one of {', '.join(PRESETS)}, or a "
+            "mapping: choose one."
+        )
+    return build(Augment, {**vars(PRESETS[preset]), **changes}, f"augment of {spec.what}")
+
+
+def _pseudo(spec: Spec) -> ClipSource:
+    """Of the images in ``images``, one description or a list; or of static images in ``root``."""
+    given = spec.take("images")
+    if given is None:
+        images = _collection("static", spec)
+    else:
+        several = [given] if isinstance(given, Mapping) else list(given)
+        found = [open_collection(one) for one in several]
+        images = found[0] if len(found) == 1 else Chain(spec.text("name") or "images", found)
+    rules = spec.fill(Sampling, least=0.004, most=0.6, merge=0.25)
+    augment = _augment(spec, "strong")
+    motion = build(Motion, spec.take("motion", {}), f"motion of {spec.what}")
+    spec.finish()
+    return PseudoClips(images, augment, rules, motion)
+
+
+def _synthetic(spec: Spec) -> ClipSource:
+    from edgetam.train.data.drawn import DrawnClips
+    from edgetam.train.synthetic import SynthConfig, open_bank
+
+    roots = spec.take("images")
+    difficulty = spec.number("difficulty", 1.0)
+    spec.finish()
+    bank = None if roots is None else open_bank(_roots(roots, "synthetic"))
+    return DrawnClips(SynthConfig(difficulty=difficulty), bank)

@@ -1,0 +1,90 @@
+"""Images with masks, in two folders or side by side.
+
+::
+
+    images/NAME.jpg  masks/NAME.png      pixel values are object ids, 255 is void
+    NAME.jpg  NAME.png                   palette: as above; grey: brighter than half is the object
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from edgetam.errors import ConfigError
+from edgetam.train.data.files import Files
+from edgetam.train.data.items import LabelledFrames, wrong_layout
+
+__all__ = ["MASK_VALUES", "LabelledImages", "open_static"]
+
+EXPECTED = "images/NAME.jpg and masks/NAME.png, or NAME.jpg beside NAME.png"
+MASK_VALUES = ("ids", "binary")
+_HALF = 127
+_IMAGES = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images with a label map each."""
+
+    name: str
+    files: Files
+    pairs: tuple[tuple[str, str], ...]
+    cut: int | None
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> LabelledFrames:
+        pair = self.pairs[index]
+        stem = PurePosixPath(pair[0]).stem
+        return LabelledFrames(f"{self.name}/{stem}", self.files, (pair,), self.cut)
+
+
+def open_static(files: Files, name: str, masks: str | None = None) -> LabelledImages:
+    """List the pairs of images and masks; images without a mask are left out.
+
+    Args:
+        files: of the data set.
+        name: what to call it.
+        masks: what pixels of masks hold: "ids", the rule in two folders, or "binary" (brighter than half
+            is the object), the rule side by side.
+
+    Raises:
+        ConfigError: the layout is another, or ``masks`` is unknown.
+    """
+    if masks not in (None, *MASK_VALUES):
+        raise ConfigError(f"masks is {masks!r}, expected one of {', '.join(MASK_VALUES)}: choose one.")
+    pairs, usual = _pairs(files, _in_two_folders, _in_two_folders), "ids"
+    if not pairs:
+        pairs, usual = _pairs(files, _beside_image, _beside_mask), "binary"
+    if not pairs:
+        raise wrong_layout(name, files, EXPECTED)
+    return LabelledImages(name, files, pairs, _HALF if (masks or usual) == "binary" else None)
+
+
+Key = Callable[[PurePosixPath, bool], str | None]
+
+
+def _pairs(files: Files, image_key: Key, mask_key: Key) -> tuple[tuple[str, str], ...]:
+    paths = [PurePosixPath(name) for name in files.names]
+    images = {key: str(path) for path in paths if (key := image_key(path, False)) is not None}
+    masks = {key: str(path) for path in paths if (key := mask_key(path, True)) is not None}
+    return tuple((image, masks[key]) for key, image in images.items() if key in masks)
+
+
+def _in_two_folders(path: PurePosixPath, is_mask: bool) -> str | None:
+    folder = "masks" if is_mask else "images"
+    if folder not in path.parts[:-1] or path.suffix.lower() not in ({".png"} if is_mask else _IMAGES):
+        return None
+    inside = path.parts[path.parts.index(folder) + 1 : -1]
+    return "/".join((*inside, path.stem))
+
+
+def _beside_image(path: PurePosixPath, is_mask: bool) -> str | None:
+    return str(path.with_suffix("")) if path.suffix.lower() in {".jpg", ".jpeg"} else None
+
+
+def _beside_mask(path: PurePosixPath, is_mask: bool) -> str | None:
+    return str(path.with_suffix("")) if path.suffix.lower() == ".png" else None
