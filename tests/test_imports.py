@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Part of the package to the other parts it may know about."""
 
 TORCH_FREE = ["tracking", "io", "config", "errors", "structs", "__init__"]
-TORCH_FREE_FILES = ["engine/__init__.py", "engine/base.py", "engine/select.py", "eval/metrics"]
+TORCH_FREE_FILES = ["engine/__init__.py", "engine/base.py", "engine/select.py", "eval/"]
 
 
 def files() -> list[Path]:

@@ -221,6 +221,12 @@ def weights_(ctx: typer.Context) -> None:
     _pass_on(ctx, "edgetam.cli.weights")
 
 
+@app.command("eval", context_settings=PASS_ON)
+def eval_(ctx: typer.Context) -> None:
+    """Run a tracker over a benchmark and score it."""
+    _pass_on(ctx, "edgetam.cli.eval")
+
+
 def _pass_on(ctx: typer.Context, module: str) -> None:
     """Hand the arguments to the ``app`` of a module that is too heavy to import for ``--help``."""
     code = import_module(module).app(ctx.args, prog_name=ctx.command_path, standalone_mode=False)

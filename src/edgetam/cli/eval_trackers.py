@@ -1,0 +1,98 @@
+"""Which tracker an evaluation runs; travels to worker processes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgetam.cli.options import ModelChoice
+from edgetam.errors import ConfigError
+from edgetam.tracking import TrackerOptions, VideoTracker
+
+if TYPE_CHECKING:
+    from edgetam.eval.trackers import Tracker
+
+__all__ = ["PUBLISHED", "TRACKERS", "TrackerChoice"]
+
+TRACKERS = ("edgetam", "copy", "flow")
+
+PUBLISHED = TrackerOptions(fill_holes=0, stable_single=False, binarize_prompted=False)
+"""How SAM 2 and EdgeTAM are measured by their authors: without post-processing (tools/vos_inference.py)."""
+
+
+@dataclass(frozen=True)
+class TrackerChoice:
+    """A tracker by name; calling it makes one.
+
+    Attributes:
+        name: one of `TRACKERS`, or ``module:function`` for a function that returns a `Tracker`.
+        model: the model of our own tracker.
+        options: how our own tracker behaves.
+    """
+
+    name: str
+    model: ModelChoice
+    options: TrackerOptions = PUBLISHED
+
+    @property
+    def about(self) -> list[object]:
+        """All that results depend on."""
+        if self.name != "edgetam":
+            return [self.name]
+        model = self.model
+        return [
+            self.name,
+            model.name,
+            model.weights_id,
+            model.precision,
+            model.image_size,
+            repr(self.options),
+        ]
+
+    def check(self) -> None:
+        """Find out what can be known without loading anything.
+
+        Raises:
+            ConfigError: an unknown tracker, model or size.
+            EngineError: an unknown engine or precision.
+        """
+        if self.name == "edgetam":
+            self.model.check()
+        elif self.name not in TRACKERS:
+            self._function()
+
+    def sharing(self, processes: int) -> TrackerChoice:
+        """The same for one of several processes, each with its part of the cores unless threads are given."""
+        if processes == 1 or self.model.threads is not None:
+            return self
+        threads = max(1, (os.cpu_count() or 1) // processes)
+        return replace(self, model=replace(self.model, threads=threads))
+
+    def __call__(self) -> Tracker:
+        """Make the tracker."""
+        from edgetam.eval.trackers import CopyTracker, EdgeTAMTracker, FlowTracker
+
+        if self.name == "edgetam":
+            return EdgeTAMTracker(VideoTracker(self.model.load(), self.options))
+        if self.name in TRACKERS:
+            return CopyTracker() if self.name == "copy" else FlowTracker()
+        return self._function()()
+
+    def _function(self) -> Callable[[], Tracker]:
+        module, _, function = self.name.partition(":")
+        sys.path.insert(0, str(Path.cwd()))  # as python -m does, so that a script of one's own is found
+        try:
+            made: Callable[[], Tracker] = getattr(importlib.import_module(module), function)
+            return made
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ConfigError(
+                f"--tracker is '{self.name}' ({error}); expected one of {', '.join(TRACKERS)}, or "
+                "MODULE:FUNCTION for a function of yours that returns a tracker."
+            ) from error
+        finally:
+            sys.path.pop(0)

@@ -1,0 +1,136 @@
+"""``edgetam eval vos`` from the data set to the scores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgetam.eval import vos_run
+from tests.cli.conftest import refused, tree
+from tests.eval.scenes import make_dataset, make_video, square
+
+OURS = """
+from tests.eval.scenes import FakeTracker
+
+def follow():
+    return FakeTracker(lambda frame, number, prompts: prompts[0].mask)
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return make_dataset(tmp_path / "set")
+
+
+def scores(folder: Path) -> dict:
+    return json.loads((folder / "scores.json").read_text())
+
+
+def test_predictions_and_scores(run, data, tmp_path):
+    result = run("eval", "vos", "--dataset", "generic", "--root", data, "--tracker", "copy", "-o", "res")
+    assert result.exit_code == 0, result.output
+    assert {p.name for p in (tmp_path / "res/predictions/a").iterdir()} == {f"{t:05d}.png" for t in range(5)}
+    table = scores(tmp_path / "res")
+    # a square of 6 x 6 that is t pixels off on frame t overlaps by (6 - t) / (6 + t); the ends do not count
+    expected = np.mean([5 / 7, 4 / 8, 3 / 9])
+    assert table["global"]["J-mean"] == pytest.approx(expected, abs=1e-12)
+    assert table["sequences"]["b"]["J-mean"] == pytest.approx(expected, abs=1e-12)
+    assert table["global"]["J&F"] == pytest.approx((expected + table["global"]["F-mean"]) / 2)
+    assert f"{100 * expected:.1f}" in result.stdout and "all objects" in result.stdout
+    assert "res/scores.json" in result.stdout
+
+
+def test_our_tracker_gets_its_options(run, engine, data, tmp_path):
+    result = run(
+        "eval",
+        "vos",
+        "--dataset",
+        "generic",
+        "--root",
+        data,
+        "-o",
+        "res",
+        "--imgsz",
+        256,
+        "--prompt",
+        "3click",
+    )
+    assert result.exit_code == 0, result.output
+    assert engine.loads[0][1]["image_size"] == 256
+    clicks = [len(prompt.points[0]) for prompt, _ in engine.prompts]
+    assert max(clicks) >= 3
+    assert "stand-in" in result.stderr
+    assert scores(tmp_path / "res")["about"]["prompt"] == "3click"
+
+
+def test_a_tracker_of_ones_own(run, data, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(OURS)
+    words = ("eval", "vos", "--dataset", "generic", "--root", data, "--tracker")
+    assert run(*words, "mine:follow", "-o", "res").exit_code == 0
+    assert run(*words, "copy", "-o", "copied").exit_code == 0
+    assert scores(tmp_path / "res")["global"] == scores(tmp_path / "copied")["global"]
+    refused(run(*words, "mine:other", "-o", "x"), 2, "mine:other", "MODULE:FUNCTION")
+    refused(run(*words, "magic", "-o", "x"), 2, "magic", "edgetam, copy, flow")
+
+
+def test_the_same_command_goes_on(run, data, tmp_path, monkeypatch):
+    words = ("eval", "vos", "--dataset", "generic", "--root", data, "--tracker", "copy", "-o", "res")
+    follow = vos_run.follow
+
+    def interrupted(tracker, video, **options):
+        if video.name == "b":
+            raise KeyboardInterrupt
+        return follow(tracker, video, **options)
+
+    monkeypatch.setattr(vos_run, "follow", interrupted)
+    stopped = run(*words)
+    assert stopped.exit_code == 130 and "stopped after 1 of 2 sequences" in stopped.stderr
+    assert tree(tmp_path / "res/predictions") == {"a", *(f"a/{t:05d}.png" for t in range(5))}
+    seen = []
+    monkeypatch.setattr(
+        vos_run, "follow", lambda t, video, **o: (seen.append(video.name), follow(t, video, **o))[1]
+    )
+    again = run(*words)
+    assert again.exit_code == 0 and seen == ["b"] and "1 sequences are finished already" in again.stderr
+    assert set(scores(tmp_path / "res")["sequences"]) == {"a", "b"}
+
+
+def test_shards_score_when_all_are_done(run, data, tmp_path):
+    words = ("eval", "vos", "--dataset", "generic", "--root", data, "--tracker", "copy", "-o", "res")
+    first = run(*words, "--shard", "1/2")
+    assert first.exit_code == 0 and "1 of 2 sequences" in first.stdout
+    assert not (tmp_path / "res/scores.json").exists()
+    assert run(*words, "--shard", "2/2").exit_code == 0
+    assert set(scores(tmp_path / "res")["sequences"]) == {"a", "b"}
+
+
+def test_results_of_another_run_are_kept_unless_asked(run, data, tmp_path):
+    words = ("eval", "vos", "--dataset", "generic", "--root", data, "-o", "res", "--tracker")
+    assert run(*words, "copy").exit_code == 0
+    refused(run(*words, "flow"), 4, "another run", "tracker", "--overwrite")
+    assert run(*words, "flow", "--overwrite").exit_code == 0
+    assert scores(tmp_path / "res")["about"]["tracker"] == ["flow"]
+
+
+def test_sets_of_a_server_give_a_submission(run, tmp_path):
+    make_video(tmp_path / "set/valid", "v", {0: {1: square(2, 2)}}, 3)
+    result = run("eval", "vos", "--dataset", "mose", "--root", "set", "--tracker", "copy", "-o", "res")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "res/submission.zip").is_file() and not (tmp_path / "res/scores.json").exists()
+    assert "on its server" in result.stdout
+
+
+def test_bad_input_is_one_sentence(run, data, tmp_path):
+    words = ("eval", "vos", "--tracker", "copy", "-o", "res")
+    refused(run(*words, "--dataset", "nope", "--root", data), 2, "no data set 'nope'")
+    refused(run(*words, "--dataset", "mose", "--root", data / "x"), 2, "no folder")
+    refused(run(*words, "--dataset", "sav", "--root", data), 2, "SA-V", "JPEGImages_24fps", "found")
+    refused(run(*words, "--dataset", "generic", "--root", data, "--prompt", "nod"), 2, "--prompt is 'nod'")
+    refused(run(*words, "--dataset", "generic", "--root", data, "--shard", "3/2"), 2, "3/2")
+    refused(run(*words, "--dataset", "generic", "--root", data, "--sequences", "z"), 2, "no sequence 'z'")
+    (data / "Annotations/b/00000.png").write_bytes(b"no picture")
+    refused(run(*words, "--dataset", "generic", "--root", data), 2, "Sequence 'b', frame 00000")
+    assert (tmp_path / "res/predictions/a").is_dir()
