@@ -12,6 +12,8 @@ from hypothesis.extra.numpy import arrays
 
 from edgetam.errors import InputError
 from edgetam.eval.metrics import boundary_similarity, frame_scores, region_similarity, statistics
+from edgetam.eval.metrics.disks import disk
+from edgetam.eval.metrics.similarity import match_boundaries, pack_pair, reach
 from tests.eval import plain
 
 
@@ -40,6 +42,16 @@ def test_fast_equals_plain(masks: tuple[plain.Mask, plain.Mask, plain.Mask], bou
     masked = pred & ~void, gt & ~void
     assert region_similarity(pred, gt, void) == plain.region(*masked)
     assert boundary_similarity(pred, gt, void, bound) == plain.contour(*masked, radius)
+
+
+@settings(max_examples=100, deadline=None)
+@given(pairs())
+def test_a_tolerance_of_nothing(masks: tuple[plain.Mask, plain.Mask, plain.Mask]) -> None:
+    """Of a fractional disk just below 1 only the centre is left, so nothing keeps rows apart by chance."""
+    pred, gt, _ = masks
+    element = disk(0.95)
+    pair = pack_pair(pred, gt, reach(element))
+    assert pair is None or match_boundaries(pair, element) == plain.contour(pred, gt, 0)
 
 
 @settings(max_examples=50, deadline=None)

@@ -73,10 +73,11 @@ def bounding_box(mask: Mask) -> Box:
 def grid_of(box: Box, height: int, width: int, guard: int) -> Grid:
     """Lay a grid over a box in an image, with a pixel more on the left and above for the boundary.
 
-    ``guard`` zeros follow each row, so that what is moved sideways never meets the next row.
+    At least ``guard`` zeros follow each row, so that what is moved sideways by as much never meets the next
+    row.
     """
     roomy = Box(max(box.x0 - 1, 0), max(box.y0 - 1, 0), box.x1, box.y1)
-    columns = -(-(roomy.x1 - roomy.x0 + guard) // 8) * 8  # whole bytes pack fastest
+    columns = -(-(roomy.x1 - roomy.x0 + max(guard, 1)) // 8) * 8  # whole bytes pack fastest
     return Grid(roomy, columns, box.x0 == 0, box.x1 == width, box.y1 == height)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Run", "bound_radius", "disk"]
+__all__ = ["BOUND", "Run", "bound_radius", "diagonal", "disk"]
 
 BOUND = 0.008
 """Tolerance of the boundary measure as a share of the image diagonal (Perazzi et al., CVPR 2016)."""
@@ -21,9 +22,14 @@ class Run(NamedTuple):
     last: int
 
 
+def diagonal(height: int, width: int) -> float:
+    """Return the length of an image's diagonal in pixels."""
+    return math.sqrt(height * height + width * width)
+
+
 def bound_radius(height: int, width: int, bound_th: float = BOUND) -> float:
     """Return the tolerance in pixels: a share of the diagonal, rounded up; from 1 on ``bound_th`` itself."""
-    return bound_th if bound_th >= 1 else float(np.ceil(bound_th * np.hypot(height, width)))
+    return bound_th if bound_th >= 1 else float(math.ceil(bound_th * diagonal(height, width)))
 
 
 @lru_cache(maxsize=1024)

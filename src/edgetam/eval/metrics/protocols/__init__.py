@@ -1,0 +1,49 @@
+"""The conventions of each benchmark, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from edgetam.errors import ConfigError
+from edgetam.eval.metrics.protocols.as_seen import SaV, VosBenchmark
+from edgetam.eval.metrics.protocols.base import GroundTruth, Plan, Protocol
+from edgetam.eval.metrics.protocols.davis import Davis2016, Davis2017
+from edgetam.eval.metrics.protocols.davis_unsupervised import Davis2017Unsupervised
+from edgetam.eval.metrics.protocols.lvos import Lvos
+from edgetam.eval.metrics.protocols.mosev2 import MoseV2
+from edgetam.eval.metrics.protocols.ytvos import YouTubeVos
+
+__all__ = ["PROTOCOLS", "GroundTruth", "Plan", "Protocol", "find_protocol"]
+
+PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
+    {
+        "davis2016": Davis2016(),
+        "davis2017": Davis2017(),
+        "davis2017-unsupervised": Davis2017Unsupervised(),
+        "sa-v": SaV(),
+        "sa-v-all-frames": SaV(ends=True),
+        "vos-benchmark": VosBenchmark(),
+        "vos-benchmark-all-frames": VosBenchmark(ends=True),
+        "mosev2": MoseV2(),
+        "lvos": Lvos(),
+        "lvos-compiled": Lvos(compiled=True),
+        "ytvos": YouTubeVos(),
+        "ytvos-native": YouTubeVos(native=True),
+    }
+)
+"""Name to protocol."""
+
+
+def find_protocol(name: str) -> Protocol:
+    """Return the protocol of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    try:
+        return PROTOCOLS[name]
+    except KeyError:
+        raise ConfigError(
+            f"There is no protocol '{name}'; the protocols are {', '.join(PROTOCOLS)}."
+        ) from None

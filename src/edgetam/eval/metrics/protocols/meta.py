@@ -1,0 +1,57 @@
+"""The files beside the masks that say which objects count."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgetam.errors import MediaError
+from edgetam.eval.metrics.protocols.base import GroundTruth
+
+__all__ = ["find", "read_json", "videos"]
+
+
+def find(truth: GroundTruth, given: Path | None, names: tuple[str, ...], option: str) -> Path:
+    """Return the file that was given, or the first of these in the root or the folder above it.
+
+    Raises:
+        MediaError: it is not there.
+    """
+    places = (
+        [given] if given else [folder / name for folder in (truth.root, truth.root.parent) for name in names]
+    )
+    for place in places:
+        if place.is_file():
+            return place
+    raise MediaError(
+        f"There is no file '{places[0]}', which says what is to be scored; name it with {option}."
+    )
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        MediaError: it is not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise MediaError(f"'{path}' cannot be read as JSON; expected the benchmark's own file.") from error
+
+
+def videos(truth: GroundTruth) -> Mapping[str, Any]:
+    """Return the entry ``videos`` of the benchmark's description, only the sequences that count.
+
+    Raises:
+        MediaError: there is no such file, or it has no such entry.
+    """
+    splits = [truth.split] if truth.split else ["valid", "val", "test"]
+    path = find(truth, truth.meta, (*(f"{split}_meta.json" for split in splits), "meta.json"), "--meta")
+    content = read_json(path)
+    found = content.get("videos") if isinstance(content, dict) else None
+    if not isinstance(found, dict) or not found:
+        raise MediaError(f"'{path}' has no entry 'videos'; expected the benchmark's own file.")
+    return {name: found[name] for name in truth.wanted(list(found))}
