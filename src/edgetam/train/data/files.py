@@ -7,13 +7,14 @@ import tarfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from edgetam.errors import MediaError
 from edgetam.io.images import natural_key
 
-__all__ = ["Files", "Folder", "Tar", "describe", "open_files"]
+__all__ = ["Files", "Folder", "Joined", "Tar", "describe", "open_files"]
 
 
 class Files(Protocol):
@@ -35,6 +36,10 @@ class Files(Protocol):
         Raises:
             MediaError: it cannot be read.
         """
+        ...
+
+    def label(self, name: str) -> str:
+        """The file as errors name it."""
         ...
 
     def whole(self, name: str) -> Path:
@@ -59,6 +64,10 @@ class Folder:
             return (self.path / name).read_bytes()
         except OSError as error:
             raise MediaError(f"'{self.path / name}' cannot be read ({error.strerror}): check it.") from error
+
+    def label(self, name: str) -> str:
+        """The path of the file."""
+        return str(self.path / name)
 
     def whole(self, name: str) -> Path:
         """The file as a path."""
@@ -90,6 +99,10 @@ class Tar:
             raise MediaError(f"'{name}' in '{self.path}' is cut off: fetch the tar file again.")
         return data
 
+    def label(self, name: str) -> str:
+        """The path of the tar file, and the path inside it."""
+        return f"{self.path}/{name}"
+
     def whole(self, name: str) -> Path:
         """Nothing: parts of a tar file are not files."""
         raise MediaError(
@@ -97,8 +110,45 @@ class Tar:
         )
 
 
+@dataclass(frozen=True)
+class Joined:
+    """Two trees as one: images here, annotations there."""
+
+    first: Files
+    second: Files
+
+    @property
+    def path(self) -> Path:
+        """The folder or tar file of the first."""
+        return self.first.path
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Paths inside both; where they agree, the first has it."""
+        return (*self.first.names, *(name for name in self.second.names if name not in self._firsts))
+
+    @cached_property
+    def _firsts(self) -> frozenset[str]:
+        return frozenset(self.first.names)
+
+    def _owner(self, name: str) -> Files:
+        return self.first if name in self._firsts else self.second
+
+    def read(self, name: str) -> bytes:
+        """The content of a file."""
+        return self._owner(name).read(name)
+
+    def label(self, name: str) -> str:
+        """The file as errors name it."""
+        return self._owner(name).label(name)
+
+    def whole(self, name: str) -> Path:
+        """The file as a path."""
+        return self._owner(name).whole(name)
+
+
 def open_files(path: Path) -> Files:
-    """List a folder or a tar file; hidden files are left out.
+    """List a folder or a tar file, or a JSON file on its own; hidden files are left out.
 
     Raises:
         MediaError: it is missing, damaged, or compressed.
@@ -107,6 +157,8 @@ def open_files(path: Path) -> Files:
         return Folder(path, _listed(path))
     if not path.exists():
         raise MediaError(f"'{path}' does not exist, expected a folder or a tar file: check the path.")
+    if path.suffix.lower() == ".json":
+        return Folder(path.parent, (path.name,))
     return Tar(path, _members(path))
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from pathlib import PurePosixPath
 from typing import Protocol
 
 from edgetam.errors import ConfigError, MediaError
@@ -53,6 +52,11 @@ class Collection(Protocol):
         """What it is called in reports."""
         ...
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out, and why."""
+        ...
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Item: ...
@@ -74,12 +78,12 @@ class LabelledFrames:
     def picture(self, frame: int, least: int) -> Picture:
         """Decode a frame."""
         name = self.pairs[frame][0]
-        return decode_image(self.files.read(name), _full(self.files, name), least)
+        return decode_image(self.files.read(name), self.files.label(name), least)
 
     def objects(self, frame: int) -> Objects:
         """The objects on a frame."""
         name = self.pairs[frame][1]
-        labels = decode_labels(self.files.read(name), _full(self.files, name))
+        labels = decode_labels(self.files.read(name), self.files.label(name))
         if self.cut is not None:
             return LabelMap((labels > self.cut).astype("uint8"), void=None)
         return LabelMap(labels)
@@ -96,6 +100,11 @@ class Picked:
     def name(self) -> str:
         """The name of the whole."""
         return self.whole.name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out."""
+        return (*self.whole.notes, f"{len(self.whole) - len(self)} are not wanted")
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -114,6 +123,11 @@ class Chain:
     @cached_property
     def _ends(self) -> list[int]:
         return list(accumulate(len(part) for part in self.parts))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out."""
+        return tuple(note for part in self.parts for note in part.notes)
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -142,7 +156,3 @@ def wrong_layout(kind: str, files: Files, expected: str) -> ConfigError:
         f"'{files.path}' is not laid out as {kind}: expected {expected}, found {describe(files)}; "
         "known layouts are described in docs/data.md."
     )
-
-
-def _full(files: Files, name: str) -> str:
-    return (PurePosixPath(files.path.as_posix()) / name).as_posix()

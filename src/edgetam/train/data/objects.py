@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -65,15 +65,21 @@ class LabelMap:
 
 @dataclass(frozen=True)
 class RleObjects:
-    """Run-length masks as COCO stores them: ``{"size": [h, w], "counts": text or list}`` or polygons."""
+    """Run-length masks as COCO stores them: ``{"size": [h, w], "counts": text or list}`` or polygons.
+
+    ``known`` are areas that need no counting.
+    """
 
     found: Mapping[int, Any]
     size: tuple[int, int]
     name: str
+    known: Mapping[int, int] | None = None
 
     def areas(self) -> dict[int, int]:
         """Pixels of every visible object."""
-        areas = {i: int(coco.area(_compressed(item, self.size, self.name))) for i, item in self.found.items()}
+        areas = self.known
+        if areas is None:
+            areas = {i: _area(item, self.size, self.name) for i, item in self.found.items()}
         return {i: area for i, area in areas.items() if area > 0}
 
     def mask(self, identity: int) -> Mask:
@@ -85,20 +91,20 @@ class RleObjects:
 
 @dataclass(frozen=True)
 class SeparateMasks:
-    """One mask per object, each loaded by a function; any nonzero pixel is the object."""
+    """One mask per object, all of one size; any nonzero pixel is the object."""
 
-    loaders: Mapping[int, Callable[[], Labels]]
+    masks: Mapping[int, Labels]  # each [H, W]
     size: tuple[int, int]
 
     def areas(self) -> dict[int, int]:
         """Pixels of every visible object."""
-        areas = {i: int(np.count_nonzero(load())) for i, load in self.loaders.items()}
+        areas = {i: int(np.count_nonzero(mask)) for i, mask in self.masks.items()}
         return {i: area for i, area in areas.items() if area > 0}
 
     def mask(self, identity: int) -> Mask:
         """Where an object is."""
-        load = self.loaders.get(identity)
-        return np.zeros(self.size, np.uint8) if load is None else _binary(load() != 0)
+        mask = self.masks.get(identity)
+        return np.zeros(self.size, np.uint8) if mask is None else _binary(mask != 0)
 
 
 def decode_rle(segmentation: Any, size: tuple[int, int], name: str) -> Mask:
@@ -109,6 +115,10 @@ def decode_rle(segmentation: Any, size: tuple[int, int], name: str) -> Mask:
     """
     packed = _compressed(segmentation, size, name)
     return np.multiply(np.ascontiguousarray(coco.decode(packed)), 255, dtype=np.uint8)
+
+
+def _area(segmentation: Any, size: tuple[int, int], name: str) -> int:
+    return int(coco.area(_compressed(segmentation, size, name)))
 
 
 def _compressed(segmentation: Any, size: tuple[int, int], name: str) -> Any:

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from edgetam.errors import ConfigError
 from edgetam.io.images import natural_key
@@ -45,6 +45,7 @@ class LabelledVideos:
     name: str
     files: Files
     videos: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -83,7 +84,7 @@ def open_palette(
     videos = _paired(images[branch], masks[branch], listed)
     if not videos:
         raise wrong_layout(name, files, EXPECTED)
-    return LabelledVideos(name, files, videos)
+    return LabelledVideos(name, files, videos, _left_out(images[branch], masks[branch], videos))
 
 
 def _tree(files: Files, tree: str) -> dict[_Branch, _Frames]:
@@ -115,6 +116,14 @@ def _paired(
         if frames and (listed is None or video in listed):
             videos.append((video, tuple((images[video][f], masks[video][f]) for f in frames)))
     return tuple(videos)
+
+
+def _left_out(images: _Frames, masks: _Frames, videos: tuple[tuple[str, Any], ...]) -> tuple[str, ...]:
+    """What of the listed videos has no annotation."""
+    bare = sum(len(frames) for video, frames in images.items() if video not in masks)
+    frames = sum(len(images[video]) - len(pairs) for video, pairs in videos)
+    notes = [f"{bare} frames are of videos without annotations"] if bare else []
+    return (*notes, f"{frames} frames have no annotation") if frames else tuple(notes)
 
 
 def _lists(files: Files) -> list[str]:

@@ -10,13 +10,16 @@ from typing import Any
 from edgetam.errors import ConfigError, MediaError
 from edgetam.train.data.augment import PRESETS, Augment
 from edgetam.train.data.clip import Ask, ClipSource
-from edgetam.train.data.files import open_files
+from edgetam.train.data.coco import open_coco
+from edgetam.train.data.files import Joined, open_files
 from edgetam.train.data.items import Chain, Collection, Picked
 from edgetam.train.data.mixture import Mixture
 from edgetam.train.data.palette import open_palette
 from edgetam.train.data.pseudo import Motion, PseudoClips
 from edgetam.train.data.real import RealClips
+from edgetam.train.data.sa1b import open_sa1b
 from edgetam.train.data.sampling import Sampling
+from edgetam.train.data.sav import open_sav
 from edgetam.train.data.spec import Spec, build
 from edgetam.train.data.static import open_static
 
@@ -24,10 +27,21 @@ __all__ = ["KINDS", "open_collection", "open_mixture", "open_source"]
 
 Reader = Callable[..., Collection]
 
-_VIDEOS: dict[str, Reader] = {"davis": open_palette, "mose": open_palette, "ytvos": open_palette}
-_IMAGES: dict[str, Reader] = {"static": open_static}
+_VIDEOS: dict[str, Reader] = {
+    "davis": open_palette,
+    "mose": open_palette,
+    "ytvos": open_palette,
+    "sav": open_sav,
+}
+_IMAGES: dict[str, Reader] = {"static": open_static, "coco": open_coco, "sa1b": open_sa1b}
 _READERS = {**_VIDEOS, **_IMAGES}
-_KEYS = {open_palette: ("split", "resolution"), open_static: ("masks",)}
+_KEYS: dict[Reader, tuple[str, ...]] = {
+    open_palette: ("split", "resolution"),
+    open_sav: ("masklets",),
+    open_static: ("masks",),
+    open_coco: ("split",),
+    open_sa1b: (),
+}
 KINDS = (*_READERS, "pseudo", "synthetic")
 """What ``kind`` can be."""
 
@@ -102,7 +116,11 @@ def _collection(kind: str | None, spec: Spec) -> Collection:
     name = spec.text("name") or f"{kind}:{roots[0].stem}{'...' if len(roots) > 1 else ''}"
     only, without = _names(spec.take("only"), "only"), _names(spec.take("exclude"), "exclude")
     options = {key: spec.text(key) for key in _KEYS[_READERS[kind]]}
-    parts = [_READERS[kind](open_files(root), name, **options) for root in roots]
+    apart = spec.text("annotations")
+    trees = [open_files(root) for root in roots]
+    if apart is not None:
+        trees = [Joined(tree, open_files(Path(apart))) for tree in trees]
+    parts = [_READERS[kind](tree, name, **options) for tree in trees]
     whole = parts[0] if len(parts) == 1 else Chain(name, parts)
     return whole if only is None and without is None else _picked(whole, only, without or set())
 

@@ -32,6 +32,7 @@ class LabelledImages:
     files: Files
     pairs: tuple[tuple[str, str], ...]
     cut: int | None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -56,22 +57,25 @@ def open_static(files: Files, name: str, masks: str | None = None) -> LabelledIm
     """
     if masks not in (None, *MASK_VALUES):
         raise ConfigError(f"masks is {masks!r}, expected one of {', '.join(MASK_VALUES)}: choose one.")
-    pairs, usual = _pairs(files, _in_two_folders, _in_two_folders), "ids"
+    (pairs, alone), usual = _pairs(files, _in_two_folders, _in_two_folders), "ids"
     if not pairs:
-        pairs, usual = _pairs(files, _beside_image, _beside_mask), "binary"
+        (pairs, alone), usual = _pairs(files, _beside_image, _beside_mask), "binary"
     if not pairs:
         raise wrong_layout(name, files, EXPECTED)
-    return LabelledImages(name, files, pairs, _HALF if (masks or usual) == "binary" else None)
+    cut = _HALF if (masks or usual) == "binary" else None
+    return LabelledImages(name, files, pairs, cut, (f"{alone} images have no mask",) if alone else ())
 
 
 Key = Callable[[PurePosixPath, bool], str | None]
 
 
-def _pairs(files: Files, image_key: Key, mask_key: Key) -> tuple[tuple[str, str], ...]:
+def _pairs(files: Files, image_key: Key, mask_key: Key) -> tuple[tuple[tuple[str, str], ...], int]:
+    """Pairs, and how many images have no mask."""
     paths = [PurePosixPath(name) for name in files.names]
     images = {key: str(path) for path in paths if (key := image_key(path, False)) is not None}
     masks = {key: str(path) for path in paths if (key := mask_key(path, True)) is not None}
-    return tuple((image, masks[key]) for key, image in images.items() if key in masks)
+    pairs = tuple((image, masks[key]) for key, image in images.items() if key in masks)
+    return pairs, len(images) - len(pairs)
 
 
 def _in_two_folders(path: PurePosixPath, is_mask: bool) -> str | None:
