@@ -110,13 +110,13 @@ def test_workers_count_where_the_run_can_see_it() -> None:
 
 
 def test_a_source_that_is_always_broken_ends_the_run() -> None:
-    with pytest.raises(MediaError, match="100 samples in a row.*bad is broken"):
+    with pytest.raises(MediaError, match=r"100 samples in a row.*bad is broken"):
         Mixture([Constant("bad", broken=1.0)], [1], 0, Ask(1, 1, 16))[0]
 
 
 def test_a_wrong_request_is_not_taken_for_a_broken_file(images: Path) -> None:
     mixture = open_mixture([{"kind": "static", "root": str(images)}], 0, ASK)
-    with pytest.raises(ConfigError, match="no item of 3 annotated frames.*pseudo"):
+    with pytest.raises(ConfigError, match=r"no item of 3 annotated frames.*pseudo"):
         mixture[0]
 
 

@@ -50,7 +50,7 @@ def test_any_text_is_a_mask_of_this_size_or_an_error(mask: NDArray[np.bool_], co
     [{}, {"size": [4, 4]}, {"size": [4, 4], "counts": [3, 2]}, {"size": [4, 4], "counts": [-4, 20]}, 7, None],
 )
 def test_damage_is_named(damaged: Any) -> None:
-    with pytest.raises(MediaError, match="'picture.json' has a mask that cannot be decoded"):
+    with pytest.raises(MediaError, match=r"'picture.json' has a mask that cannot be decoded"):
         decode_rle(damaged, (4, 4), "picture.json")
 
 

@@ -1,4 +1,4 @@
-"""Who appears in a pseudo-video besides the world itself."""
+"""Things that are drawn over a picture: its own objects, look-alikes, and cut-outs of others."""
 
 from __future__ import annotations
 
@@ -9,17 +9,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetam.train.data.clip import Ask
+from edgetam.train.data.clip import Ask, Rgb
+from edgetam.train.data.footage import draw_footage
 from edgetam.train.data.items import Collection
 from edgetam.train.data.paths import Maps, Pace, about, bends, motion, pass_by
-from edgetam.train.data.real import draw_footage
 from edgetam.train.data.sampling import Sampling
-from edgetam.train.data.sprites import Cutout, Sprite, cut_out
+from edgetam.train.data.sprites import Cutout, Sprite, cut_out, draw
 
-__all__ = ["Layer", "Stage", "resident", "stranger", "twin"]
+__all__ = ["THINGS", "Layer", "Stage", "paced", "paint", "placed", "resident", "stranger", "twin"]
 
+_CUTOUTS = Sampling(least=0.004, most=0.6, merge=0.25)
 _SCALE = (0.1, 0.5)
 """Longer side of a stranger, in parts of the frame's."""
+
+
+THINGS = Pace(shift=0.03, turn=0.05, grow=0.02, slant=0.02)
+"""How things move."""
+
+_HIDING = 255
+"""What unlabelled things write over labels."""
 
 
 class Layer(NamedTuple):
@@ -61,13 +69,13 @@ def resident(stage: Stage, cut: Cutout, side: int, view: Maps) -> Sprite:
     return stage.sprite(cut.canvas, view @ own, (cut.corner[0] / side, cut.corner[1] / side), 1 / side)
 
 
-def stranger(stage: Stage, collection: Collection, rules: Sampling) -> Cutout:
+def stranger(stage: Stage, collection: Collection) -> Cutout:
     """Something cut out of another picture.
 
     Raises:
         MediaError: the file that the dice chose cannot be used.
     """
-    footage = draw_footage(stage.dice, collection, Ask(1, 1, stage.size), rules)
+    footage = draw_footage(stage.dice, collection, Ask(1, 1, stage.size), _CUTOUTS)
     pixels, mask = footage.pictures[0].pixels, footage.masks[0][0]
     if mask.shape != pixels.shape[:2]:  # pictures may be decoded to fewer pixels than they have
         mask = cv2.resize(mask, pixels.shape[1::-1], interpolation=cv2.INTER_AREA)
@@ -96,6 +104,19 @@ def placed(stage: Stage, cut: Cutout, target: NDArray[np.float64] | None) -> Spr
     height, width = canvas.shape[:2]
     corner = (float(middle[0] - width * scale / 2), float(middle[1] - height * scale / 2))
     return stage.sprite(canvas, maps, corner, scale)
+
+
+def paced(dice: np.random.Generator, pace: Pace, factor: float = 1.0) -> Pace:
+    """From nearly still to twice as fast."""
+    return pace.times(factor * float(np.exp(dice.uniform(np.log(0.15), np.log(2.0)))))
+
+
+def paint(layers: list[Layer], t: int, frame: Rgb, owner: NDArray[np.uint8], first: int) -> None:
+    """Draw things over frame ``t``, and labelled ones into ``owner`` with numbers from ``first``."""
+    number = first
+    for layer in layers:
+        draw(layer.sprite, t, frame, owner, number if layer.labelled else _HIDING)
+        number += layer.labelled
 
 
 def twin(dice: np.random.Generator, cut: Cutout) -> Cutout:

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from edgetam.errors import ConfigError, MediaError
 from edgetam.train.data.augment import Augment, draw_geometry
-from edgetam.train.data.cast import Layer, Stage, placed, resident, stranger, twin
+from edgetam.train.data.cast import THINGS, Layer, Stage, paced, paint, placed, resident, stranger, twin
 from edgetam.train.data.clip import Ask, Clip, Mask, Rgb, stack_clip
 from edgetam.train.data.colour import recolour
+from edgetam.train.data.footage import TRIES, draw_footage
 from edgetam.train.data.items import Collection
 from edgetam.train.data.paths import Maps, Pace, bends, centre_on, motion, zoom
-from edgetam.train.data.real import TRIES, draw_footage
 from edgetam.train.data.sampling import Sampling
-from edgetam.train.data.sprites import Cutout, backdrop, cut_out, draw, filled
+from edgetam.train.data.sprites import Cutout, backdrop, cut_out, filled
 from edgetam.train.data.wear import worn
 
 __all__ = ["Motion", "PseudoClips"]
@@ -31,9 +31,6 @@ _SEEN = 0.002
 """Part of the first frame that an object covers at least."""
 
 _CAMERA = Pace(shift=0.02, turn=0.02, grow=0.015, slant=0.01)
-_THINGS = Pace(shift=0.03, turn=0.05, grow=0.02, slant=0.02)
-_HIDING = 255
-"""What unlabelled things write over labels."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +76,7 @@ class PseudoClips:
     augment: Augment
     rules: Sampling
     motion: Motion
+    cutouts: Collection
 
     @property
     def name(self) -> str:
@@ -115,7 +113,7 @@ class PseudoClips:
         pixels = footage.pictures[0].pixels
         masks = _disjoint([geometry.mask(mask, pixels.shape[:2]) for mask in footage.masks[0]])
         middle = np.array([0.5, 0.5])
-        view = motion(dice, ask.frames, _paced(dice, _CAMERA, self.motion.pace), middle) @ zoom(margin)
+        view = motion(dice, ask.frames, paced(dice, _CAMERA, self.motion.pace), middle) @ zoom(margin)
         return _World(geometry.image(pixels), masks, view)
 
     def _played(
@@ -124,7 +122,7 @@ class PseudoClips:
         """Frames, the number of the object that each pixel shows, and how many objects there are."""
         side = world.canvas.shape[0]
         bent = self.motion.bend > dice.random()
-        pace = _paced(dice, _THINGS, self.motion.pace)
+        pace = paced(dice, THINGS, self.motion.pace)
         stage = Stage(dice, ask.frames, ask.size, pace, float(dice.uniform(0.002, 0.014)) if bent else 0.0)
         cuts = [cut_out(world.canvas, mask) for mask in world.masks]
         free = [dice.random() < self.motion.alone and not _touches_edge(mask) for mask in world.masks]
@@ -151,7 +149,7 @@ class PseudoClips:
         for _ in range(min(4, int(dice.poisson(self.motion.strangers)))):
             star = cuts[int(dice.integers(len(cuts)))]
             double = dice.random() < 0.3
-            cut = twin(dice, star) if double else stranger(stage, self.collection, self.rules)
+            cut = twin(dice, star) if double else stranger(stage, self.cutouts)
             crossing = dice.random() < 0.4
             target = centre_on(world.view, star.centre / world.canvas.shape[0]) if crossing else None
             labelled = room > 0 and bool(dice.random() < self.motion.labelled)
@@ -171,18 +169,10 @@ def _drawn(
     for t, view in enumerate(world.view):
         bend = None if bent is None else bent[t]
         frame, owner = backdrop(world.canvas, labels, to_pixels @ view @ to_unit, bend, stage.size)
-        number = first
-        for layer in layers:
-            draw(layer.sprite, t, frame, owner, number if layer.labelled else _HIDING)
-            number += layer.labelled
+        paint(layers, t, frame, owner, first)
         frames.append(frame)
         owners.append(owner)
     return frames, owners
-
-
-def _paced(dice: np.random.Generator, pace: Pace, factor: float) -> Pace:
-    """From nearly still to twice as fast."""
-    return pace.times(factor * float(np.exp(dice.uniform(np.log(0.15), np.log(2.0)))))
 
 
 def _disjoint(masks: list[NDArray[np.bool_]]) -> list[Mask]:

@@ -15,6 +15,7 @@ from edgetam.train.data.files import Joined, open_files
 from edgetam.train.data.items import Chain, Collection, Picked
 from edgetam.train.data.mixture import Mixture
 from edgetam.train.data.palette import open_palette
+from edgetam.train.data.paste import Paste
 from edgetam.train.data.pseudo import Motion, PseudoClips
 from edgetam.train.data.real import RealClips
 from edgetam.train.data.sa1b import open_sa1b
@@ -66,8 +67,10 @@ def open_source(given: Mapping[str, Any]) -> ClipSource:
     collection = _collection(kind, spec)
     rules = spec.fill(Sampling)
     augment = _augment(spec, "image" if kind in _IMAGES else "video")
+    odds = spec.number("paste", 0.0)
+    paste = Paste(_collections(spec.take("cutouts")) or collection, odds)
     spec.finish()
-    return RealClips(collection, augment, rules)
+    return RealClips(collection, augment, rules, paste)
 
 
 def open_mixture(
@@ -123,6 +126,14 @@ def _collection(kind: str | None, spec: Spec) -> Collection:
     parts = [_READERS[kind](tree, name, **options) for tree in trees]
     whole = parts[0] if len(parts) == 1 else Chain(name, parts)
     return whole if only is None and without is None else _picked(whole, only, without or set())
+
+
+def _collections(given: Any) -> Collection | None:
+    """What one description or a list of them says, as one."""
+    if given is None:
+        return None
+    found = [open_collection(one) for one in ([given] if isinstance(given, Mapping) else given)]
+    return found[0] if len(found) == 1 else Chain(f"{found[0].name}...", found)
 
 
 def _roots(given: Any, kind: str) -> list[Path]:
@@ -183,18 +194,13 @@ def _augment(spec: Spec, usual: str) -> Augment:
 
 def _pseudo(spec: Spec) -> ClipSource:
     """Of the images in ``images``, one description or a list; or of static images in ``root``."""
-    given = spec.take("images")
-    if given is None:
-        images = _collection("static", spec)
-    else:
-        several = [given] if isinstance(given, Mapping) else list(given)
-        found = [open_collection(one) for one in several]
-        images = found[0] if len(found) == 1 else Chain(spec.text("name") or "images", found)
+    images = _collections(spec.take("images")) or _collection("static", spec)
+    cutouts = _collections(spec.take("cutouts")) or images
     rules = spec.fill(Sampling, least=0.004, most=0.6, merge=0.25)
     augment = _augment(spec, "strong")
     motion = build(Motion, spec.take("motion", {}), f"motion of {spec.what}")
     spec.finish()
-    return PseudoClips(images, augment, rules, motion)
+    return PseudoClips(images, augment, rules, motion, cutouts)
 
 
 def _synthetic(spec: Spec) -> ClipSource:

@@ -1,0 +1,203 @@
+"""Real clips and pseudo-videos: masks stay on their objects, whatever is done to the pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgetam.train.data import Ask, Clip, open_source
+from edgetam.train.data.augment import PRESETS, draw_geometry
+from edgetam.train.data.colour import Jitter, Tint, recolour
+from edgetam.train.data.sampling import Sampling, draw_window
+from tests.train.data import fabricate
+from tests.train.data.fabricate import BLUE, RED
+
+SIZE = 96
+STILL: dict[str, Any] = {
+    "clip": {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0},
+    "frame": {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0},
+    "grey": 0.0,
+    "exchange": 0.0,
+}
+"""No changes of colour, so that objects can be told by theirs."""
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fabricate.palette_videos(tmp_path_factory.mktemp("davis"), videos=3, frames=8)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fabricate.static_images(tmp_path_factory.mktemp("static"))
+
+
+def agreement(clip: Clip, frame: int, row: int) -> float:
+    """Overlap of a mask with the pixels of its object's colour."""
+    colours = clip.frames[frame].float()
+    mask = clip.masks[frame, row]
+    far = [(colours - colours.new_tensor(c)).norm(dim=-1) for c in (RED, BLUE)]
+    own = min(far, key=lambda d: float(d[mask].mean()))
+    like = own < 70
+    return float((mask & like).sum() / (mask | like).sum())
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_masks_of_augmented_clips_lie_on_their_objects(seed: int, videos: Path) -> None:
+    augment = {"preset": "strong", "tint": STILL, "mosaic": 0.0}
+    source = open_source({"kind": "davis", "root": str(videos), "augment": augment, "stride": 2})
+    clip = source.sample(np.random.default_rng(seed), Ask(4, 2, SIZE))
+    for row in torch.nonzero(clip.present).flatten().tolist():
+        for frame in range(4):
+            if clip.masks[frame, row].sum() > 150:
+                assert agreement(clip, frame, row) > 0.85
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_masks_of_pseudo_videos_lie_on_their_objects(seed: int, images: Path) -> None:
+    motion = {"strangers": 0.0, "alone": seed % 2 * 1.0}
+    augment = {"tint": STILL, "crop": 1.0}
+    source = open_source(
+        {"kind": "pseudo", "root": str(images), "augment": augment, "motion": motion, "merge": 0.0}
+    )
+    clip = source.sample(np.random.default_rng(seed), Ask(4, 2, SIZE))
+    for row in torch.nonzero(clip.present).flatten().tolist():
+        for frame in range(4):
+            mask = clip.masks[frame, row]
+            if mask.sum() > 150:
+                inside = clip.frames[frame][mask].float()
+                far = torch.stack([(inside - inside.new_tensor(c)).norm(dim=-1) for c in (RED, BLUE)]).amin(0)
+                assert float((far < 110).float().mean()) > 0.8
+
+
+def test_augmentation_is_the_same_for_all_frames(tmp_path: Path) -> None:
+    """A video that stands still stays still."""
+    fabricate.palette_videos(tmp_path, videos=1, frames=1)
+    for tree, suffix in (("JPEGImages", "jpg"), ("Annotations", "png")):
+        first = tmp_path / tree / "video0" / f"00000.{suffix}"
+        for t in range(1, 4):
+            (first.parent / f"{t:05d}.{suffix}").write_bytes(first.read_bytes())
+    augment = {"preset": "strong", "tint": {**STILL, "exchange": 1.0}}
+    source = open_source({"kind": "davis", "root": str(tmp_path), "augment": augment})
+    for seed in range(4):
+        clip = source.sample(np.random.default_rng(seed), Ask(4, 2, SIZE))
+        assert all(torch.equal(clip.frames[0], frame) for frame in clip.frames)
+        assert all(torch.equal(clip.masks[0], masks) for masks in clip.masks)
+
+
+def test_an_affine_map_that_loses_an_object_is_not_applied(tmp_path: Path) -> None:
+    image, labels = fabricate.scene(0)
+    labels[:] = 0
+    labels[:5, :5], image[:5, :5] = 1, RED  # any large turn pushes the corner out
+    fabricate.write(tmp_path / "images" / "a.jpg", fabricate.jpeg(image))
+    fabricate.write(tmp_path / "masks" / "a.png", fabricate.palette_png(labels))
+    augment = {"preset": "none", "degrees": 45.0}
+    source = open_source({"kind": "static", "root": str(tmp_path), "augment": augment})
+    clips = [source.sample(np.random.default_rng(seed), Ask(1, 1, SIZE)) for seed in range(8)]
+    assert all(bool(clip.masks[0, 0].any()) for clip in clips)
+    assert any(bool(clip.masks[0, 0, 0, 0]) for clip in clips)
+
+
+def test_reversed_clips_run_backwards(videos: Path) -> None:
+    given = {"kind": "davis", "root": str(videos), "augment": "none", "only": ["video0"]}
+    ask = Ask(8, 2, SIZE)  # all there is
+    forwards = open_source({**given, "reverse": 0.0}).sample(np.random.default_rng(0), ask)
+    backwards = open_source({**given, "reverse": 1.0}).sample(np.random.default_rng(0), ask)
+    assert torch.equal(forwards.frames, backwards.frames.flip(0))
+
+
+@given(st.integers(1, 40), st.integers(1, 8), st.integers(1, 5), st.integers(0, 9))
+def test_windows_are_evenly_spaced_and_inside(length: int, frames: int, stride: int, seed: int) -> None:
+    window = draw_window(np.random.default_rng(seed), length, frames, Sampling(stride=stride))
+    if length < frames:
+        assert window is None
+        return
+    assert window is not None and len(window) == frames and min(window) >= 0 and max(window) < length
+    steps = set(np.diff(window).tolist())
+    assert len(steps) <= 1 and all(1 <= abs(step) <= stride for step in steps)
+
+
+def test_every_window_is_drawn() -> None:
+    drawn = {tuple(draw_window(np.random.default_rng(s), 6, 3, Sampling(stride=2)) or ()) for s in range(300)}
+    forwards = {(a, a + k, a + 2 * k) for k in (1, 2) for a in range(6 - 2 * k)}
+    assert drawn == forwards | {window[::-1] for window in forwards}
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10**6), st.sampled_from(sorted(PRESETS)))
+def test_a_mask_of_everything_stays_where_the_picture_is(seed: int, preset: str) -> None:
+    geometry = draw_geometry(np.random.default_rng(seed), PRESETS[preset], 40)
+    white = np.full((50, 70, 3), 255, np.uint8)
+    shown = geometry.image(white).min(-1) > 189  # halfway from the mean colour to white
+    mask = geometry.mask(np.full((100, 140), 255, np.uint8), (50, 70))
+    assert (shown == mask).mean() > 0.97
+
+
+def test_mosaics_label_one_tile(videos: Path) -> None:
+    augment = {"preset": "none", "mosaic": 1.0}
+    source = open_source({"kind": "davis", "root": str(videos), "augment": augment})
+    tiles = set()
+    for seed in range(12):
+        clip = source.sample(np.random.default_rng(seed), Ask(2, 2, SIZE))
+        y, x = torch.nonzero(clip.masks[:, clip.present].any(0).any(0), as_tuple=True)
+        assert int(y.max()) // 48 == int(y.min()) // 48 and int(x.max()) // 48 == int(x.min()) // 48
+        tiles.add((int(y.min()) // 48, int(x.min()) // 48))
+        for row in torch.nonzero(clip.present).flatten().tolist():
+            shown = clip.frames[0][clip.masks[0, row]].float().mean(0)
+            assert min(float((shown - shown.new_tensor(c)).norm()) for c in (RED, BLUE)) < 60
+    assert len(tiles) == 4
+
+
+def test_pasted_things_hide_what_is_behind_them(videos: Path, images: Path) -> None:
+    given = {"kind": "davis", "root": str(videos), "augment": "none", "reverse": 0.0}
+    cutouts = {"kind": "static", "root": str(images)}
+    changed = 0
+    for seed in range(10):
+        plain = open_source(given).sample(np.random.default_rng(seed), Ask(4, 3, SIZE))
+        clip = open_source({**given, "paste": 1.0, "cutouts": cutouts}).sample(
+            np.random.default_rng(seed), Ask(4, 3, SIZE)
+        )
+        assert int(clip.masks.sum(1).max()) == 1
+        changed += not torch.equal(plain.frames, clip.frames)
+    assert changed >= 8
+
+
+def test_pseudo_videos_move_hide_and_reveal(images: Path) -> None:
+    source = open_source({"kind": "pseudo", "root": str(images), "motion": {"strangers": 2.0}})
+    clips = [source.sample(np.random.default_rng(seed), Ask(6, 3, 64)) for seed in range(20)]
+    areas = torch.stack([clip.masks.sum((2, 3))[:, 0] for clip in clips]).float()  # [20, 6]
+    assert float((areas.std(1) / areas.mean(1)).mean()) > 0.05
+    assert all(int(clip.masks.sum(1).max()) <= 1 for clip in clips)  # never two objects at a pixel
+    assert max(int(clip.present.sum()) for clip in clips) == 3
+    assert all(not torch.equal(clip.frames[0], clip.frames[-1]) for clip in clips)
+
+
+def test_pseudo_videos_of_videos_and_mixed_images(videos: Path, images: Path) -> None:
+    given = {
+        "kind": "pseudo",
+        "images": [{"kind": "davis", "root": str(videos)}, {"kind": "static", "root": str(images)}],
+    }
+    source = open_source(given)
+    assert len(source) == 3 + 4
+    assert source.sample(np.random.default_rng(0), Ask(3, 2, 64)).frames.shape == (3, 64, 64, 3)
+
+
+def test_colours_change_as_far_as_they_may() -> None:
+    dice = np.random.default_rng(0)
+    frames = [np.full((4, 4, 3), (120, 60, 30), np.uint8)] * 2
+    none = Tint(Jitter(), Jitter(), grey=0.0)
+    assert all((frame == frames[0]).all() for frame in recolour(dice, frames, none))
+    grey = recolour(dice, frames, Tint(Jitter(), Jitter(), grey=1.0))[0][0, 0]
+    assert grey.max() - grey.min() <= 1
+    bright = [recolour(dice, frames, Tint(Jitter(0.5), Jitter(), grey=0.0)) for _ in range(50)]
+    levels = [int(clip[0][0, 0, 0]) for clip in bright]
+    assert 60 <= min(levels) < 80 and 160 < max(levels) <= 180
+    assert all((clip[0] == clip[1]).all() for clip in bright)  # once for a clip
+    flicker = recolour(dice, frames, Tint(Jitter(), Jitter(0.5), grey=0.0))
+    assert (flicker[0] != flicker[1]).any()  # for every frame
