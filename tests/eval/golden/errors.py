@@ -13,8 +13,8 @@ from tests.eval.golden.folders import Golden, compare_davis
 
 PROTOCOLS = {
     "davis_semisupervised": "davis2017",
-    "sav_skip1": "sa-v",
-    "sav_skip0": "sa-v-all-frames",
+    "sav_skip1": "sav",
+    "sav_skip0": "sav-all-frames",
     "vos_benchmark_skip1": "vos-benchmark",
     "vos_benchmark_skip0": "vos-benchmark-all-frames",
 }

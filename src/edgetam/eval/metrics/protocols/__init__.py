@@ -21,15 +21,15 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
         "davis2016": Davis2016(),
         "davis2017": Davis2017(),
         "davis2017-unsupervised": Davis2017Unsupervised(),
-        "sa-v": SaV(),
-        "sa-v-all-frames": SaV(ends=True),
+        "sav": SaV(),
+        "sav-all-frames": SaV(ends=True),
         "vos-benchmark": VosBenchmark(),
         "vos-benchmark-all-frames": VosBenchmark(ends=True),
         "mosev2": MoseV2(),
         "lvos": Lvos(),
         "lvos-compiled": Lvos(compiled=True),
-        "ytvos": YouTubeVos(),
-        "ytvos-native": YouTubeVos(native=True),
+        "youtube-vos": YouTubeVos(),
+        "youtube-vos-native": YouTubeVos(native=True),
     }
 )
 """Name to protocol."""
