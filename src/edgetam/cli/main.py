@@ -215,6 +215,33 @@ def demo(
     run_demo(video, point, output, choice, Screen(quiet=quiet))
 
 
+@app.command()
+def synth(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="MP4", help="The video to write.")],
+    kind: Annotated[
+        str, typer.Option(help="synthetic, pseudo, davis or any other kind of training data.")
+    ] = "synthetic",
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="A folder or tar file that the kind needs; repeatable."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another clip.")] = 0,
+    size: Annotated[int, typer.Option(min=32, metavar="N", help="Side in pixels.")] = 256,
+    frames: Annotated[int, typer.Option(min=1, metavar="N", help="How many.")] = 24,
+    objects: Annotated[int, typer.Option(min=1, metavar="N", help="At most.")] = 3,
+    fps: Annotated[float, typer.Option(min=1, help="Frames per second.")] = 12.0,
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Draw one training clip, beside it the same with its masks, to see what models learn from."""
+    from edgetam.cli.synth import SynthJob, render_clip
+    from edgetam.train.data import Ask
+
+    _quieten(quiet)
+    ask = Ask(frames, objects, size)
+    render_clip(SynthJob(output, kind, data or [], seed, ask, fps, overwrite), Screen(quiet=quiet))
+
+
 @app.command("weights", context_settings=PASS_ON)
 def weights_(ctx: typer.Context) -> None:
     """List, inspect, download and convert checkpoints."""
