@@ -2,8 +2,8 @@
 
     python -m benchmarks.data --davis 'data/davis_*.tar' --static 'data/static_*.tar'
 
-prints one JSON record: processor time per clip of four frames, from the files to the finished arrays. The share of
-reading and decoding is that of the same clips without the rest of the work.
+prints one JSON record: processor time per clip of four frames, from the files to the finished arrays. Reading
+and decoding is measured apart, on as many clips.
 """
 
 from __future__ import annotations

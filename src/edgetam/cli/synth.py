@@ -46,7 +46,7 @@ def render_clip(job: SynthJob, screen: Screen) -> Path:
     """Write a clip, and beside every frame the same frame with its masks.
 
     Raises:
-        ConfigError: the kind is unknown, its data is missing or laid out in another way, or it has no such clip.
+        ConfigError: the kind is unknown, its data is missing or of another layout, or it has no such clip.
         MediaError: a file cannot be read.
         OutputError: the file is in the way or cannot be written.
     """

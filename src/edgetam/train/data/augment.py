@@ -51,19 +51,17 @@ class Augment:
             )
 
 
+_STRONG = Tint(Jitter(0.3, 0.3, 0.4), Jitter(0.06, 0.04, 0.04), grey=0.07, exchange=0.15)
 _QUIET = Tint(Jitter(), Jitter(), grey=0.0)
 PRESETS = {
     "none": Augment(flip=0.0, degrees=0.0, shear=0.0, tint=_QUIET),
     "image": Augment(degrees=0.0, shear=0.0, tint=_QUIET),
     "video": Augment(),
     # For a few dozen videos instead of fifty thousand.
-    "strong": Augment(
-        crop=0.55,
-        mosaic=0.05,
-        tint=Tint(Jitter(0.3, 0.3, 0.4), Jitter(0.06, 0.04, 0.04), grey=0.07, exchange=0.15),
-    ),
+    "strong": Augment(crop=0.55, mosaic=0.05, tint=_STRONG),
+    "pseudo": Augment(degrees=0.0, shear=0.0, crop=0.75, tint=_STRONG),
 }
-"""By name: no changes, the paper's for images and for videos, and stronger ones for small data sets."""
+"""By name: no changes, the paper's for images and for videos, and stronger ones."""
 
 
 def draw_geometry(dice: np.random.Generator, augment: Augment, size: int) -> Geometry:

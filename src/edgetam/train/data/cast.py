@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgetam.train.data.clip import Ask, Rgb
 from edgetam.train.data.footage import draw_footage
 from edgetam.train.data.items import Collection
-from edgetam.train.data.paths import Maps, Pace, about, bends, motion, pass_by
+from edgetam.train.data.paths import Maps, Pace, about, bends, leave, motion, pass_by
 from edgetam.train.data.sampling import Sampling
 from edgetam.train.data.sprites import Cutout, Sprite, cut_out, draw
 
@@ -23,8 +23,11 @@ _SCALE = (0.1, 0.5)
 """Longer side of a stranger, in parts of the frame's."""
 
 
-THINGS = Pace(shift=0.03, turn=0.05, grow=0.02, slant=0.02)
+THINGS = Pace(shift=0.03, turn=0.05, grow=0.02, slant=0.02, squash=0.02)
 """How things move."""
+
+_LEAVING = 0.12
+"""How often an object of the world leaves the frame for a while."""
 
 _HIDING = 255
 """What unlabelled things write over labels."""
@@ -65,8 +68,10 @@ class Stage:
 
 def resident(stage: Stage, cut: Cutout, side: int, view: Maps) -> Sprite:
     """An object of the world's picture, of ``side`` pixels, that moves on its own."""
-    own = motion(stage.dice, stage.frames, stage.pace, cut.centre / side)
-    return stage.sprite(cut.canvas, view @ own, (cut.corner[0] / side, cut.corner[1] / side), 1 / side)
+    maps = view @ motion(stage.dice, stage.frames, stage.pace, cut.centre / side)
+    if stage.frames > 2 and stage.dice.random() < _LEAVING:
+        maps = leave(stage.dice, maps, cut.centre / side, max(cut.canvas.shape[:2]) / (2 * side))
+    return stage.sprite(cut.canvas, maps, (cut.corner[0] / side, cut.corner[1] / side), 1 / side)
 
 
 def stranger(stage: Stage, collection: Collection) -> Cutout:
@@ -98,7 +103,7 @@ def placed(stage: Stage, cut: Cutout, target: NDArray[np.float64] | None) -> Spr
     scale = factor / stage.size
     middle = dice.uniform(0.05, 0.95, 2)
     maps = motion(dice, stage.frames, stage.pace, middle)
-    maps = maps @ about(middle, 0, 0, float(dice.normal(0, 0.3)), 0, 0)
+    maps = maps @ about(middle, turn=float(dice.normal(0, 0.3)))
     if target is not None:
         maps = pass_by(dice, maps, middle, target, longest / stage.size + 0.1)
     height, width = canvas.shape[:2]
@@ -107,8 +112,8 @@ def placed(stage: Stage, cut: Cutout, target: NDArray[np.float64] | None) -> Spr
 
 
 def paced(dice: np.random.Generator, pace: Pace, factor: float = 1.0) -> Pace:
-    """From nearly still to twice as fast."""
-    return pace.times(factor * float(np.exp(dice.uniform(np.log(0.15), np.log(2.0)))))
+    """From a fifth to two and a half times as fast."""
+    return pace.times(factor * float(np.exp(dice.uniform(np.log(0.2), np.log(2.5)))))
 
 
 def paint(layers: list[Layer], t: int, frame: Rgb, owner: NDArray[np.uint8], first: int) -> None:

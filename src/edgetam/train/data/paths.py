@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Pace", "about", "bends", "centre_on", "motion", "pass_by", "zoom"]
+__all__ = ["Pace", "about", "bends", "centre_on", "leave", "motion", "pass_by", "zoom"]
 
 Maps = NDArray[np.float64]  # [T, 3, 3], from where things are drawn to where they are seen
 GRID = 5
@@ -18,12 +18,13 @@ GRID = 5
 
 @dataclass(frozen=True)
 class Pace:
-    """Typical change per frame: parts of the side, radians, parts of the size, and slant."""
+    """Typical change per frame: parts of the side, radians, parts of the size, slant, and width alone."""
 
     shift: float
     turn: float
     grow: float
     slant: float
+    squash: float
 
     def times(self, factor: float) -> Pace:
         """The same, faster or slower."""
@@ -52,8 +53,8 @@ def motion(dice: np.random.Generator, frames: int, pace: Pace, pivot: NDArray[np
     One time in eight the frames are out of order: large steps without a history.
     """
     anchor = int(dice.integers(frames))
-    shift, turn, grow, slant = pace.shift, pace.turn, pace.grow, pace.slant
-    path = _walk(dice, frames, 5, anchor) * (shift, shift, turn, grow, slant)
+    sizes = (pace.shift, pace.shift, pace.turn, pace.grow, pace.slant, pace.squash)
+    path = _walk(dice, frames, 6, anchor) * sizes
     if dice.random() < 0.125:
         path = path[dice.permutation(frames)]
     # Long clips must not carry everything off: what has gone far goes slower.
@@ -61,15 +62,26 @@ def motion(dice: np.random.Generator, frames: int, pace: Pace, pivot: NDArray[np
     return np.stack([about(pivot, *row) for row in path])
 
 
-_FAR = np.array([0.7, 0.7, 1.2, 0.5, 0.35])
+_FAR = np.array([0.7, 0.7, 1.2, 0.5, 0.35, 0.6])
 
 
 def about(
-    pivot: NDArray[np.float64], x: float, y: float, turn: float, grow: float, slant: float
+    pivot: NDArray[np.float64],
+    x: float = 0.0,
+    y: float = 0.0,
+    turn: float = 0.0,
+    grow: float = 0.0,
+    slant: float = 0.0,
+    squash: float = 0.0,
 ) -> NDArray[np.float64]:
-    """A map ``[3, 3]`` that turns by ``turn``, grows by ``exp(grow)``, slants and shifts about a point."""
-    c, s, k = math.cos(turn), math.sin(turn), math.exp(grow)
-    linear = k * np.array([[c, c * slant - s], [s, s * slant + c]])
+    """A map ``[3, 3]`` about a point that grows by ``exp(grow)`` and in width by ``exp(squash)`` more.
+
+    It also slants, turns by ``turn`` radians, and shifts by ``x`` and ``y``.
+    """
+    c, s = math.cos(turn), math.sin(turn)
+    high = math.exp(grow)
+    wide = high * math.exp(squash)
+    linear = np.array([[wide * c, high * (c * slant - s)], [wide * s, high * (s * slant + c)]])
     out = np.eye(3)
     out[:2, :2] = linear
     out[:2, 2] = np.add(pivot, (x, y)) - linear @ pivot
@@ -78,7 +90,7 @@ def about(
 
 def zoom(factor: float) -> NDArray[np.float64]:
     """A map ``[3, 3]`` that magnifies about the middle of the frame."""
-    return about(np.array([0.5, 0.5]), 0.0, 0.0, 0.0, math.log(factor), 0.0)
+    return about(np.array([0.5, 0.5]), grow=math.log(factor))
 
 
 def centre_on(maps: Maps, point: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -101,6 +113,24 @@ def pass_by(
     wished = target[min(frames - 1, round(meeting))] + away * (np.arange(frames) - meeting)[:, None]
     out = maps.copy()
     out[:, :2, 2] += wished - centre_on(maps, pivot)
+    return out
+
+
+def leave(dice: np.random.Generator, maps: Maps, pivot: NDArray[np.float64], reach: float) -> Maps:
+    """Push a layer of radius ``reach`` out of the frame for some frames, or all, after the first."""
+    frames = len(maps)
+    first = int(dice.integers(1, frames))
+    last = int(dice.integers(first, frames))
+    share = np.zeros(frames)
+    share[first : last + 1] = 1.0
+    for t in {first - 1, last + 1} & set(range(1, frames)):
+        share[t] = dice.uniform(0.1, 0.5)
+    centre = centre_on(maps, pivot)[first]
+    axis = int(dice.integers(2))
+    gap = np.zeros(2)
+    gap[axis] = np.sign(centre[axis] - 0.5) * (0.5 + 1.2 * reach)
+    out = maps.copy()
+    out[:, :2, 2] += share[:, None] * gap
     return out
 
 

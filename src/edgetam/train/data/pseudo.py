@@ -30,7 +30,7 @@ __all__ = ["Motion", "PseudoClips"]
 _SEEN = 0.002
 """Part of the first frame that an object covers at least."""
 
-_CAMERA = Pace(shift=0.02, turn=0.02, grow=0.015, slant=0.01)
+_CAMERA = Pace(shift=0.02, turn=0.02, grow=0.015, slant=0.01, squash=0.005)
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class PseudoClips:
         side = world.canvas.shape[0]
         bent = self.motion.bend > dice.random()
         pace = paced(dice, THINGS, self.motion.pace)
-        stage = Stage(dice, ask.frames, ask.size, pace, float(dice.uniform(0.002, 0.014)) if bent else 0.0)
+        stage = Stage(dice, ask.frames, ask.size, pace, float(dice.uniform(0.003, 0.02)) if bent else 0.0)
         cuts = [cut_out(world.canvas, mask) for mask in world.masks]
         free = [dice.random() < self.motion.alone and not _touches_edge(mask) for mask in world.masks]
         layers = [
@@ -164,7 +164,7 @@ def _drawn(
     """Draw the world and the layers over it, labelled ones with numbers from ``first``."""
     side = world.canvas.shape[0]
     to_pixels, to_unit = np.diag([stage.size, stage.size, 1.0]), np.diag([1 / side, 1 / side, 1.0])
-    bent = bends(stage.dice, stage.frames, stage.bend * side) if stage.bend else None
+    bent = bends(stage.dice, stage.frames, stage.bend * side / 2) if stage.bend else None
     frames, owners = [], []
     for t, view in enumerate(world.view):
         bend = None if bent is None else bent[t]

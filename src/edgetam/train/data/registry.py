@@ -197,7 +197,7 @@ def _pseudo(spec: Spec) -> ClipSource:
     images = _collections(spec.take("images")) or _collection("static", spec)
     cutouts = _collections(spec.take("cutouts")) or images
     rules = spec.fill(Sampling, least=0.004, most=0.6, merge=0.25)
-    augment = _augment(spec, "strong")
+    augment = _augment(spec, "pseudo")
     motion = build(Motion, spec.take("motion", {}), f"motion of {spec.what}")
     spec.finish()
     return PseudoClips(images, augment, rules, motion, cutouts)
