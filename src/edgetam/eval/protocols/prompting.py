@@ -1,7 +1,7 @@
 """Simulated users of the evaluation: from ground truth to a mask, a box or clicks.
 
-Source: SAM 2 (arXiv 2408.00714), section 6.1 and appendix; clicks are `edgetam.train.clicks.centre_click` and
-`centre_click_from_error`.
+Source: SAM 2 (arXiv 2408.00714), section 6.1 and appendix. Where clicks fall is decided by
+`edgetam.train.clicks.centre_click_from_error`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from edgetam.errors import ConfigError
 from edgetam.eval.datasets.labels import Mask
 from edgetam.eval.trackers import Scores, TrackedVideo
 from edgetam.structs import Prompt
-from edgetam.train.clicks import Click, box_from_mask, centre_click, centre_click_from_error
+from edgetam.train.clicks import Click, box_from_mask, centre_click_from_error
 
 __all__ = ["PROMPTS", "ask", "click_away_errors", "prompt_object", "tight_box"]
 
@@ -50,11 +50,10 @@ def prompt_object(video: TrackedVideo, frame: int, object_id: int, truth: Mask, 
 def click_away_errors(answer: Callable[[Click], Scores], truth: Mask, found: Mask, clicks: int) -> Mask:
     """Click ``clicks`` times, each time in the middle of the deepest error; the last answer, ``[H, W]``.
 
-    The first click on an object that has not been found at all is in its middle.
+    Where nothing is found yet, that is the middle of the object.
     """
     for _ in range(clicks):
-        click = centre_click_from_error(found, truth) if found.any() else centre_click(truth)
-        found = answer(click) > 0
+        found = answer(centre_click_from_error(found, truth)) > 0
     return found
 
 
