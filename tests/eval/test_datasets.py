@@ -43,8 +43,8 @@ def test_patterns_name_videos_objects_and_frames(tmp_path: Path) -> None:
 def test_two_folders_may_name_a_video(tmp_path: Path) -> None:
     pattern = FilePattern("{scene}/{video}/rgb/rgb_{frame}.*")
     touch(tmp_path / "s1/fog/rgb/rgb_0.jpg", tmp_path / "s2/rain/rgb/rgb_0.png")
-    assert pattern.videos(tmp_path) == ["s1/fog", "s2/rain"]
-    assert pattern.files(tmp_path, "s2/rain") == {FileKey("", "0"): tmp_path / "s2/rain/rgb/rgb_0.png"}
+    assert pattern.videos(tmp_path) == ["s1__fog", "s2__rain"]
+    assert pattern.files(tmp_path, "s2__rain") == {FileKey("", "0"): tmp_path / "s2/rain/rgb/rgb_0.png"}
 
 
 def test_two_files_of_one_frame_are_refused(tmp_path: Path) -> None:
@@ -184,8 +184,8 @@ def test_virtual_kitti(tmp_path: Path) -> None:
     save_frame(folder / "rgb/Camera_0/rgb_00000.jpg", 0)
     save_ids(folder / "instanceSegmentation/Camera_0/instancegt_00000.png", {3: square(1, 1)})
     dataset = opened(tmp_path, "vkitti2")
-    assert dataset.names == ("Scene01/fog",)
-    assert dataset.video("Scene01/fog").first_frames(late=True) == {3: 0}
+    assert dataset.names == ("Scene01__fog",)
+    assert dataset.video("Scene01__fog").first_frames(late=True) == {3: 0}
 
 
 def test_the_wrong_layout_says_what_was_expected_and_found(tmp_path: Path) -> None:

@@ -15,15 +15,12 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Run a tracker over a benchmark and score it.")
 
-_DATA, _RUN = "Data", "Run"
+_DATA, _RUN, _SCORE = "Data", "Run", "Scores"
 
 DatasetName = Annotated[
     str,
     typer.Option(
-        "--dataset",
-        metavar="NAME",
-        help="davis2017, mose, sav, ...; generic for yours.",
-        rich_help_panel=_DATA,
+        "--dataset", metavar="NAME", help="davis2017, sav, ...; generic for yours.", rich_help_panel=_DATA
     ),
 ]
 Root = Annotated[Path, typer.Option(metavar="FOLDER", help="Where it lies.", rich_help_panel=_DATA)]
@@ -31,10 +28,32 @@ Split = Annotated[str | None, typer.Option(metavar="NAME", help="val, test, ..."
 Sequences = Annotated[
     str | None, typer.Option(metavar="A,B", help="Only these sequences.", rich_help_panel=_DATA)
 ]
+Frames = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Where frames lie, such as 'rgb/{video}/{frame}.jpg'.",
+        rich_help_panel=_DATA,
+    ),
+]
+Masks = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Where masks lie, such as 'gt/{video}/{object}/{frame}.png'.",
+        rich_help_panel=_DATA,
+    ),
+]
+Foreground = Annotated[
+    bool, typer.Option("--foreground", help="All that is not black is one object.", rich_help_panel=_DATA)
+]
 TrackerName = Annotated[
     str,
     typer.Option(
-        "--tracker", metavar="NAME", help="edgetam, copy, flow, or MODULE:FUNCTION.", rich_help_panel=_RUN
+        "--tracker",
+        metavar="NAME",
+        help="edgetam, copy, flow, or MODULE:FUNCTION of yours.",
+        rich_help_panel=_RUN,
     ),
 ]
 Output = Annotated[
@@ -43,6 +62,17 @@ Output = Annotated[
 Jobs = Annotated[int, typer.Option(min=1, metavar="N", help="Processes.", rich_help_panel=_RUN)]
 Shard = Annotated[
     str | None, typer.Option(metavar="I/N", help="This machine's part, such as 1/4.", rich_help_panel=_RUN)
+]
+Lenient = Annotated[
+    bool, typer.Option("--lenient", help="Leave out what is broken and list it.", rich_help_panel=_RUN)
+]
+Postprocess = Annotated[
+    bool,
+    typer.Option(
+        "--postprocess",
+        help="Fill holes and the like, which published scores do without.",
+        rich_help_panel=_RUN,
+    ),
 ]
 
 
@@ -58,12 +88,85 @@ def vos(
     output: Output,
     split: Split = None,
     sequences: Sequences = None,
+    frames: Frames = None,
+    masks: Masks = None,
+    foreground: Foreground = False,
     tracker: TrackerName = "edgetam",
     prompt: Annotated[
         str, typer.Option(metavar="KIND", help="mask, box, 1click, 3click or 5click.", rich_help_panel=_RUN)
     ] = "mask",
+    postprocess: Postprocess = False,
     jobs: Jobs = 1,
     shard: Shard = None,
+    lenient: Lenient = False,
+    overwrite: options.Overwrite = False,
+    protocol: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of edgetam score; that of the data set.", rich_help_panel=_SCORE),
+    ] = None,
+    meta: Annotated[
+        Path | None, typer.Option(metavar="JSON", help="What is to be scored.", rich_help_panel=_SCORE)
+    ] = None,
+    groups: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What is seen and unseen.", rich_help_panel=_SCORE)
+    ] = None,
+    model: options.Model = None,
+    weights: options.Weights = None,
+    engine: options.EngineName = "auto",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    imgsz: options.ImageSize = None,
+    threads: options.Threads = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Semi-supervised tracking: objects are prompted where they first show, then followed to the end."""
+    from edgetam.cli.eval_runs import DataChoice, WorkChoice
+    from edgetam.cli.eval_trackers import TrackerChoice
+    from edgetam.cli.eval_vos import VosChoice, evaluate_vos
+
+    choice = ModelChoice(model, weights, engine, device, precision, imgsz, threads)
+    chosen = VosChoice(
+        DataChoice(dataset, root, split, sequences, frames, masks, foreground),
+        WorkChoice(output, jobs, shard, lenient, overwrite),
+        TrackerChoice(tracker, choice, postprocess, history=False),
+        prompt,
+        protocol,
+        meta,
+        groups,
+    )
+    evaluate_vos(chosen, Screen(quiet=quiet))
+
+
+@app.command()
+def pvs(
+    dataset: DatasetName,
+    root: Root,
+    output: Output,
+    split: Split = None,
+    sequences: Sequences = None,
+    frames: Frames = None,
+    masks: Masks = None,
+    foreground: Foreground = False,
+    tracker: TrackerName = "edgetam",
+    mode: Annotated[
+        str, typer.Option(metavar="offline|online", help="How to annotate.", rich_help_panel=_RUN)
+    ] = "offline",
+    rounds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Frames to prompt at most.", rich_help_panel=_RUN)
+    ] = 8,
+    clicks: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Clicks on each of them.", rich_help_panel=_RUN)
+    ] = 3,
+    threshold: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, metavar="IOU", help="Online, prompt below this overlap.", rich_help_panel=_RUN
+        ),
+    ] = 0.75,
+    postprocess: Postprocess = False,
+    jobs: Jobs = 1,
+    shard: Shard = None,
+    lenient: Lenient = False,
     overwrite: options.Overwrite = False,
     model: options.Model = None,
     weights: options.Weights = None,
@@ -74,11 +177,61 @@ def vos(
     threads: options.Threads = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Semi-supervised tracking: prompted where objects first show, then followed to the end."""
+    """Interactive tracking: a simulated annotator clicks on the frames that went wrong."""
+    from edgetam.cli.eval_pvs import PvsChoice, evaluate_pvs
+    from edgetam.cli.eval_runs import DataChoice, WorkChoice
     from edgetam.cli.eval_trackers import TrackerChoice
-    from edgetam.cli.eval_vos import DataChoice, VosChoice, evaluate_vos
+    from edgetam.eval.protocols.pvs import Annotator
 
     choice = ModelChoice(model, weights, engine, device, precision, imgsz, threads)
-    data = DataChoice(dataset, root, split, sequences)
-    chosen = VosChoice(data, output, TrackerChoice(tracker, choice), prompt, jobs, shard, overwrite)
-    evaluate_vos(chosen, Screen(quiet=quiet))
+    chosen = PvsChoice(
+        DataChoice(dataset, root, split, sequences, frames, masks, foreground),
+        WorkChoice(output, jobs, shard, lenient, overwrite),
+        TrackerChoice(tracker, choice, postprocess),
+        mode,
+        Annotator(rounds, clicks, threshold),
+    )
+    evaluate_pvs(chosen, Screen(quiet=quiet))
+
+
+@app.command()
+def sa(
+    root: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="PATH",
+            help="A folder with images/ and masks/, or COCO JSON; repeatable.",
+            rich_help_panel=_DATA,
+        ),
+    ],
+    output: Output,
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Of COCO images; beside the JSON.", rich_help_panel=_DATA),
+    ] = None,
+    clicks: Annotated[
+        str, typer.Option(metavar="N,N", help="Score after so many clicks.", rich_help_panel=_RUN)
+    ] = "1,5",
+    tracker: TrackerName = "edgetam",
+    jobs: Jobs = 1,
+    shard: Shard = None,
+    lenient: Lenient = False,
+    overwrite: options.Overwrite = False,
+    model: options.Model = None,
+    weights: options.Weights = None,
+    engine: options.EngineName = "auto",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    imgsz: options.ImageSize = None,
+    threads: options.Threads = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Clicks on images: the mean overlap after one click, and after a few."""
+    from edgetam.cli.eval_runs import WorkChoice
+    from edgetam.cli.eval_sa import SaChoice, evaluate_sa, parse_clicks
+    from edgetam.cli.eval_trackers import TrackerChoice
+
+    choice = ModelChoice(model, weights, engine, device, precision, imgsz, threads)
+    work = WorkChoice(output, jobs, shard, lenient, overwrite)
+    chosen = SaChoice(tuple(root), images, work, TrackerChoice(tracker, choice), parse_clicks(clicks))
+    evaluate_sa(chosen, Screen(quiet=quiet))

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgetam.cli.options import ModelChoice
 from edgetam.errors import ConfigError
-from edgetam.tracking import TrackerOptions, VideoTracker
+from edgetam.tracking import ImageSegmenter, TrackerOptions, VideoTracker
 
 if TYPE_CHECKING:
+    from edgetam.eval.protocols.clicks import Segmenter
     from edgetam.eval.trackers import Tracker
 
 __all__ = ["PUBLISHED", "TRACKERS", "TrackerChoice"]
@@ -32,12 +33,19 @@ class TrackerChoice:
     Attributes:
         name: one of `TRACKERS`, or ``module:function`` for a function that returns a `Tracker`.
         model: the model of our own tracker.
-        options: how our own tracker behaves.
+        postprocess: whether our own tracker cleans its masks.
+        history: whether our own tracker must be able to correct frames that are long past.
     """
 
     name: str
     model: ModelChoice
-    options: TrackerOptions = PUBLISHED
+    postprocess: bool = False
+    history: bool = True
+
+    @property
+    def options(self) -> TrackerOptions:
+        """How our own tracker behaves."""
+        return replace(TrackerOptions() if self.postprocess else PUBLISHED, history=self.history)
 
     @property
     def about(self) -> list[object]:
@@ -81,13 +89,29 @@ class TrackerChoice:
             return EdgeTAMTracker(VideoTracker(self.model.load(), self.options))
         if self.name in TRACKERS:
             return CopyTracker() if self.name == "copy" else FlowTracker()
-        return self._function()()
+        made: Tracker = self._function()()
+        return made
 
-    def _function(self) -> Callable[[], Tracker]:
+    def segmenter(self) -> Segmenter:
+        """Make what answers clicks on images; a function of the user's must return a `Segmenter` then.
+
+        Raises:
+            ConfigError: the baselines cannot do that.
+        """
+        if self.name == "edgetam":
+            return ImageSegmenter(self.model.load(partial="image"))
+        if self.name in TRACKERS:
+            raise ConfigError(
+                f"--tracker is '{self.name}', which takes no clicks; expected edgetam or MODULE:FUNCTION."
+            )
+        made: Segmenter = self._function()()
+        return made
+
+    def _function(self) -> Callable[[], Any]:
         module, _, function = self.name.partition(":")
         sys.path.insert(0, str(Path.cwd()))  # as python -m does, so that a script of one's own is found
         try:
-            made: Callable[[], Tracker] = getattr(importlib.import_module(module), function)
+            made: Callable[[], Any] = getattr(importlib.import_module(module), function)
             return made
         except (ImportError, AttributeError, ValueError) as error:
             raise ConfigError(

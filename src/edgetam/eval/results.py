@@ -14,7 +14,7 @@ __all__ = ["ResultFolder"]
 
 
 class ResultFolder:
-    """A folder of JSON files named after parts of the work; a name may hold slashes.
+    """A folder of JSON files named after parts of the work.
 
     Args:
         folder: made when the first result is written.

@@ -1,90 +1,93 @@
-"""J and F of predictions against the ground truth of a data set, by the rules of DAVIS 2017.
-
-The first and last frames are left out; frames are averaged first, then all objects of all sequences alike.
-"""
+"""Scoring what was predicted for a data set, by the rules of its benchmark."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+from edgetam.eval.datasets import Dataset
+from edgetam.eval.metrics import Scores, score_folder
+from edgetam.eval.metrics.folder import Progress
+from edgetam.eval.metrics.protocols import GroundTruth, find_protocol
+from edgetam.io.atomic import make_folder, output_error
 
-from edgetam.errors import MediaError
-from edgetam.eval.datasets import Dataset, EvalVideo
-from edgetam.eval.datasets.labels import Mask, read_foreground, read_ids
-from edgetam.eval.metrics import Statistics, frame_scores, statistics
+__all__ = ["Scorer"]
 
-__all__ = ["ObjectScores", "score_predictions", "score_table"]
+_PLAIN = (
+    "{video}/{frame}.png",
+    "{video}/{frame}.*",
+    "{video}/{object}/{frame}.png",
+    "{video}/{object}/{frame}.*",
+)
 
 
 @dataclass(frozen=True)
-class ObjectScores:
-    """One object of one sequence."""
+class Scorer:
+    """How a data set is scored.
 
-    region: Statistics
-    boundary: Statistics
-
-    @property
-    def mean(self) -> float:
-        """J&F."""
-        return (self.region.mean + self.boundary.mean) / 2
-
-
-def score_predictions(dataset: Dataset, folder: Path) -> dict[str, dict[int, ObjectScores]]:
-    """Score all sequences; by sequence and object.
-
-    Raises:
-        MediaError: a prediction is missing, damaged or of another size.
+    Attributes:
+        dataset: with the ground truth.
+        protocol: one of `edgetam.eval.metrics.PROTOCOLS`.
+        work: a folder for links to the ground truth, used where it does not lie in folders of sequences.
+        meta: the benchmark's description of its videos, where it is not beside the masks.
+        groups: which categories or videos are unseen, where that is not beside the masks.
+        lenient: score what is there and list what is not.
     """
-    return {name: _score_video(dataset.video(name), folder / name, dataset) for name in dataset.names}
+
+    dataset: Dataset
+    protocol: str
+    work: Path
+    meta: Path | None = None
+    groups: Path | None = None
+    lenient: bool = False
+
+    def check(self) -> None:
+        """Make sure, before hours of tracking, that what scoring needs is there.
+
+        Raises:
+            ConfigError: there is no such protocol.
+            MediaError: masks or descriptions are missing.
+        """
+        truth = GroundTruth(self._truth(), None, self.meta, self.groups, self.dataset.names)
+        find_protocol(self.protocol).plans(truth)
+
+    def score(self, predictions: Path, *, jobs: int = 1, progress: Progress | None = None) -> Scores:
+        """Score the predictions of all sequences.
+
+        Raises:
+            InputError: see `score_folder`.
+        """
+        return score_folder(
+            self.protocol,
+            self._truth(),
+            predictions,
+            meta=self.meta,
+            groups=self.groups,
+            sequences=self.dataset.names,
+            lenient=self.lenient,
+            jobs=jobs,
+            progress=progress,
+        )
+
+    def _truth(self) -> Path:
+        """The folder with a folder of PNG files per sequence."""
+        masks = self.dataset.layout.masks
+        for plain in _PLAIN:
+            if masks.endswith(plain) and "{" not in masks.removesuffix(plain):
+                return self.dataset.root / masks.removesuffix(plain)
+        return _linked(self.dataset, self.work)
 
 
-def score_table(scores: Mapping[str, Mapping[int, ObjectScores]]) -> dict[str, Any]:
-    """All scores as JSON: the mean over objects, then sequences, then objects."""
-    everything = [each for objects in scores.values() for each in objects.values()]
-    return {
-        "global": _summary(everything),
-        "sequences": {name: _summary(list(objects.values())) for name, objects in scores.items()},
-        "objects": {
-            name: {str(number): _summary([each]) for number, each in objects.items()}
-            for name, objects in scores.items()
-        },
-    }
-
-
-def _summary(objects: list[ObjectScores]) -> dict[str, float]:
-    region, boundary = (
-        np.mean([getattr(each, which) for each in objects], axis=0) for which in ("region", "boundary")
-    )
-    out = {"J&F": float(region[0] + boundary[0]) / 2}
-    for letter, values in (("J", region), ("F", boundary)):
-        out |= {f"{letter}-{part}": float(x) for part, x in zip(Statistics._fields, values, strict=True)}
-    return out
-
-
-def _score_video(video: EvalVideo, folder: Path, dataset: Dataset) -> dict[int, ObjectScores]:
-    objects = video.first_frames(late=dataset.benchmark.late)
-    found: dict[int, list[tuple[float, float]]] = {number: [] for number in objects}
-    for frame in video.annotated[1:-1]:
-        truth = video.masks(frame)
-        for number in objects:
-            predicted = _read(video, folder, frame, number, per_object=dataset.per_object)
-            nothing = np.zeros_like(predicted)
-            found[number].append(frame_scores(predicted, truth.get(number, nothing)))
-    return {
-        number: ObjectScores(*(statistics(values) for values in zip(*pairs, strict=True)))
-        for number, pairs in found.items()
-    }
-
-
-def _read(video: EvalVideo, folder: Path, frame: int, number: int, *, per_object: bool) -> Mask:
-    file = f"{video.frame_names[frame]}.png"
-    try:
-        if per_object:
-            return read_foreground(folder / video.object_names()[number] / file)
-        return read_ids(folder / file) == number
-    except MediaError as error:
-        raise MediaError(f"{video.where(frame, number)}: {error}") from error
+def _linked(dataset: Dataset, folder: Path) -> Path:
+    """Links to the ground truth, laid out as the metrics read it."""
+    for name in dataset.names:
+        video = dataset.video(name)
+        for frame, files in video.truth.items():
+            for item, path in files.items():
+                link = make_folder(folder / name / item) / f"{video.frame_names[frame]}.png"
+                try:
+                    link.unlink(missing_ok=True)
+                    link.symlink_to(path.absolute())
+                except OSError as error:
+                    raise output_error(link, error) from error
+    return folder

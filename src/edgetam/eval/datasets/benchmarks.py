@@ -48,7 +48,7 @@ class Benchmark:
         splits: layouts by split, tried in order; the first split is the default.
         kind: what pixel values mean; layouts with ``{object}`` have one file per object whatever it says.
         late: objects that appear after the first frame are prompted where they appear.
-        protocol: the rules of `edgetam.eval.metrics` it is scored by.
+        protocol: one of `edgetam.eval.metrics.PROTOCOLS`, which it is scored by.
         void: pixel value that is not judged, if any.
         submission: form of the zip its server takes, if it has one.
         note: what must be known or done before, for the documentation and messages.
@@ -61,7 +61,7 @@ class Benchmark:
     )
     kind: MaskKind = "ids"
     late: bool = True
-    protocol: str = "davis2017"
+    protocol: str = "vos-benchmark"
     void: int | None = 255
     submission: SubmissionForm | None = None
     note: str = ""
@@ -143,16 +143,14 @@ _MAIN = (
         protocol="davis2016",
         submission="videos",
     ),
-    Benchmark("davis2017", "DAVIS 2017", _davis(_DAVIS_2017), late=False, submission="videos"),
-    Benchmark("mose", "MOSE", _MOSE, protocol="vos-benchmark", submission="videos"),
+    Benchmark(
+        "davis2017", "DAVIS 2017", _davis(_DAVIS_2017), late=False, protocol="davis2017", submission="videos"
+    ),
+    Benchmark("mose", "MOSE", _MOSE, submission="videos"),
     Benchmark("mosev2", "MOSEv2", _MOSE, protocol="mosev2", submission="videos"),
-    Benchmark("sav", "SA-V", _SAV, "objects", protocol="sav", submission="videos"),
-    Benchmark(
-        "youtube2018", "YouTube-VOS 2018", _youtube(), protocol="youtube-vos", submission="Annotations"
-    ),
-    Benchmark(
-        "youtube2019", "YouTube-VOS 2019", _youtube(), protocol="youtube-vos", submission="Annotations"
-    ),
+    Benchmark("sav", "SA-V", _SAV, "objects", protocol="sa-v", submission="videos"),
+    Benchmark("youtube2018", "YouTube-VOS 2018", _youtube(), protocol="ytvos", submission="Annotations"),
+    Benchmark("youtube2019", "YouTube-VOS 2019", _youtube(), protocol="ytvos", submission="Annotations"),
     Benchmark("lvos", "LVOS v1", _LVOS, protocol="lvos", submission="Annotations"),
     Benchmark("lvosv2", "LVOS v2", _LVOS, protocol="lvos", submission="Annotations"),
 )
@@ -164,7 +162,7 @@ _ZERO_SHOT = (
     Benchmark("esd", "ESD", note=_CONVERT),
     Benchmark("lvvis", "LV-VIS", note=f"run lengths in JSON: {_CONVERT}"),
     Benchmark("uvo", "UVO", note=f"run lengths in JSON: {_CONVERT}"),
-    Benchmark("vost", "VOST", {"val": (_VOST,)}, note="papers report J only"),
+    Benchmark("vost", "VOST", {"val": (_VOST,)}, protocol="davis2017", note="papers report J only"),
     Benchmark("pumavos", "PUMaVOS"),
     Benchmark("vkitti2", "Virtual KITTI 2", {"all": (_VKITTI, Layout())}),
     Benchmark("vipseg", "VIPSeg", note=f"panoptic ids of 16 bits: {_CONVERT}"),

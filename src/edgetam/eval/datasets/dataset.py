@@ -38,6 +38,12 @@ class Dataset:
         return "objects" if FilePattern(self.layout.masks).per_object else self.benchmark.kind
 
     @property
+    def protocol(self) -> str:
+        """The protocol it is scored by."""
+        # benchmarks of ids that lie as a folder per object are scored as those that are published so
+        return "sa-v" if self.per_object else self.benchmark.protocol
+
+    @property
     def per_object(self) -> bool:
         """Whether every object has files of its own, in the ground truth and in what is predicted."""
         return self.kind == "objects"
@@ -55,6 +61,10 @@ class Dataset:
                 f"it has {_listed(self.names)}."
             )
         return replace(self, names=chosen)
+
+    def has_truth(self) -> bool:
+        """Whether there is more ground truth than prompts, so that results can be scored here."""
+        return self.layout.truth and any(len(self.video(name).annotated) > 1 for name in self.names)
 
     def video(self, name: str) -> EvalVideo:
         """List the files of one video.

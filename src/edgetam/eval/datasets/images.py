@@ -132,8 +132,8 @@ class CocoImages:
         self._folder = images
         if missing := [name for name in self.names if not (images / name).is_file()]:
             raise MediaError(
-                f"'{images / missing[0]}' is missing, as are {len(missing) - 1} more of {len(self.names)} images; "
-                "give the folder they lie in."
+                f"'{images / missing[0]}' is missing, as are {len(missing) - 1} more of {len(self.names)} "
+                "images; give the folder they lie in."
             )
 
     @property
@@ -147,7 +147,7 @@ class CocoImages:
         for each in self._masks[name]:
             try:
                 mask = _decode(each["segmentation"], about["height"], about["width"])
-            except (ValueError, KeyError, TypeError, IndexError) as error:
+            except Exception as error:  # pycocotools raises nothing more precise
                 raise MediaError(
                     f"Image '{name}', annotation {each.get('id')}: its segmentation cannot be read "
                     f"({error}); expected polygons or run lengths."

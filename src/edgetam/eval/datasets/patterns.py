@@ -14,6 +14,8 @@ from edgetam.io.images import IMAGE_SUFFIXES, natural_key
 __all__ = ["FileKey", "FilePattern"]
 
 _PLACE = re.compile(r"\{(\w+)\}|(\*)")
+JOINT = "__"
+"""Between the two parts of the name of a video that lies in two folders."""
 _KNOWN = ("scene", "video", "object", "frame")
 
 
@@ -28,7 +30,8 @@ class FileKey(NamedTuple):
 class FilePattern:
     """A path with places for ``{video}`` and ``{frame}``, and maybe for ``{scene}`` and ``{object}``.
 
-    ``{scene}/{video}`` names videos that are told apart by two folders; ``*`` is any part of a name.
+    ``{scene}/{video}`` is for videos that are told apart by two folders, and called ``SCENE__VIDEO`` here;
+    ``*`` is any part of a name.
 
     Raises:
         ConfigError: an unknown place, no video or frame, or a video and a frame in one name.
@@ -83,12 +86,12 @@ class FilePattern:
             match = regex.fullmatch(folder.relative_to(root).as_posix())
             if match and folder.is_dir() and not folder.name.startswith("."):
                 groups = match.groupdict()
-                names.add("/".join(groups[place] for place in ("scene", "video") if place in groups))
+                names.add(JOINT.join(groups[place] for place in ("scene", "video") if place in groups))
         return sorted(names, key=natural_key)
 
     def folder(self, root: Path, video: str) -> Path:
         """The folder of a video."""
-        scene, _, last = video.rpartition("/")
+        scene, _, last = video.rpartition(JOINT) if "{scene}" in self._head else ("", "", video)
         return root / self._head.replace("{scene}", scene).replace("{video}", last)
 
     def files(self, root: Path, video: str) -> dict[FileKey, Path]:

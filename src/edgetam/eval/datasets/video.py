@@ -24,7 +24,7 @@ class EvalVideo:
     """Frames and ground truth, read when they are asked for.
 
     Attributes:
-        name: unique in its data set; may hold a slash.
+        name: unique in its data set.
         frame_names: file names of the frames without suffix, in the order of time.
         frame_paths: the frames.
         truth: by index of the frame, one file of ids (under the key "") or one file per object folder.

@@ -1,8 +1,8 @@
 """Segment anything: how well an object in an image is found from one click, and from a few.
 
-Source: SAM (arXiv 2304.02643), section 7.1, and SAM 2 (arXiv 2408.00714), section 6.3. The first click is in the
-middle of the object and gets several answers; every further one is in the middle of the deepest error of the
-answer before it, which is refined.
+Source: SAM (arXiv 2304.02643), section 7.1, and SAM 2 (arXiv 2408.00714), section 6.3. The first click is in
+the middle of the object and gets several answers; every further one is in the middle of the deepest error of
+the answer before it, which is refined.
 """
 
 from __future__ import annotations
