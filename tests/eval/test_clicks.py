@@ -175,7 +175,7 @@ def test_images_that_cannot_be_used(tmp_path: Path) -> None:
         FolderImages(tmp_path)
     root = folder(tmp_path / "set")
     (root / "masks/p0.png").unlink()
-    with pytest.raises(MediaError, match=r"Image 'p0.jpg': There is no mask"):
+    with pytest.raises(MediaError, match=r"Image 'p0.jpg': There is no file"):
         open_images(root)["p0.jpg"]
     Image.new("P", (9, 9), 1).save(root / "masks/p1.png")
     with pytest.raises(MediaError, match=r"Image 'p1.jpg', mask 1: it is 9x9 and the image 5x5"):
@@ -184,7 +184,7 @@ def test_images_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"a.jpg' is missing, as are 0 more of 1 images"):
         CocoImages(file, tmp_path)
     broken = coco(tmp_path, annotations=[{"id": 9, "image_id": 7, "segmentation": [[1, 2]]}])
-    with pytest.raises(MediaError, match=r"Image 'a.jpg', annotation 9: its segmentation"):
+    with pytest.raises(MediaError, match="annotation 9"):
         CocoImages(broken, tmp_path / "pics")["a.jpg"]
     for text in ("{", "[]", '{"images": []}'):
         file.write_text(text)

@@ -232,7 +232,9 @@ def test_masks_that_cannot_be_used_name_sequence_and_frame(tmp_path: Path) -> No
     Image.fromarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8)).save(masks / "00000.png")
     (masks / "00001.png").write_bytes((masks / "00002.png").read_bytes()[:60])
     video = opened(tmp_path, "generic").video("a")
-    with pytest.raises(MediaError, match=r"Sequence 'a', frame 00000: .* is RGB, expected a palette"):
+    with pytest.raises(
+        MediaError, match=r"Sequence 'a', frame 00000: .* is a picture of type RGB; expected a palette"
+    ):
         video.masks(0)
     with pytest.raises(MediaError, match=r"Sequence 'a', frame 00001: .* damaged"):
         video.masks(1)

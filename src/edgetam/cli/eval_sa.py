@@ -65,20 +65,20 @@ def evaluate_sa(choice: SaChoice, screen: Screen) -> None:
         EdgeTAMError: anything that cannot be used; finished parts are kept.
         StoppedError: Ctrl-C.
     """
-    choice.segmenter.check()
+    choice.segmenter.check_segmenter()
     sets = choice.names()
     about = {
         "sets": {name: str(root.absolute()) for name, root in sets.items()},
         "segmenter": choice.segmenter.about,
         "clicks": list(choice.clicks),
     }
-    run = begin(choice.work, about, PARTS, (SCORES,))
     make = choice.segmenter.sharing(choice.work.jobs).segmenter
     jobs = {
-        name: SaJob(root, choice.images, make, run.folder / PARTS / name, choice.clicks)
+        name: SaJob(root, choice.images, make, choice.work.output / PARTS / name, choice.clicks)
         for name, root in sets.items()
     }
     parts = {name: job.parts() for name, job in jobs.items()}
+    run = begin(choice.work, about, PARTS, (SCORES,))
     failures = {}
     for name, job in jobs.items():
         failures[name] = work_through(job, choice.work.mine(parts[name]), choice.work, name, screen)

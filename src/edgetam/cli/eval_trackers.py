@@ -92,18 +92,22 @@ class TrackerChoice:
         made: Tracker = self._function()()
         return made
 
-    def segmenter(self) -> Segmenter:
-        """Make what answers clicks on images; a function of the user's must return a `Segmenter` then.
+    def check_segmenter(self) -> None:
+        """As `check`, for images.
 
         Raises:
-            ConfigError: the baselines cannot do that.
+            ConfigError: also for the baselines, which take no clicks.
         """
-        if self.name == "edgetam":
-            return ImageSegmenter(self.model.load(partial="image"))
-        if self.name in TRACKERS:
+        if self.name in TRACKERS and self.name != "edgetam":
             raise ConfigError(
                 f"--tracker is '{self.name}', which takes no clicks; expected edgetam or MODULE:FUNCTION."
             )
+        self.check()
+
+    def segmenter(self) -> Segmenter:
+        """Make what answers clicks on images; a function of the user's must return a `Segmenter` then."""
+        if self.name == "edgetam":
+            return ImageSegmenter(self.model.load(partial="image"))
         made: Segmenter = self._function()()
         return made
 

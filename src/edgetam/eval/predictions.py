@@ -17,11 +17,10 @@ import numpy as np
 
 from edgetam.errors import OutputError
 from edgetam.eval.datasets.benchmarks import SubmissionForm
-from edgetam.eval.datasets.labels import Mask
 from edgetam.eval.datasets.video import EvalVideo
 from edgetam.eval.trackers import Scores
 from edgetam.io.atomic import atomic_path, make_folder, output_error
-from edgetam.io.masks import binary_png, palette_png
+from edgetam.io.masks import Mask, binary_png, palette_png
 
 __all__ = ["Predictions", "SequenceWriter", "exclusive", "write_submission"]
 

@@ -148,9 +148,13 @@ _MAIN = (
     ),
     Benchmark("mose", "MOSE", _MOSE, submission="videos"),
     Benchmark("mosev2", "MOSEv2", _MOSE, protocol="mosev2", submission="videos"),
-    Benchmark("sav", "SA-V", _SAV, "objects", protocol="sa-v", submission="videos"),
-    Benchmark("youtube2018", "YouTube-VOS 2018", _youtube(), protocol="ytvos", submission="Annotations"),
-    Benchmark("youtube2019", "YouTube-VOS 2019", _youtube(), protocol="ytvos", submission="Annotations"),
+    Benchmark("sav", "SA-V", _SAV, "objects", protocol="sav", submission="videos"),
+    Benchmark(
+        "youtube2018", "YouTube-VOS 2018", _youtube(), protocol="youtube-vos", submission="Annotations"
+    ),
+    Benchmark(
+        "youtube2019", "YouTube-VOS 2019", _youtube(), protocol="youtube-vos", submission="Annotations"
+    ),
     Benchmark("lvos", "LVOS v1", _LVOS, protocol="lvos", submission="Annotations"),
     Benchmark("lvosv2", "LVOS v2", _LVOS, protocol="lvos", submission="Annotations"),
 )

@@ -41,7 +41,7 @@ class Dataset:
     def protocol(self) -> str:
         """The protocol it is scored by."""
         # benchmarks of ids that lie as a folder per object are scored as those that are published so
-        return "sa-v" if self.per_object else self.benchmark.protocol
+        return "sav" if self.per_object else self.benchmark.protocol
 
     @property
     def per_object(self) -> bool:

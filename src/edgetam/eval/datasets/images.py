@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as rle
 
 from edgetam.errors import MediaError
-from edgetam.eval.datasets.labels import Mask, read_ids
+from edgetam.eval.metrics.labels import read_labels
 from edgetam.io.images import folder_images, read_image
+from edgetam.io.masks import Mask
 
 __all__ = ["CocoImages", "EvalImage", "FolderImages", "ImageSet", "open_images"]
 
@@ -93,9 +93,9 @@ class FolderImages:
     def __getitem__(self, name: str) -> EvalImage:
         path = self._images[name]
         try:
-            ids = read_ids(self.root / "masks" / f"{path.stem}.png")
+            ids = read_labels(self.root / "masks" / f"{path.stem}.png")
         except MediaError as error:
-            raise MediaError(f"Image '{name}': {error}") from error
+            raise MediaError(f"Image '{name}': {error}.") from error
         masks = {str(i): ids == i for i in np.unique(ids).tolist() if i not in (0, VOID)}
         void = ids == VOID
         return EvalImage(name, path, masks, void if void.any() else None)
@@ -142,16 +142,12 @@ class CocoImages:
         return tuple(self._masks)
 
     def __getitem__(self, name: str) -> EvalImage:
-        about = self._images[name]
-        masks = {}
+        from edgetam.train.data.objects import decode_rle  # late: it brings torch
+
+        about, masks = self._images[name], {}
         for each in self._masks[name]:
-            try:
-                mask = _decode(each["segmentation"], about["height"], about["width"])
-            except Exception as error:  # pycocotools raises nothing more precise
-                raise MediaError(
-                    f"Image '{name}', annotation {each.get('id')}: its segmentation cannot be read "
-                    f"({error}); expected polygons or run lengths."
-                ) from error
+            what = f"Image '{name}', annotation {each['id']}"
+            mask = decode_rle(each["segmentation"], (about["height"], about["width"]), what) > 0
             if mask.any():
                 masks[str(each["id"])] = mask
         return EvalImage(name, self._folder / name, masks)
@@ -170,13 +166,3 @@ def open_images(root: Path, images: Path | None = None) -> ImageSet:
     if root.suffix.lower() == ".json":
         return CocoImages(root, images or root.parent)
     return FolderImages(root)
-
-
-def _decode(segmentation: Any, height: int, width: int) -> Mask:
-    if isinstance(segmentation, list):
-        encoded = rle.merge(rle.frPyObjects(segmentation, height, width))
-    elif isinstance(segmentation["counts"], list):
-        encoded = rle.frPyObjects(segmentation, height, width)
-    else:
-        encoded = segmentation
-    return rle.decode(encoded).astype(bool)

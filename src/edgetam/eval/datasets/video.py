@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 
 from edgetam.errors import MediaError
-from edgetam.eval.datasets.labels import Mask, read_foreground, read_ids
+from edgetam.eval.metrics.labels import read_labels
 from edgetam.io.images import ImageFrames
+from edgetam.io.masks import Mask
 
 __all__ = ["EvalVideo", "MaskKind"]
 
@@ -64,7 +65,7 @@ class EvalVideo:
         try:
             masks = self._read(files)
         except MediaError as error:
-            raise MediaError(f"{self.where(frame)}: {error}") from error
+            raise MediaError(f"{self.where(frame)}: {str(error).rstrip('.')}.") from error
         return {number: mask for number, mask in sorted(masks.items()) if mask.any()}
 
     def where(self, frame: int, object_id: int | None = None) -> str:
@@ -113,14 +114,14 @@ class EvalVideo:
         if self.kind != "ids" or self.void is None:
             return ""
         (path,) = self.truth[frame].values()
-        lone = set(np.unique(read_ids(path))) == {0, self.void}
+        lone = set(np.unique(read_labels(path))) == {0, self.void}
         return f" ({self.void} is void; if it is the object, read it as foreground)" if lone else ""
 
     def _read(self, files: Mapping[str, Path]) -> dict[int, Mask]:
         if self.kind == "objects":
-            return {_number(name, self.name): read_foreground(path) for name, path in files.items()}
+            return {_number(name, self.name): read_labels(path) != 0 for name, path in files.items()}
         (path,) = files.values()
-        ids = read_ids(path)
+        ids = read_labels(path)
         if self.kind == "foreground":
             return {1: ids != 0}
         return {int(i): ids == i for i in np.unique(ids) if i not in (0, self.void)}

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetam.eval.datasets.labels import Mask
 from edgetam.eval.metrics import region_similarity
+from edgetam.io.masks import Mask
 from edgetam.train.clicks import Click, centre_click_from_error
 
 __all__ = ["Answer", "ClickScores", "Segmenter", "click_scores"]

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetam.errors import ConfigError
-from edgetam.eval.datasets.labels import Mask
 from edgetam.eval.trackers import Scores, TrackedVideo
+from edgetam.io.masks import Mask
 from edgetam.structs import Prompt
 from edgetam.train.clicks import Click, box_from_mask, centre_click_from_error
 

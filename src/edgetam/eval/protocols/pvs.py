@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from edgetam.errors import EdgeTAMError
-from edgetam.eval.datasets.labels import Mask
 from edgetam.eval.datasets.video import EvalVideo
 from edgetam.eval.metrics import frame_scores
 from edgetam.eval.protocols.prompting import ask, click_away_errors
 from edgetam.eval.trackers import TrackedVideo, Tracker
+from edgetam.io.masks import Mask
 
 __all__ = ["Annotator", "Outcome", "annotation_seconds", "offline", "online"]
 

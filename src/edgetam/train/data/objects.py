@@ -134,7 +134,7 @@ def _compressed(segmentation: Any, size: tuple[int, int], name: str) -> Any:
             segmentation = coco.frPyObjects({"size": list(stored), "counts": counts}, *stored)
         elif not _fills(counts, stored):
             raise ValueError("runs do not fill the mask")
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except Exception as error:  # pycocotools raises nothing more precise
         raise MediaError(f"'{name}' has a mask that cannot be decoded ({error}): remove it.") from error
     if stored != size:
         raise MediaError(
