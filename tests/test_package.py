@@ -49,6 +49,7 @@ PUBLIC = {
         "MediaError",
         "OutputError",
         "PromptError",
+        "TrainingError",
         "WeightsError",
     },
 }

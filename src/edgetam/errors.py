@@ -10,7 +10,8 @@
     ├── WeightsError          a checkpoint cannot be used
     │   └── DownloadError     a checkpoint cannot be fetched
     ├── EngineError           a runtime or precision is not available here
-    └── OutputError           a result cannot be written
+    ├── OutputError           a result cannot be written
+    └── TrainingError         a training run cannot go on
 
 Messages are one sentence: what was given, what was expected, what to do.
 """
@@ -26,6 +27,7 @@ __all__ = [
     "MediaError",
     "OutputError",
     "PromptError",
+    "TrainingError",
     "WeightsError",
 ]
 
@@ -64,3 +66,7 @@ class EngineError(EdgeTAMError):
 
 class OutputError(EdgeTAMError):
     """A result cannot be written."""
+
+
+class TrainingError(EdgeTAMError):
+    """A training run cannot go on."""

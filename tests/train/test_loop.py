@@ -1,137 +1,186 @@
-"""A few steps on one clip, and what is left on disk."""
+"""Tiny runs that learn, go on exactly where they were, and fail without losing anything."""
 
 from __future__ import annotations
 
-import json
-import random
-from pathlib import Path
-
 import pytest
 import torch
+from torch import nn
 
-from edgetam.errors import InputError, WeightsError
-from edgetam.model import EdgeTAM
-from edgetam.train.checkpoint import load_checkpoint
-from edgetam.train.loop import Settings, Stage, Trainer, draw_plan, learning_rate
-from edgetam.train.losses import cover, mask_iou
-from edgetam.train.pool import Pool, save_clip
-from edgetam.train.rollout import Plan, Task, roll_out
-from edgetam.train.setup import fresh_model
-from edgetam.train.synthetic import Clip
-from tests.train.test_rollout import moving_squares
+from edgetam.errors import InputError, TrainingError
+from edgetam.train.evaluate import score
+from edgetam.train.loader import Order
+from edgetam.train.loop import Trainer
+from edgetam.train.recipe import Stage
+from edgetam.train.strict import plain
+from edgetam.weights import load_network, save_native
+from tests.train.tiny import Shapes, batch, curve, trainer
 
-
-def grey_clip(frames: int) -> Clip:
-    """A bright square on grey."""
-    pictures = torch.full((frames, 256, 256, 3), 90, dtype=torch.uint8)
-    masks = torch.zeros(frames, 2, 256, 256, dtype=torch.bool)
-    masks[:, 0, 64:128, 64:128] = True
-    masks[:, 1, 160:240, 160:240] = True
-    pictures[masks.any(1)] = 220
-    return Clip(pictures, masks, torch.tensor([True, True]))
+LEARN = ("stages.0.steps=40", "stages.0.clips=1", "stages.0.rate=1e-3", "stages.0.encoder_rate=1e-3")
+TWO_STAGES = (
+    "stages.0.steps=2",
+    "stages.1={name: clicks, steps: 3, frames: [1, 2], clips: 2, objects: 1, accumulate: 2, norms: frozen,"
+    " prompts: {mask: 1, point: 1, box: 1, corrections: [0, 2]}, schedule: {kind: cosine, warmup: 2}}",
+)
 
 
-@pytest.fixture
-def pool(tmp_path: Path) -> Pool:
-    folder = tmp_path / "pool"
-    folder.mkdir()
-    save_clip(grey_clip(4), folder / "0.npy")
-    return Pool(folder, seed=0)
+def weights(one: Trainer) -> dict[str, torch.Tensor]:
+    """Everything that must be the same after the same steps."""
+    model = {f"model.{k}": v for k, v in one.model.state_dict().items()}
+    return model | {f"average.{k}": v for k, v in one.average.state_dict().items()}
 
 
-def trainer(pool: Pool, folder: Path) -> Trainer:
-    stage = Stage(1.0, frames=(2, 2), clips=1, objects=1, mask_share=1.0)
-    return Trainer(
-        fresh_model(256, seed=0),
-        Settings(minutes=1e6, stages=(stage,), warmup_steps=2, other_rate=1e-3),
-        pool,
-        folder,
+def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    for name, value in a.items():
+        assert torch.equal(value, b[name]), name
+
+
+def test_a_tiny_network_learns_to_follow_masks_it_has_not_seen(tmp_path) -> None:
+    one = trainer(*LEARN, "optimizer.average=0.5")
+    held_out = [batch(frames=3, first=10**6 + i) for i in range(4)]
+    before, _ = score(one.average, held_out)
+    losses = [terms["total"] for terms in curve(one)]
+    assert sum(losses[-5:]) < 0.2 * sum(losses[:5])
+    after, _ = score(one.average, held_out)
+    assert before["tracked"] < 0.2
+    assert after["tracked"] > 0.85
+    assert after["tracked"] > after["copied"] + 0.05  # better than leaving the first mask where it is
+
+    path = save_native(tmp_path / "weights.safetensors", one.average)
+    loaded = load_network(weights=path)
+    assert score(loaded, held_out)[0] == pytest.approx(after, abs=1e-3)
+
+
+def test_a_run_that_goes_on_is_the_run_that_was_not_stopped() -> None:
+    whole = trainer(*TWO_STAGES)
+    straight = curve(whole)
+    assert len(straight) == 5
+    first = trainer(*TWO_STAGES)
+    begun = []
+    for report in first.run():
+        assert report is not None
+        begun.append(report.losses)
+        if len(begun) == 2:
+            first.stop()  # after the step that follows
+    assert len(begun) == 3
+    second = trainer(*TWO_STAGES)
+    second.restore(first.state())
+    assert begun + curve(second) == straight
+    assert_same(weights(second), weights(whole))
+
+
+def test_reports_are_means_even_across_a_stop() -> None:
+    straight = curve(trainer("stages.0.steps=3", "every.log_steps=3"))
+    first = trainer("stages.0.steps=3", "every.log_steps=3")
+    next(iter(first.run()))
+    second = trainer("stages.0.steps=3", "every.log_steps=3")
+    second.restore(first.state())
+    assert curve(second) == straight
+    each = curve(trainer("stages.0.steps=3"))
+    assert straight[0]["total"] == pytest.approx(sum(terms["total"] for terms in each) / 3)
+
+
+def test_two_passes_are_one_with_the_doubled_batch() -> None:
+    split = trainer("stages.0.steps=2", "stages.0.clips=1", "stages.0.accumulate=2", "stages.0.norms=frozen")
+    whole = trainer("stages.0.steps=2", "stages.0.clips=2", "stages.0.norms=frozen")
+    for a, b in zip(curve(split), curve(whole), strict=True):
+        assert a == pytest.approx(b, rel=1e-3)
+
+
+def test_the_encoder_and_its_norms_can_be_frozen() -> None:
+    one = trainer("stages.0.steps=1", "stages.0.encoder=frozen")
+    before = {k: v.clone() for k, v in one.model.state_dict().items()}
+    curve(one)
+    for name, value in one.model.state_dict().items():
+        if name.startswith("image_encoder."):
+            assert torch.equal(value, before[name]), name
+    assert not torch.equal(one.model.memory_attention.norm.weight, before["memory_attention.norm.weight"])
+
+
+def test_a_stage_of_another_size_goes_on_with_the_same_weights() -> None:
+    one = trainer(
+        "stages.0.steps=1",
+        "stages.0.clips=1",
+        "stages.1={name: big, steps: 1, image_size: 512, clips: 1, objects: 1}",
     )
+    one.clips = lambda stage, order: _Resized(stage, order)
+    curve(one)
+    assert one.model.config.image_size == 512
+    assert one.optimizer.param_groups[0]["params"][0] is next(one.model.parameters())
 
 
-def overlap(model: EdgeTAM, task: Task) -> float:
-    """How well the network finds the objects of the second frame."""
+class _Resized(Shapes):
+    """Shapes at the size a stage wants."""
+
+    def __getitem__(self, number: int):
+        clip = super().__getitem__(number)
+        times = self.stage.image_size // clip.frames.shape[1]
+        frames = clip.frames.repeat_interleave(times, 1).repeat_interleave(times, 2)
+        masks = clip.masks.repeat_interleave(times, 2).repeat_interleave(times, 3)
+        return type(clip)(frames, masks, clip.present)
+
+
+class _Missing(Shapes):
+    """Clips whose third one cannot be had."""
+
+    def __getitem__(self, number: int):
+        if number == 2:
+            raise InputError("clip 2 cannot be had")
+        return super().__getitem__(number)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch() -> None:
+    one = trainer("stages.0.steps=3", "stages.0.clips=1")
+    steps = one.run()
+    next(steps)
+    before = {k: v.clone() for k, v in one.model.named_parameters()}
     with torch.no_grad():
-        found = roll_out(model, task, Plan("mask"), trust_presence=False)[0].found
-    return float(mask_iou(found.masks, cover(task.masks[:, 1])).mean())
+        one.model.mask_decoder.mask_tokens.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"step 1 \(stage pairs, clips 1 of seed 0, mask prompts"):
+        next(steps)
+    for name, value in one.model.named_parameters():
+        assert name == "mask_decoder.mask_tokens" or torch.equal(value, before[name])
 
 
-def test_steps_on_one_clip_reduce_the_loss_and_find_the_object(pool: Pool, tmp_path: Path) -> None:
-    one = trainer(pool, tmp_path / "run")
-    task = moving_squares(2)
-    before = overlap(one.model, task)
-    losses = [float(one.learn(task, Plan("mask")).total) for _ in range(10)]
-    assert losses[-1] < 0.75 * losses[0]
-    assert overlap(one.model, task) > before + 0.1
+@pytest.mark.parametrize("workers", [0, 1])
+def test_errors_of_data_come_as_they_are(workers: int) -> None:
+    one = trainer("stages.0.steps=4", "stages.0.clips=1", f"data.workers={workers}", clips=_Missing)
+    with pytest.raises(InputError, match=r"^clip 2 cannot be had$"):
+        curve(one)
+    assert one.progress.step == 2
 
 
-def test_a_run_goes_on_where_it_was(pool: Pool, tmp_path: Path) -> None:
-    one = trainer(pool, tmp_path / "run")
-    (tmp_path / "run").mkdir()
-    one.update()
-    one.elapsed = 12.0
-    one.save()
-    two = trainer(pool, tmp_path / "run")
-    two.resume()
-    assert (two.step, two.elapsed) == (1, 12.0)
-    for name, value in one.average.state_dict().items():
-        assert torch.equal(value, two.average.state_dict()[name])
-    task = moving_squares(2)
-    same = [float(t.learn(task, Plan("mask")).total) for t in (one, two)]
-    assert same[0] == pytest.approx(same[1], rel=1e-3)
-    for a, b in zip(one.model.parameters(), two.model.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+class _Absent(Shapes):
+    """Clips on whose first frame nothing is."""
+
+    def __getitem__(self, number: int):
+        clip = super().__getitem__(number)
+        clip.masks[0] = False
+        return clip
 
 
-def test_a_batch_without_finite_gradients_changes_nothing(pool: Pool, tmp_path: Path) -> None:
-    one = trainer(pool, tmp_path / "run")
-    task = moving_squares(2)
-    task.images[:] = float("nan")
-    before = {name: value.clone() for name, value in one.model.named_parameters()}
-    one.learn(task, Plan("mask"))
-    assert one.step == 0
-    assert all(torch.equal(value, before[name]) for name, value in one.model.named_parameters())
+def test_clips_without_objects_are_named() -> None:
+    with pytest.raises(InputError, match="Clips 0 to 1 show no object"):
+        curve(trainer(clips=_Absent))
 
 
-def test_the_log_is_one_object_a_line(pool: Pool, tmp_path: Path) -> None:
-    one = trainer(pool, tmp_path)
-    one.record({"total": 1.23456})
-    one.record({"total": 2.0})
-    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [line["total"] for line in lines] == [1.2346, 2.0]
+def test_processes_share_the_clips_of_a_step() -> None:
+    stage = Stage("x", steps=1, clips=2, accumulate=2)
+    alone = [n for i in range(4) for n in Order(stage, 0, clip=8, rank=0, world=1).numbers(i)]
+    shared = [n for i in range(2) for r in range(2) for n in Order(stage, 0, 8, rank=r, world=2).numbers(i)]
+    assert alone == shared == list(range(8, 16))
 
 
-def test_damaged_states_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "last.pt").write_bytes(b"not a state")
-    with pytest.raises(WeightsError, match=r"last\.pt"):
-        load_checkpoint(tmp_path / "last.pt")
-    with pytest.raises(WeightsError):
-        load_checkpoint(tmp_path / "missing.pt")
+def test_lengths_of_clips_are_those_of_the_plan_of_their_step() -> None:
+    stage = Stage("x", steps=1, clips=2, accumulate=2, frames=(1, 8))
+    order = Order(stage, 3, clip=100, step=7, rank=0, world=1)
+    lengths = [order.frames(n) for n in range(100, 120)]
+    assert all(len(set(lengths[i : i + 4])) == 1 for i in range(0, 20, 4))
+    assert len(set(lengths)) > 1
 
 
-def test_rates_warm_up_and_come_down() -> None:
-    settings = Settings(minutes=1, warmup_steps=10, last_rate=0.02, cooldown=0.5)
-    assert learning_rate(settings, 0, 0.0) == pytest.approx(0.1)
-    assert learning_rate(settings, 9, 0.0) == pytest.approx(1.0)
-    assert learning_rate(settings, 500, 0.5) == pytest.approx(1.0)
-    assert learning_rate(settings, 500, 0.75) == pytest.approx(0.51)
-    assert learning_rate(settings, 500, 1.5) == pytest.approx(0.02)
-
-
-def test_a_single_frame_is_never_given_a_mask() -> None:
-    stage = Stage(1.0, frames=(1, 2), clips=1, objects=1, mask_share=1.0)
-    dice = random.Random(0)
-    assert {draw_plan(stage, 1, dice).kind for _ in range(20)} == {"box", "click"}
-    assert {draw_plan(stage, 2, dice).kind for _ in range(20)} == {"mask"}
-
-
-def test_windows_keep_frames_and_labels_together(pool: Pool) -> None:
-    for frames in (1, 2, 3, 4):
-        window = pool.window(frames)
-        assert window.shape == (frames, 256, 256, 4)
-        assert torch.equal(window[..., 3] > 0, window[..., 0] == 220)
-
-
-def test_an_empty_pool_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no clips"):
-        Pool(tmp_path, seed=0)
+def test_the_state_holds_plain_values_only() -> None:
+    one = trainer()
+    state = one.state()
+    assert state["recipe"] == plain(one.recipe)
+    assert all(isinstance(m, (nn.Module, torch.Tensor)) is False for m in state["progress"].values())

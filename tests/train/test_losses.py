@@ -9,7 +9,17 @@ import torch
 from torch import Tensor
 
 from edgetam.model.mask_decoder import Candidates
-from edgetam.train.losses import cover, dice_loss, focal_loss, mask_iou, prompt_loss
+from edgetam.train.losses import (
+    Terms,
+    cover,
+    dice_loss,
+    focal_loss,
+    mask_iou,
+    rollout_terms,
+    step_terms,
+)
+from edgetam.train.recipe import Losses
+from edgetam.train.rollout import Step
 
 LEFT = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
 """Half of a two by two picture."""
@@ -54,42 +64,89 @@ def test_iou_counts_agreement_and_two_empty_masks_agree() -> None:
     assert mask_iou(-torch.ones(1, 1, 2, 2), torch.zeros(1, 2, 2)).item() == 1.0
 
 
+def step(
+    masks: Tensor, score: float = 0.5, presence: float = 0.0, *, points: int = 0, ambiguous: bool = False
+) -> Step:
+    return Step(0, candidates(masks, score, presence), points, ambiguous, None)
+
+
+TRUTH = LEFT.repeat_interleave(4, 1).repeat_interleave(4, 2) > 0.5
+"""The same at stride 1."""
+AS_USUAL = Losses()
+
+
+def total(one: Step, truth: Tensor = TRUTH, losses: Losses = AS_USUAL, presence: bool = True) -> Tensor:
+    return step_terms(one, truth, losses).weighted(losses, presence=presence)
+
+
+def taught(one: Step, losses: Losses = AS_USUAL) -> list[bool]:
+    """Which candidates get gradients."""
+    masks = one.found.masks.requires_grad_()
+    total(one, losses=losses).backward()
+    assert masks.grad is not None
+    return (masks.grad[0].abs().sum((1, 2)) > 0).tolist()
+
+
 def test_weights_of_the_parts() -> None:
-    terms = prompt_loss(candidates(torch.randn(1, 4, 2, 2)), LEFT, ambiguous=False)
-    assert terms.total.item() == pytest.approx(
-        (20 * terms.focal + terms.dice + terms.score + terms.presence).item()
-    )
-    assert terms.presence.item() == pytest.approx(math.log(2))
+    one = step(torch.randn(1, 4, 2, 2))
+    focal, dice, score, presence = (float(x) for x in step_terms(one, TRUTH, Losses()))
+    assert total(one).item() == pytest.approx(20 * focal + dice + score + presence)
+    assert total(one, presence=False).item() == pytest.approx(20 * focal + dice + score)
+    assert presence == pytest.approx(math.log(2))
 
 
 def test_an_ambiguous_prompt_teaches_only_the_best_of_the_three() -> None:
     masks = torch.randn(1, 4, 2, 2)
     masks[0, 2] = (2 * LEFT[0] - 1) * 3
-    masks.requires_grad_()
-    prompt_loss(candidates(masks), LEFT, ambiguous=True).total.backward()
-    assert masks.grad is not None
-    taught = masks.grad[0].abs().sum((1, 2)) > 0
-    assert taught.tolist() == [False, False, True, False]
+    assert taught(step(masks, points=1, ambiguous=True)) == [False, False, True, False]
 
 
-def test_a_clear_prompt_teaches_all_four() -> None:
-    masks = torch.randn(1, 4, 2, 2, requires_grad=True)
-    prompt_loss(candidates(masks), LEFT, ambiguous=False).total.backward()
-    assert masks.grad is not None
-    assert bool((masks.grad[0].abs().sum((1, 2)) > 0).all())
+def test_a_clear_prompt_teaches_all_four_or_as_sam_2_the_best() -> None:
+    masks = torch.randn(1, 4, 2, 2)
+    masks[0, 3] = (2 * LEFT[0] - 1) * 3
+    assert taught(step(masks.clone())) == [True] * 4
+    best = Losses(tracking="best")
+    assert taught(step(masks.clone()), best) == [False, False, False, True]
+    assert taught(step(masks.clone(), points=2), best) == [True, False, False, False]
 
 
 def test_an_absent_object_teaches_presence_and_nothing_else() -> None:
     masks = torch.randn(2, 4, 2, 2, requires_grad=True)
-    target = torch.cat([LEFT, torch.zeros_like(LEFT)])
-    terms = prompt_loss(candidates(masks, presence=3.0), target, ambiguous=False)
-    terms.total.backward()
+    truth = torch.cat([TRUTH, torch.zeros_like(TRUTH)])
+    terms = step_terms(step(masks, presence=3.0), truth, Losses())
+    terms.weighted(Losses(), presence=True).backward()
     assert masks.grad is not None
     assert masks.grad[1].abs().sum().item() == 0
-    assert terms.presence.item() == pytest.approx((math.log1p(math.exp(-3)) + math.log1p(math.exp(3))) / 2)
+    assert terms.presence.item() == pytest.approx(math.log1p(math.exp(-3)) + math.log1p(math.exp(3)))
 
 
 def test_presence_does_not_gate_the_mask_loss() -> None:
     masks = torch.randn(1, 4, 2, 2)
-    terms = [prompt_loss(candidates(masks, presence=p), LEFT, ambiguous=False) for p in (-5.0, 5.0)]
-    assert terms[0].focal == terms[1].focal and terms[0].dice == terms[1].dice
+    a, b = (step_terms(step(masks, presence=p), TRUTH, Losses()) for p in (-5.0, 5.0))
+    assert a.focal == b.focal and a.dice == b.dice
+
+
+def test_terms_of_objects_add_up() -> None:
+    """So that a batch may be split over processes and passes."""
+    masks, truth = torch.randn(3, 4, 2, 2), TRUTH.repeat(3, 1, 1)
+    whole = step_terms(step(masks), truth, Losses())
+    parts = [step_terms(step(m[None]), TRUTH, Losses()) for m in masks]
+    for name in Terms._fields:
+        assert getattr(whole, name) == pytest.approx(float(sum(getattr(p, name) for p in parts)), rel=1e-5)
+
+
+def test_answers_are_averaged_or_added_up() -> None:
+    steps = [step(torch.randn(1, 4, 2, 2)) for _ in range(3)]
+    mean = rollout_terms(steps, TRUTH[:, None], Losses())
+    sums = rollout_terms(steps, TRUTH[:, None], Losses(over_steps="sum"))
+    assert sums.focal == pytest.approx(3 * mean.focal)
+
+
+def test_full_resolution_sees_what_cells_hide() -> None:
+    truth = TRUTH.clone()
+    truth[0, 0, 4] = True
+    logits = (2 * LEFT - 1)[:, None].repeat(1, 4, 1, 1) * 3
+    coarse, fine = (step_terms(step(logits), truth, Losses(resolution=r)) for r in ("stride4", "full"))
+    assert fine.focal != coarse.focal
+    exact = step_terms(step(logits), TRUTH, Losses(resolution="full"))
+    assert exact.focal < fine.focal

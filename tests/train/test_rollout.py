@@ -1,100 +1,168 @@
-"""Clips through the four verbs, with one drawn clip and an untrained network."""
+"""Clips through the four verbs, with drawn clips and an untrained network."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 import torch
 
+from edgetam.engine.torch import TorchEngine
 from edgetam.model import EdgeTAM
-from edgetam.train.batches import make_task
-from edgetam.train.rollout import Plan, Task, roll_out, rollout_loss
-from edgetam.train.setup import freeze_norms, fresh_model
+from edgetam.tracking import TrackerOptions, VideoTracker
+from edgetam.train.batches import Batch
+from edgetam.train.evaluate import follow_masks
+from edgetam.train.losses import rollout_terms
+from edgetam.train.plan import Plan
+from edgetam.train.recipe import Losses
+from edgetam.train.rollout import RollOut, Rules, make_task, roll_out
+from edgetam.train.setup import freeze_norms, resized, starting_model
+from edgetam.train.users import RepeatingUser, SimulatedUser
+from edgetam.train.verbs import Verbs
+from tests.train.tiny import batch, recipe
+
+MASK = Plan(3, "mask")
 
 
 @pytest.fixture(scope="module")
 def model() -> EdgeTAM:
-    return fresh_model(256, seed=0)
+    return starting_model(recipe().model, seed=0)
 
 
-def moving_squares(frames: int = 3) -> Task:
-    """Two squares that move over grey."""
-    pictures = torch.full((1, frames, 256, 256, 3), 120, dtype=torch.uint8)
-    labels = torch.zeros(1, frames, 256, 256, dtype=torch.uint8)
-    for t in range(frames):
-        pictures[0, t, 40:100, 40 + 8 * t : 100 + 8 * t] = torch.tensor([200, 40, 40], dtype=torch.uint8)
-        pictures[0, t, 150 - 8 * t : 220 - 8 * t, 150:220] = torch.tensor([30, 60, 220], dtype=torch.uint8)
-        labels[0, t, 40:100, 40 + 8 * t : 100 + 8 * t] = 1
-        labels[0, t, 150 - 8 * t : 220 - 8 * t, 150:220] = 2
-    return make_task(pictures, labels, objects=2)
-
-
-def test_objects_are_those_of_the_first_frame() -> None:
-    task = moving_squares()
-    assert task.images.shape == (1, 3, 3, 256, 256)
-    assert task.masks.shape == (2, 3, 256, 256)
-    assert sorted(task.masks[:, 0].sum((1, 2)).tolist()) == [3600, 4900]
+def rolled(model: EdgeTAM, given: Batch, plan: Plan, rules: Rules | None = None, seed: int = 0) -> RollOut:
+    freeze_norms(model)  # or frames would meet in the batch statistics
+    user = SimulatedUser(plan, given.generators(seed))
+    return roll_out(Verbs(model), make_task(given), plan, user, rules or Rules())
 
 
 @pytest.mark.parametrize(
-    ("plan", "frames"),
+    ("plan", "frames", "points"),
     [
-        (Plan("mask"), [1, 2]),
-        (Plan("box"), [0, 1, 2]),
-        (Plan("click", corrections=2), [0, 0, 0, 1, 2]),
+        (MASK, [1, 2], [0, 0]),
+        (Plan(3, "box"), [0, 1, 2], [2, 0, 0]),
+        (Plan(3, "point", corrected=(0,), corrections=2), [0, 0, 0, 1, 2], [1, 2, 3, 0, 0]),
+        (
+            Plan(3, "point", prompted=(0, 2), corrected=(0, 2), corrections=1),
+            [0, 0, 2, 2, 1],
+            [1, 2, 1, 2, 0],
+        ),
+        (Plan(3, "box", corrected=(0, 1), corrections=2), [0, 0, 0, 1, 1, 1, 2], [2, 3, 4, 0, 1, 2, 0]),
+        (Plan(3, "mask", prompted=(0, 1)), [2], [0]),
+        (Plan(1, "mask"), [0], [1]),
     ],
 )
-def test_steps_of_each_prompt(model: EdgeTAM, plan: Plan, frames: list[int]) -> None:
-    task = moving_squares()
+def test_answers_of_each_plan(model: EdgeTAM, plan: Plan, frames: list[int], points: list[int]) -> None:
+    given = batch(plan.length)
     with torch.no_grad():
-        steps = roll_out(model, task, plan, trust_presence=False)
-    assert [step.frame for step in steps] == frames
-    assert all(step.found.masks.shape == (2, 4, 64, 64) for step in steps)
-    assert [step.ambiguous for step in steps] == [i == 0 and plan.kind == "click" for i in range(len(steps))]
-    assert torch.isfinite(rollout_loss(steps, task).total)
+        done = rolled(model, given, plan)
+    assert [step.frame for step in done.steps] == frames
+    assert [step.points for step in done.steps] == points
+    assert [step.ambiguous for step in done.steps] == [
+        plan.kind == "point" and step.points == 1 and step.frame in plan.prompted for step in done.steps
+    ]
+    # memories are read wherever nothing was prompted
+    assert [step.fused is not None for step in done.steps] == [t not in plan.prompted for t in frames]
+    assert all(step.found.masks.shape == (2, 4, 64, 64) for step in done.steps)
+    assert torch.isfinite(torch.stack(rollout_terms(done.steps, given.masks, Losses()))).all()
 
 
-def test_the_same_plan_gives_the_same_answers(model: EdgeTAM) -> None:
-    task = moving_squares(1)
-    freeze_norms(model)
+def test_the_same_seed_gives_the_same_answers(model: EdgeTAM) -> None:
+    plan = Plan(1, "point", corrected=(0,), corrections=1)
     with torch.no_grad():
-        a, b = (roll_out(model, task, Plan("click", 1, seed=7), False)[1].found.masks for _ in range(2))
-        c = roll_out(model, task, Plan("click", 1, seed=8), False)[1].found.masks
+        a, b, c = (rolled(model, batch(1), plan, seed=s).steps[1].found.masks for s in (7, 7, 8))
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
 
 
+def test_an_object_is_prompted_alike_in_every_batch(model: EdgeTAM) -> None:
+    plan = Plan(1, "box", corrected=(0,), corrections=1)
+    with torch.no_grad():
+        alone = rolled(model, batch(1, clips=1, first=1), plan).steps[1].found.masks
+        among = rolled(model, batch(1, clips=2, first=0), plan).steps[1].found.masks
+    torch.testing.assert_close(alone, among[2:], rtol=1e-3, atol=1e-4)
+
+
 def test_gradients_reach_the_first_frame_through_memory(model: EdgeTAM) -> None:
-    task = moving_squares()
+    given = batch(3)
+    task = make_task(given)
     images = task.images.clone().requires_grad_()
-    model.train()
-    freeze_norms(model)  # or the frames would meet in the batch statistics
-    steps = roll_out(model, Task(images, task.masks, task.clip), Plan("mask"), trust_presence=False)
-    rollout_loss(steps[-1:], task).total.backward()
+    freeze_norms(model)
+    done = roll_out(Verbs(model), replace(task, images=images), MASK, SimulatedUser(MASK, []), Rules())
+    rollout_terms(done.steps[-1:], given.masks, Losses()).dice.backward()
     assert images.grad is not None
     assert bool((images.grad[0].flatten(1).abs().sum(1) > 0).all())
 
 
-def test_clips_do_not_mix(model: EdgeTAM) -> None:
-    one = moving_squares(2)
-    other = one.images.flip(-1)
-    both = Task(torch.cat([one.images, other]), one.masks, one.clip)
-    model.train()
-    freeze_norms(model)
-    with torch.no_grad():
-        alone = roll_out(model, one, Plan("mask"), False)[0].found.masks
-        together = roll_out(model, both, Plan("mask"), False)[0].found.masks
-    torch.testing.assert_close(alone, together, rtol=1e-3, atol=1e-3)
+def test_recomputed_activations_give_the_same_gradients_and_statistics() -> None:
+    plan = Plan(2, "point", corrected=(0,), corrections=1)
+    gradients, statistics = [], []
+    for checkpointing in (False, True):
+        model = starting_model(recipe().model, seed=0).train()
+        given = batch(2)
+        user = SimulatedUser(plan, given.generators(0))
+        done = roll_out(Verbs(model, checkpointing=checkpointing), make_task(given), plan, user, Rules())
+        rollout_terms(done.steps, given.masks, Losses()).dice.backward()
+        gradients.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+        statistics.append({n: b for n, b in model.named_buffers() if "running" in n or "tracked" in n})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-4, atol=1e-6)
+    for name, value in statistics[0].items():
+        torch.testing.assert_close(value, statistics[1][name])
 
 
 def test_the_truth_decides_presence_unless_the_network_is_trusted(model: EdgeTAM) -> None:
     """With the object gone on the second frame, its memory depends on who is believed."""
-    task = moving_squares()
-    masks = task.masks.clone()
-    masks[:, 1] = False
-    gone = Task(task.images, masks, task.clip)
-    freeze_norms(model)
+    given = batch(3)
+    given.masks[:, 1] = False
     with torch.no_grad():
-        told = roll_out(model, gone, Plan("mask"), trust_presence=False)
-        seen = roll_out(model, gone, Plan("mask"), trust_presence=True)
-    assert bool((seen[0].found.presence > 0).all())  # an untrained network says "present"
-    assert not torch.equal(told[1].found.masks, seen[1].found.masks)
+        told = rolled(model, given, MASK)
+        seen = rolled(model, given, MASK, Rules(trust_presence=True))
+    assert bool((seen.steps[0].found.presence > 0).all())  # an untrained network says "present"
+    assert not torch.equal(told.steps[1].found.masks, seen.steps[1].found.masks)
+
+
+def test_remembering_the_truth_forgets_the_answers(model: EdgeTAM) -> None:
+    with torch.no_grad():
+        own = rolled(model, batch(3), MASK)
+        told = rolled(model, batch(3), MASK, Rules(masks="gt"))
+    assert torch.equal(own.steps[0].found.masks, told.steps[0].found.masks)
+    assert not torch.equal(own.steps[1].found.masks, told.steps[1].found.masks)
+
+
+def test_whoever_repeats_prompts_gets_the_same_answers(model: EdgeTAM) -> None:
+    plan = Plan(2, "point", corrected=(0,), corrections=2)
+    given = batch(2)
+    user = SimulatedUser(plan, given.generators(0))
+    with torch.no_grad():
+        first = roll_out(Verbs(model), make_task(given), plan, user, Rules())
+        again = roll_out(Verbs(model), make_task(given), plan, RepeatingUser(user.asked), Rules())
+    for a, b in zip(first.steps, again.steps, strict=True):
+        torch.testing.assert_close(a.found.masks, b.found.masks)
+
+
+def test_training_sees_what_a_tracker_sees(model: EdgeTAM) -> None:
+    """The roll-out and a session on the same network answer alike, over more frames than are remembered."""
+    given = batch(frames=9)
+    model.eval()
+    logits = follow_masks(model, given).logits  # [2, 8, 64, 64]
+    tracker = VideoTracker(TorchEngine(model, fold=False), TrackerOptions(fill_holes=0, store="fp32"))
+    with tracker.open(list(given.frames[0].numpy())) as session:
+        for b in range(2):
+            session.prompt(0, b + 1, mask=given.masks[b, 0].numpy())
+        results = {result.frame: result for result in session.propagate()}
+    for t in range(1, 9):
+        for b in range(2):
+            found = torch.from_numpy(results[t].objects[b + 1].logits)
+            torch.testing.assert_close(found, logits[b, t - 1], rtol=1e-3, atol=1e-4)
+
+
+def test_a_network_of_another_size_shares_its_parameters(model: EdgeTAM) -> None:
+    larger = resized(model, 512)
+    assert larger.config.image_size == 512
+    for a, b in zip(model.parameters(), larger.parameters(), strict=True):
+        assert a is b
+    with torch.no_grad():
+        features = larger.encode(torch.zeros(1, 3, 512, 512))
+    assert features.stride16.shape == (1, 256, 32, 32)
+    assert larger.attend(features, None).shape == (1, 256, 32, 32)

@@ -1,62 +1,82 @@
-"""Windows of clips to tasks: choose objects, vary colours, normalise."""
+"""Clips to the batches the network learns from."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from edgetam.train.pool import Pool
-from edgetam.train.rollout import Task
+from edgetam.errors import InputError
+from edgetam.train.data import Clip
 
-__all__ = ["draw_task", "make_task", "normalise"]
+__all__ = ["Batch", "make_batch", "normalise"]
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-LEAST_AREA = 0.002
-"""Share of the first frame an object must cover to be prompted there."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """V clips and B objects to follow in them.
+
+    ``seeds`` are per object, from the numbers of clip and object: whoever prompts an object by its seed
+    does the same to it in whatever batch, and on whatever machine, it is.
+    """
+
+    frames: Tensor  # [V, T, S, S, 3] uint8
+    masks: Tensor  # [B, T, S, S] bool
+    clip: Tensor  # [B] which of the V clips an object is in
+    seeds: Tensor  # [B, 2] number of the clip, number of the object in it
+
+    def to(self, device: torch.device) -> Batch:
+        """Copy frames and masks to a device."""
+        if device.type == "cpu":
+            return self
+        frames, masks, clip = (x.to(device, non_blocking=True) for x in (self.frames, self.masks, self.clip))
+        return replace(self, frames=frames, masks=masks, clip=clip)
+
+    def pin_memory(self) -> Batch:
+        """Ready for fast copies to a GPU; called by the data loader."""
+        return replace(self, frames=self.frames.pin_memory(), masks=self.masks.pin_memory())
+
+    def generators(self, seed: int) -> list[np.random.Generator]:
+        """One source of randomness per object."""
+        return [np.random.default_rng([seed, *row]) for row in self.seeds.tolist()]
 
 
 def normalise(frames: Tensor) -> Tensor:
-    """RGB frames ``[..., H, W, 3]`` of 0..255 to ``[..., 3, H, W]`` as the image encoder expects them."""
-    x = frames.float() / 255
-    return ((x - torch.tensor(MEAN)) / torch.tensor(STD)).movedim(-1, -3)
+    """RGB frames ``[..., H, W, 3]`` of 0..255 to ``[..., 3, H, W]`` as the image encoder expects them.
+
+    The result keeps channels last in memory, as convolutions on CPUs like it.
+    """
+    mean, std = (torch.tensor(x, device=frames.device) * 255 for x in (MEAN, STD))
+    return ((frames.float() - mean) / std).movedim(-1, -3)
 
 
-def vary_colours(frames: Tensor) -> Tensor:
-    """Other colours for the clip and a slight flicker per frame: ``[T, H, W, 3]``, 0..255."""
-    x = frames.float()
-    if torch.rand(()) < 0.3:
-        x = x[..., torch.randperm(3)]
-    if torch.rand(()) < 0.07:
-        x = x.mean(-1, keepdim=True).expand(-1, -1, -1, 3)
-    contrast = 0.75 + 0.5 * torch.rand(1, 1, 1, 3)
-    flicker = 1 + 0.04 * torch.randn(len(x), 1, 1, 1)
-    offset = 20 * torch.randn(1, 1, 1, 3)
-    return ((x - 128) * contrast * flicker + 128 + offset).clamp(0, 255)
-
-
-def draw_task(pool: Pool, clips: int, frames: int, objects: int) -> Task:
-    """At most ``objects`` objects in ``clips`` random windows of ``frames`` frames."""
-    windows = [pool.window(frames) for _ in range(clips)]
-    images = torch.stack([vary_colours(w[..., :3]) for w in windows])
-    labels = torch.stack([w[..., 3] for w in windows])
-    return make_task(images, labels, objects)
-
-
-def make_task(frames: Tensor, labels: Tensor, objects: int) -> Task:
-    """Choose objects that are visible on the first frame.
+def make_batch(clips: Sequence[Clip], numbers: Sequence[int], objects: int) -> Batch:
+    """Stack clips and keep the objects that can be prompted on their first frame.
 
     Args:
-        frames: ``[V, T, H, W, 3]``, 0..255.
-        labels: ``[V, T, H, W]``, 0 for background and 1.. for objects.
-        objects: how many to keep at most, at random; every clip has one before any has two.
+        clips: of one length and size.
+        numbers: of the clips; seeds of the objects come from them.
+        objects: most per clip; the first ones are kept.
+
+    Raises:
+        InputError: no clip shows an object on its first frame.
     """
-    least = LEAST_AREA * labels[0, 0].numel()
-    found = []
-    for clip, first in enumerate(labels[:, 0]):
-        areas = torch.bincount(first.flatten().long())
-        usable = [i for i in range(1, len(areas)) if areas[i] >= least]
-        order = torch.randperm(len(usable)).tolist()
-        found += [(turn, float(torch.rand(())), clip, usable[i]) for turn, i in enumerate(order)]
-    chosen = sorted(found)[:objects]
-    masks = torch.stack([labels[clip] == label for _, _, clip, label in chosen])
-    return Task(normalise(frames), masks, torch.tensor([clip for _, _, clip, _ in chosen]))
+    masks, owners, seeds = [], [], []
+    for v, (clip, number) in enumerate(zip(clips, numbers, strict=True)):
+        there = clip.present & clip.masks[0].flatten(1).any(1)
+        for row in there.nonzero()[:objects, 0].tolist():
+            masks.append(clip.masks[:, row])
+            owners.append(v)
+            seeds.append((number, row))
+    if not masks:
+        raise InputError(
+            f"Clips {numbers[0]} to {numbers[-1]} show no object on their first frames, expected at least "
+            "one; check the data with --check-data."
+        )
+    frames = torch.stack([clip.frames for clip in clips])
+    return Batch(frames, torch.stack(masks), torch.tensor(owners), torch.tensor(seeds))

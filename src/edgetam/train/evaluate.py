@@ -1,68 +1,106 @@
-"""Scores on clips that are never trained on."""
+"""Scores on clips that are not trained on."""
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from edgetam.model import EdgeTAM
-from edgetam.model.mask_decoder import several
-from edgetam.train.batches import make_task
+from edgetam.model.mask_decoder import upsample
+from edgetam.train.batches import Batch
 from edgetam.train.losses import cover, mask_iou
-from edgetam.train.pool import HELD_OUT_SEED
-from edgetam.train.rollout import Plan, Step, Task, roll_out
-from edgetam.train.synthetic import SynthConfig, sample_clip
+from edgetam.train.plan import Plan
+from edgetam.train.rollout import ABSENT, Rules, Step, Task, answer_of, make_task, roll_out
+from edgetam.train.users import SimulatedUser
+from edgetam.train.verbs import Verbs
 
-__all__ = ["answers", "held_out_scores", "held_out_tasks"]
+__all__ = ["Followed", "answers", "draw", "follow_masks", "score"]
 
-ABSENT = -1024.0
-
-
-@functools.cache
-def held_out_tasks(count: int, frames: int = 6, objects: int = 2) -> list[Task]:
-    """Draw clips with seeds that training does not use; once, as drawing takes longer than scoring."""
-    config = SynthConfig(frames=frames, objects=objects, difficulty=0.5)
-    tasks = []
-    for seed in range(HELD_OUT_SEED, HELD_OUT_SEED + count):
-        clip = sample_clip(config, seed)
-        numbers = torch.arange(1, objects + 1)[:, None, None]
-        labels = (clip.masks * numbers).amax(1)
-        tasks.append(make_task(clip.frames[None], labels[None], objects))
-    return tasks
+SEED = 0
+"""Of where simulated users click."""
 
 
-def answers(steps: list[Step]) -> Tensor:
+@dataclass(frozen=True)
+class Followed:
+    """A clip whose objects were followed from their first masks."""
+
+    task: Task
+    logits: Tensor  # [B, T - 1, h, w] gated, of the frames after the first
+
+
+def answers(steps: Sequence[Step]) -> Tensor:
     """What a tracker would hand out on each answered frame: gated logits ``[B, T', h, w]``."""
     out = []
     for step in steps:
-        three = several(step.found)
-        rows = torch.arange(len(three.masks))
-        logits = three.masks[rows, three.scores.argmax(1)].float()
+        logits = answer_of(step)[0][:, 0].float()
         out.append(torch.where(step.found.presence[..., None] > 0, logits, ABSENT))
     return torch.stack(out, 1)
 
 
 @torch.no_grad()
-def held_out_scores(model: EdgeTAM, count: int = 8) -> dict[str, float]:
-    """Mean overlap of tracked masks, of the first masks left where they were, and of a click's answer.
+def follow_masks(model: EdgeTAM, batch: Batch) -> Followed:
+    """Track all objects from the masks of the first frame, as a tracker would."""
+    task = make_task(batch)
+    plan = Plan(task.images.shape[1], "mask")
+    done = roll_out(Verbs(model), task, plan, SimulatedUser(plan, []), Rules(trust_presence=True))
+    return Followed(task, answers(done.steps))
 
-    ``model`` must be in evaluation mode.
+
+@torch.no_grad()
+def _click(model: EdgeTAM, batch: Batch, corrections: int) -> Tensor:
+    """Overlap ``[B]`` of the answer to clicks on the first frame."""
+    task = make_task(batch)
+    first = Task(task.images[:, :1], task.masks[:, :1], task.clip)
+    plan = Plan(1, "point", corrected=(0,), corrections=corrections, centre=1.0)
+    user = SimulatedUser(plan, batch.generators(SEED))
+    steps = roll_out(Verbs(model), first, plan, user, Rules(trust_presence=True)).steps
+    return mask_iou(answers(steps[-1:]), cover(first.masks[:, 0]))[:, 0]
+
+
+def score(model: EdgeTAM, batches: Sequence[Batch]) -> tuple[dict[str, float], list[Followed]]:
+    """Score a network in evaluation mode.
+
+    Returns:
+        mean overlap of tracked masks (``tracked``), of the first masks left where they were (``copied``),
+        of the answer to one click (``click1``) and to three (``click3``), and how often a visible object
+        was called absent (``lost``); and the clips.
     """
-    tracked, copied, clicked, lost = [], [], [], []
-    for task in held_out_tasks(count):
-        with torch.autocast("cpu", torch.bfloat16):
-            steps = roll_out(model, task, Plan("mask"), trust_presence=True)
-            first = Task(task.images[:, :1], task.masks[:, :1], task.clip)
-            click = roll_out(model, first, Plan("click"), trust_presence=True)
-        truth = torch.stack([cover(m) for m in task.masks.unbind(1)], 1)  # [B, T, h, w]
+    found: dict[str, list[Tensor]] = {name: [] for name in ("tracked", "copied", "click1", "click3", "lost")}
+    followed = [follow_masks(model, batch) for batch in batches]
+    for batch, clip in zip(batches, followed, strict=True):
+        masks = clip.task.masks
+        truth = torch.stack([cover(m) for m in masks.unbind(1)], 1)  # [B, T, h, w]
         flat = truth[:, 1:].flatten(0, 1)
-        logits = answers(steps)
-        tracked.append(mask_iou(logits.flatten(0, 1)[:, None], flat))
         still = (truth[:, :1] - 0.5).expand_as(truth[:, 1:])
-        copied.append(mask_iou(still.flatten(0, 1)[:, None], flat))
-        clicked.append(mask_iou(answers(click), truth[:, 0]))
-        lost.append((logits.amax((2, 3)) <= ABSENT).float().flatten())
-    named = {"tracked": tracked, "copied": copied, "clicked": clicked, "called_absent": lost}
-    return {name: float(torch.cat([x.flatten() for x in values]).mean()) for name, values in named.items()}
+        visible = masks[:, 1:].flatten(2).any(2)
+        found["tracked"].append(mask_iou(clip.logits.flatten(0, 1)[:, None], flat).flatten())
+        found["copied"].append(mask_iou(still.flatten(0, 1)[:, None], flat).flatten())
+        found["lost"].append((clip.logits.amax((2, 3)) <= ABSENT)[visible].float())
+        for clicks in (1, 3):
+            found[f"click{clicks}"].append(_click(model, batch, clicks - 1))
+    return {name: float(torch.cat(values).mean()) for name, values in found.items()}, followed
+
+
+def draw(followed: Sequence[Followed], batches: Sequence[Batch], rows: int = 8) -> NDArray[np.uint8]:
+    """One row per clip with its tracked masks in colour: ``[rows * 128, T * 128, 3]``."""
+    return np.concatenate([_row(f, b) for f, b in list(zip(followed, batches, strict=True))[:rows]])
+
+
+def _row(clip: Followed, batch: Batch, side: int = 128) -> NDArray[np.uint8]:
+    frames = batch.frames[0].cpu().numpy().astype(np.float32)
+    size = frames.shape[1]
+    later = (
+        upsample(clip.logits.flatten(0, 1)[:, None], size).unflatten(0, clip.logits.shape[:2])[:, :, 0] > 0
+    )
+    masks = torch.cat([batch.masks[:, :1], later], 1).cpu().numpy()
+    for b, mask in enumerate(masks):
+        colour = np.roll([255.0, 60.0, 30.0], b)
+        frames = np.where(mask[..., None], 0.5 * frames + 0.5 * colour, frames)
+    small = [cv2.resize(f.astype(np.uint8), (side, side), interpolation=cv2.INTER_AREA) for f in frames]
+    return np.concatenate(small, axis=1)

@@ -1,245 +1,214 @@
-"""A plain training loop for one CPU, budgeted in minutes instead of steps."""
+"""The training loop: stages one after the other, steps that many processes share, and what is saved."""
 
 from __future__ import annotations
 
-import copy
-import json
-import logging
-import random
 import time
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.parallel import DistributedDataParallel
 
+from edgetam.errors import TrainingError, WeightsError
 from edgetam.model import EdgeTAM
-from edgetam.train.batches import draw_task
-from edgetam.train.checkpoint import load_checkpoint, save_checkpoint
-from edgetam.train.evaluate import held_out_scores
-from edgetam.train.losses import Terms
-from edgetam.train.pool import Pool
-from edgetam.train.rollout import Plan, Task, roll_out, rollout_loss
-from edgetam.train.setup import freeze_norms
+from edgetam.train.batches import Batch
+from edgetam.train.learner import Learner
+from edgetam.train.loader import Clips, Order, open_loader
+from edgetam.train.optimize import follow, make_average, make_optimizer, set_rates, share_norms
+from edgetam.train.plan import Plan, draw_plan
+from edgetam.train.progress import Progress, Report
+from edgetam.train.ranks import add_up, collect, rank, world
+from edgetam.train.recipe import Recipe, Stage
+from edgetam.train.schedule import learning_rate
+from edgetam.train.setup import freeze_norms, resized
+from edgetam.train.strict import plain
 
-__all__ = ["Settings", "Stage", "Trainer", "learning_rate"]
+__all__ = ["Opener", "Trainer"]
 
-logger = logging.getLogger("edgetam")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What is trained on until a share of the time has passed."""
-
-    until: float
-    frames: tuple[int, int]
-    clips: int
-    objects: int
-    mask_share: float
-    """How often the prompt is a mask; boxes and clicks share the rest."""
-    norms: bool = True
-    """Train batch norms on batch statistics."""
+Opener = Callable[[Stage, Order], Clips]
+"""A stage and the order of its clips to the clips."""
 
 
-STAGES = (
-    Stage(0.40, frames=(2, 2), clips=4, objects=10, mask_share=0.8),
-    Stage(0.56, frames=(3, 4), clips=2, objects=6, mask_share=0.75),
-    Stage(0.86, frames=(2, 3), clips=2, objects=6, mask_share=1.0),
-    Stage(1.00, frames=(3, 5), clips=1, objects=5, mask_share=1.0, norms=False),
-)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides how a run goes."""
-
-    minutes: float
-    stages: tuple[Stage, ...] = STAGES
-    encoder_rate: float = 7e-4
-    other_rate: float = 5e-4
-    last_rate: float = 0.02
-    """Share of the rates that is left at the end."""
-    warmup_steps: int = 40
-    cooldown: float = 0.25
-    """Share of the time, at the end, over which the rates fall."""
-    weight_decay: float = 0.05
-    clip_norm: float = 1.0
-    ema: float = 0.998
-    seed: int = 0
-    low_precision: bool = True
-    """Matrix products and convolutions in bfloat16; worth it on CPUs with AMX or AVX-512 BF16."""
-    log_every: int = 10
-    save_minutes: float = 3.0
-    score_minutes: float = 15.0
-
-
-def learning_rate(settings: Settings, step: int, progress: float) -> float:
-    """Share of the peak rates: linear warm-up in steps, flat, then linear in time down to ``last_rate``."""
-    warm = min(1.0, (step + 1) / settings.warmup_steps)
-    left = min(1.0, max(0.0, 1 - progress) / settings.cooldown)
-    return warm * (settings.last_rate + (1 - settings.last_rate) * left)
-
-
-def _groups(model: EdgeTAM, settings: Settings) -> list[dict[str, Any]]:
-    """Encoder and the rest have their own rates; only matrices and filters decay."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        decays = parameter.ndim >= 2 and name.endswith("weight")
-        groups.setdefault((name.startswith("image_encoder."), decays), []).append(parameter)
-    return [
-        {
-            "params": parameters,
-            "peak": settings.encoder_rate if encoder else settings.other_rate,
-            "weight_decay": settings.weight_decay if decays else 0.0,
-        }
-        for (encoder, decays), parameters in groups.items()
-    ]
-
-
-def draw_plan(stage: Stage, frames: int, dice: random.Random) -> Plan:
-    """A prompt for a batch; on a single frame a given mask would leave nothing to answer."""
-    if frames > 1 and dice.random() < stage.mask_share:
-        return Plan("mask")
-    return Plan(dice.choice(["box", "click"]), dice.choice([0, 0, 1, 2]), seed=dice.getrandbits(32))
-
-
-@dataclass
 class Trainer:
-    """Model, optimiser and average, and how far they are."""
+    """Model, optimiser and average on their way through a recipe.
 
-    model: EdgeTAM
-    settings: Settings
-    pool: Pool
-    folder: Path
-    step: int = 0
-    elapsed: float = 0.0
-    average: EdgeTAM = field(init=False)
-    optimizer: torch.optim.AdamW = field(init=False)
+    Every process of a run holds one and calls the same methods.
 
-    def __post_init__(self) -> None:
-        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(_groups(self.model, self.settings), lr=0.0, betas=(0.9, 0.99))
-        self.dice = random.Random(self.settings.seed)
+    Args:
+        recipe: what to do.
+        model: in training mode; from `edgetam.train.setup.starting_model`.
+        clips: opens the clips of a stage.
+        device: where to train.
+    """
+
+    def __init__(self, recipe: Recipe, model: EdgeTAM, clips: Opener, device: torch.device) -> None:
+        self.recipe = recipe
+        self.device = device
+        self.clips = clips
+        self.model = model.to(device)
+        self.average = make_average(self.model)
+        self.optimizer = make_optimizer(self.model, recipe.optimizer)
+        self.progress = Progress()
+        self.stopping = False
 
     @property
-    def progress(self) -> float:
-        """Share of the time that has passed."""
-        return self.elapsed / (60 * self.settings.minutes)
+    def finished(self) -> bool:
+        """Whether every stage is done."""
+        return self.progress.stage >= len(self.recipe.stages)
 
     @property
     def stage(self) -> Stage:
-        """The stage of now."""
-        return next((s for s in self.settings.stages if self.progress < s.until), self.settings.stages[-1])
+        """The stage of now, or the last one."""
+        return self.recipe.stages[min(self.progress.stage, len(self.recipe.stages) - 1)]
 
-    def run(self) -> None:
-        """Train until the time is over; save and score on the way and at the end."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        saved = scored = self.elapsed
-        while self.progress < 1:
-            begin = time.monotonic()
-            self.log(self.update(), time.monotonic() - begin)
-            self.elapsed += time.monotonic() - begin
-            if self.elapsed - saved > 60 * self.settings.save_minutes:
-                saved = self.elapsed
-                self.save()
-                self.pool.refresh()
-            if self.elapsed - scored > 60 * self.settings.score_minutes:
-                begin = time.monotonic()
-                self.record(held_out_scores(self.average))
-                self.elapsed += time.monotonic() - begin
-                scored = self.elapsed
-        self.save()
-        self.record(held_out_scores(self.average))
+    def stop(self) -> None:
+        """End `run` after the step that is under way; may be called from a signal handler."""
+        self.stopping = True
 
-    def assist(self) -> None:
-        """Train the same, shared, model from another process until the time is over.
+    def run(self) -> Iterator[Report | None]:
+        """Train, yielding after every step: a report where one is due.
 
-        Both processes update the weights as they come (Hogwild, arXiv 1106.5730): none waits for the other.
+        Ends when the recipe is done, or after `stop` was called in any of the processes. Whoever iterates
+        may save, evaluate and show what is reported in between.
+
+        Raises:
+            TrainingError: a loss is not finite; the weights are as they were before that step.
+            InputError: data cannot be had.
         """
-        while self.progress < 1:
-            begin = time.monotonic()
-            self.update()
-            self.elapsed += time.monotonic() - begin
+        while not self.finished:
+            yield from self._run_stage()
+            if self.progress.share(self.stage) < 1:
+                return  # stopped
+            self.progress.next_stage()
 
-    def update(self) -> Terms:
-        """One step on a random batch."""
-        stage = self.stage
+    def _run_stage(self) -> Iterator[Report | None]:
+        stage, progress = self.stage, self.progress
+        learner = self._prepare(stage)
+        order = Order(stage, self.recipe.seed, progress.clips, progress.step)
+        clips = self.clips(stage, order)
+        batches = open_loader(clips, order, self.recipe.data, self.device)
+        while progress.share(stage) < 1:
+            stop = self._step(learner, batches, order)
+            due = progress.step % self.recipe.every.log_steps == 0 or progress.share(stage) >= 1
+            yield Report.of(progress, stage, sum(clips.broken.values())) if due else None
+            if stop:
+                return
+
+    def _prepare(self, stage: Stage) -> nn.Module:
+        """Bring the network to what a stage needs."""
+        self.model = resized(self.model, stage.image_size)
+        self.average = resized(self.average, stage.image_size)
+        self.model.image_encoder.requires_grad_(stage.encoder == "trained")
         self.model.train()
-        if not stage.norms:
+        if stage.norms == "frozen" or stage.encoder == "frozen":
             freeze_norms(self.model)
-        frames = self.dice.randint(*stage.frames)
-        task = draw_task(self.pool, stage.clips, frames, stage.objects)
-        return self.learn(task, draw_plan(stage, frames, self.dice))
+        learner = Learner(self.model, stage, self.recipe.losses, self.recipe.seed)
+        if world() == 1:
+            return learner
+        # prompts decide which modules a step uses
+        return DistributedDataParallel(
+            learner, find_unused_parameters=True, broadcast_buffers=False, gradient_as_bucket_view=True
+        )
 
-    def learn(self, task: Task, plan: Plan) -> Terms:
-        """Roll out, go back, step. A batch without finite gradients is skipped and logged."""
-        self.optimizer.zero_grad(set_to_none=True)
-        # PyTorch's fused attention is slow backwards on CPUs where queries or keys are few
-        with sdpa_kernel(SDPBackend.MATH):
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.low_precision):
-                steps = roll_out(self.model, task, plan, trust_presence=False)
-            terms = rollout_loss(steps, task)
-            terms.total.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+    def _step(self, learner: nn.Module, batches: Iterator[Batch], order: Order) -> bool:
+        """One optimiser step, and whether somebody wants it to be the last."""
+        begin = time.monotonic()
+        passes = [next(batches) for _ in range(order.stage.accumulate)]
+        waited = time.monotonic() - begin
+        plan = draw_plan(order.stage, self.recipe.seed, self.progress.step)
+        terms = self._differentiate(learner, passes, plan)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimizer.clip)
         if not torch.isfinite(norm):
-            logger.warning("Step %d has gradients that are not finite; skipped.", self.step)
-            return Terms(*(x.detach() for x in terms))
-        share = learning_rate(self.settings, self.step, self.progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = share * group["peak"]
+            raise TrainingError(self._what_failed(passes, plan))
+        self._update(order.stage)
+        return self._count(terms, order.clips_per_step, time.monotonic() - begin, waited)
+
+    def _differentiate(self, learner: nn.Module, passes: list[Batch], plan: Plan) -> dict[str, Tensor]:
+        """Gradients of the mean over the objects of all passes and processes, and the terms of the loss."""
+        # what is random inside the network follows from the step too, so that nothing has to be saved of it
+        torch.manual_seed(hash((self.recipe.seed, self.progress.step, rank())) % 2**63)
+        count = torch.tensor(float(sum(len(batch.masks) for batch in passes)), device=self.device)
+        share = world() / float(add_up(count))
+        self.optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, Tensor] = {}
+        for i, batch in enumerate(passes):
+            with self._unsynchronised(learner, last=i == len(passes) - 1):
+                with self._numerics():
+                    terms = learner(batch.to(self.device), plan, share)
+                terms["total"].backward()
+            sums = {name: sums.get(name, 0.0) + term.detach() for name, term in terms.items()}
+        return sums
+
+    def _unsynchronised(self, learner: nn.Module, *, last: bool) -> AbstractContextManager[None]:
+        """Processes add up their gradients in the last pass only."""
+        return (
+            learner.no_sync() if isinstance(learner, DistributedDataParallel) and not last else nullcontext()
+        )
+
+    @contextmanager
+    def _numerics(self) -> Iterator[None]:
+        low = self.recipe.precision == "bf16"
+        with ExitStack() as stack:
+            if self.device.type == "cpu":
+                # PyTorch's fused attention is slow backwards on CPUs where queries or keys are few
+                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            stack.enter_context(torch.autocast(self.device.type, torch.bfloat16, enabled=low))
+            yield
+
+    def _update(self, stage: Stage) -> None:
+        progress = self.progress
+        rate = learning_rate(stage.schedule, progress.stage_step, progress.share(stage))
+        set_rates(self.optimizer, rate * stage.encoder_rate, rate * stage.rate)
         self.optimizer.step()
-        self.step += 1
-        self.follow()
-        return Terms(*(x.detach() for x in terms))
+        if stage.norms == "batch":
+            share_norms(self.model)
+        follow(self.average, self.model, self.recipe.optimizer.average, progress.step)
 
-    @torch.no_grad()
-    def follow(self) -> None:
-        """Move the average towards the model, faster at the start."""
-        keep = min(self.settings.ema, (1 + self.step) / (10 + self.step))
-        now: dict[str, Tensor] = self.model.state_dict()
-        for name, value in self.average.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(now[name], 1 - keep)
-            else:
-                value.copy_(now[name])
+    def _count(self, terms: dict[str, Tensor], clips: int, seconds: float, waited: float) -> bool:
+        """Add up what all processes saw; the clock of the first one counts for all."""
+        clock = [seconds, waited] if rank() == 0 else [0.0, 0.0]
+        known = torch.tensor([*clock, float(self.stopping)], dtype=torch.float64, device=self.device)
+        summed = add_up(torch.cat([torch.stack(list(terms.values())).double(), known])).tolist()
+        seconds, waited, stop = summed[-3:]
+        means = {name: value / world() for name, value in zip(terms, summed, strict=False)}
+        self.progress.step_done(clips, seconds)
+        self.progress.window.add(means, clips, seconds, waited)
+        return stop > 0
 
-    def log(self, terms: Terms, seconds: float) -> None:
-        """A line every few steps."""
-        if self.step % self.settings.log_every == 0:
-            self.record({"seconds": seconds, **{k: float(v) for k, v in terms._asdict().items()}})
+    def _what_failed(self, passes: list[Batch], plan: Plan) -> str:
+        """Name the batch whose loss is not finite; all processes meet here, as they share gradients."""
+        clips = sorted({number for batch in passes for number in batch.seeds[:, 0].tolist()})
+        everywhere = sorted(number for part in collect(clips) for number in part)
+        return (
+            f"The loss is not finite at step {self.progress.step} (stage {self.stage.name}, clips "
+            f"{', '.join(map(str, everywhere))} of seed {self.recipe.seed}, {plan.kind} prompts, "
+            f"{plan.length} frames); the last checkpoint is kept, so lower the rates, or use precision=fp32."
+        )
 
-    def record(self, values: dict[str, float]) -> None:
-        """Append to ``log.jsonl``."""
-        line = {"step": self.step, "minutes": round(self.elapsed / 60, 2), "frames": self.stage.frames[1]}
-        line |= {k: round(v, 4) for k, v in values.items()}
-        logger.info("%s", line)
-        with (self.folder / "log.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
-
-    def save(self) -> None:
-        """Write ``last.pt``, from which `resume` goes on."""
-        state = {
+    def state(self) -> dict[str, Any]:
+        """Everything that `restore` needs."""
+        return {
+            "recipe": plain(self.recipe),
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "elapsed": self.elapsed,
-            "settings": json.dumps(asdict(self.settings)),
+            "progress": self.progress.state(),
         }
-        save_checkpoint(self.folder / "last.pt", state)
 
-    def resume(self) -> None:
-        """Go on from ``last.pt``; the order of batches is a new one.
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state of the same model.
 
         Raises:
-            WeightsError: the file is missing, damaged or of another model.
+            WeightsError: it is of another model.
         """
-        state = load_checkpoint(self.folder / "last.pt")
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.elapsed = state["step"], state["elapsed"]
-        self.dice = random.Random(f"{self.settings.seed}-{self.step}")
-        torch.manual_seed(self.settings.seed + self.step)
+        try:
+            self.model.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise WeightsError(f"The training state is of another model ({reason}); start anew.") from error
+        self.progress = Progress.of(state["progress"])

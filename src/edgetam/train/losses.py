@@ -1,9 +1,9 @@
-"""What the network is asked to minimise (SAM 2, appendix D: focal 20, dice 1, IoU 1, presence 1).
+"""What the network is asked to minimise (SAM 2, appendix D).
 
-Everything is computed on the decoder's own logits, at stride 4 and before any gating by presence: a gated
-logit of -1024 has no gradient towards the mask and a focal loss in the hundreds, which stops training from
-scratch. Stride 4 costs a sixteenth of full resolution; targets are averaged down to the share of each
-cell that the object covers, so that outlines between cells still count.
+Everything is computed on the decoder's own logits, before any gating by presence: a gated logit of -1024 has
+no gradient towards the mask and a focal loss in the hundreds, which stops training from scratch. Stride 4
+costs a sixteenth of full resolution; targets are averaged down to the share of each cell that the object
+covers, so that outlines between cells still count.
 """
 
 from __future__ import annotations
@@ -15,22 +15,27 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgetam.config import MASK_STRIDE
-from edgetam.model.mask_decoder import Candidates
+from edgetam.model.mask_decoder import upsample
+from edgetam.train.recipe import Losses
+from edgetam.train.rollout import Step
 
-__all__ = ["Terms", "cover", "dice_loss", "focal_loss", "mask_iou", "prompt_loss"]
+__all__ = ["Terms", "cover", "dice_loss", "focal_loss", "mask_iou", "rollout_terms", "step_terms"]
 
-FOCAL_WEIGHT, DICE_WEIGHT, SCORE_WEIGHT, PRESENCE_WEIGHT = 20.0, 1.0, 1.0, 1.0
 ALPHA, GAMMA = 0.25, 2.0
 
 
 class Terms(NamedTuple):
-    """Parts of the loss, each a mean over objects, and their weighted sum."""
+    """Parts of the loss, each a sum over objects; those of the mask over visible ones."""
 
-    total: Tensor
     focal: Tensor
     dice: Tensor
     score: Tensor
     presence: Tensor
+
+    def weighted(self, weights: Losses, *, presence: bool) -> Tensor:
+        """Their weighted sum, with or without the presence term."""
+        total = weights.focal * self.focal + weights.dice * self.dice + weights.score * self.score
+        return total + weights.presence * self.presence if presence else total
 
 
 def cover(masks: Tensor) -> Tensor:
@@ -62,26 +67,37 @@ def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
     return torch.where(union > 0, (a & b).sum(2) / union.clamp(min=1), 1.0)
 
 
-def prompt_loss(found: Candidates, target: Tensor, ambiguous: bool) -> Terms:
-    """Loss of one decoding step.
+def step_terms(step: Step, truth: Tensor, losses: Losses) -> Terms:
+    """Terms of one answer.
 
     Args:
-        found: all four candidates of B objects.
-        target: `cover` of the true masks, ``[B, h, w]``; all zero where the object is absent.
-        ambiguous: a single click may mean several things, so only the best of the three candidates for
-            ambiguous prompts learns. Otherwise all four learn: tracking has one right answer, and candidates
-            that agree make the choice between them harmless.
+        step: all four candidates of B objects.
+        truth: true masks ``[B, S, S]``; empty where the object is absent.
+        losses: which candidates learn where one answer is right, and at which resolution. A single click
+            may mean several things, so only the best of the three candidates for ambiguous prompts learns.
     """
-    logits = found.masks.float()
-    focal, dice = focal_loss(logits, target), dice_loss(logits, target)
-    error = (found.scores.float() - mask_iou(logits, target)).abs()
-    if ambiguous:
+    logits, target = step.found.masks.float(), cover(truth)
+    if losses.resolution == "full":
+        logits, target = upsample(logits, truth.shape[-1]), truth.float()
+    focal, dice = focal_loss(logits, target), dice_loss(logits, target)  # [B, 4]
+    error = (step.found.scores.float() - mask_iou(logits, target)).abs()
+    if step.ambiguous or (losses.tracking == "best" and step.points <= 1):
         focal, dice, error = focal[:, 1:], dice[:, 1:], error[:, 1:]
-        best = (FOCAL_WEIGHT * focal + DICE_WEIGHT * dice).argmin(1, keepdim=True)
+        best = (losses.focal * focal + losses.dice * dice).argmin(1, keepdim=True)
         focal, dice = focal.gather(1, best), dice.gather(1, best)
-    there = target.flatten(1).amax(1) > 0  # [B]
-    count = there.sum().clamp(min=1)
-    focal, dice, score = ((x.mean(1) * there).sum() / count for x in (focal, dice, error))
-    presence = F.binary_cross_entropy_with_logits(found.presence.float()[:, 0], there.float())
-    total = FOCAL_WEIGHT * focal + DICE_WEIGHT * dice + SCORE_WEIGHT * score + PRESENCE_WEIGHT * presence
-    return Terms(total, focal, dice, score, presence)
+    elif losses.tracking == "best":
+        focal, dice, error = focal[:, :1], dice[:, :1], error[:, :1]
+    there = truth.flatten(1).any(1)  # [B]
+    shown = [(x.mean(1) * there).sum() for x in (focal, dice, error)]
+    presence = F.binary_cross_entropy_with_logits(
+        step.found.presence.float()[:, 0], there.float(), reduction="sum"
+    )
+    return Terms(shown[0], shown[1], shown[2], presence)
+
+
+def rollout_terms(steps: list[Step], masks: Tensor, losses: Losses) -> Terms:
+    """Terms of all answers to ``masks`` ``[B, T, S, S]``: their mean or their sum."""
+    terms = [step_terms(step, masks[:, step.frame], losses) for step in steps]
+    sums = [torch.stack(parts).sum(0) for parts in zip(*terms, strict=True)]
+    count = len(steps) if losses.over_steps == "mean" else 1
+    return Terms(*(part / count for part in sums))

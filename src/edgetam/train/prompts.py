@@ -1,39 +1,130 @@
-"""Simulated users for a batch: boxes, clicks and corrections as the decoder takes them."""
+"""Simulated users for a batch: clicks, boxes, damaged masks and corrections as the decoder takes them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
+from edgetam.config import MASK_STRIDE
 from edgetam.structs import DecoderPrompt
-from edgetam.train.clicks import Click, box_from_mask, first_click, training_click
+from edgetam.train.clicks import (
+    Click,
+    box_from_mask,
+    centre_click,
+    centre_click_from_error,
+    click_from_error,
+    first_click,
+    training_click,
+)
 
-__all__ = ["boxes", "clicks", "corrected", "no_prompt"]
+__all__ = ["boxes", "clicks", "corrected", "damaged", "no_prompt"]
+
+Generators = Sequence[np.random.Generator]
+
+MOST_SHIFT = 0.25
+"""A damaged mask is moved by up to this part of the object's side."""
+LEAST_OVERLAP = 0.3
+"""A mask that is damaged beyond this could be of any object; it is given whole instead."""
+LOGIT_SCALE = 10.0
+PREVIOUS_LIMIT = 32.0
+"""Logits of an earlier answer are clamped to this before they are given back, as in tracking."""
 
 
-def no_prompt(batch: int) -> DecoderPrompt[Tensor]:
+def no_prompt(batch: int, device: torch.device | str = "cpu") -> DecoderPrompt[Tensor]:
     """One point that is no point, for frames that are only tracked."""
-    return DecoderPrompt(torch.zeros(batch, 1, 2), torch.full((batch, 1), -1))
+    return DecoderPrompt(torch.zeros(batch, 1, 2, device=device), torch.full((batch, 1), -1, device=device))
 
 
-def clicks(masks: Tensor, rng: np.random.Generator) -> DecoderPrompt[Tensor]:
-    """One positive click inside each mask ``[B, S, S]``; none may be empty."""
-    return DecoderPrompt(*_stack([first_click(mask, rng) for mask in masks.numpy()]))
+def clicks(masks: Tensor, dice: Generators, centre: float = 0.0) -> DecoderPrompt[Tensor]:
+    """One positive click inside each mask ``[B, S, S]``, or a negative one where it is empty.
+
+    ``centre`` is how often the click falls on the deepest pixel instead of any.
+    """
+    return _prompt((_first_click(m, rng, centre) for m, rng in _pairs(masks, dice)), masks.device)
 
 
-def boxes(masks: Tensor, rng: np.random.Generator) -> DecoderPrompt[Tensor]:
-    """The box of each mask ``[B, S, S]``, a little off, as two corners; no mask may be empty."""
-    corners = np.stack([box_from_mask(mask, rng) for mask in masks.numpy()])
-    return DecoderPrompt(
-        torch.from_numpy(corners).unflatten(1, (2, 2)), torch.tensor([2, 3]).expand(len(masks), 2)
-    )
+def _first_click(mask: NDArray[np.bool_], rng: np.random.Generator, centre: float) -> Click:
+    if not mask.any():
+        return click_from_error(mask, mask, rng)
+    return centre_click(mask) if rng.random() < centre else first_click(mask, rng)
+
+
+def boxes(masks: Tensor, dice: Generators) -> DecoderPrompt[Tensor]:
+    """The box of each mask ``[B, S, S]``, a little off, as two corners.
+
+    Where a mask is empty there are two negative clicks.
+    """
+    points, labels = [], []
+    for mask, rng in _pairs(masks, dice):
+        if mask.any():
+            points.append(box_from_mask(mask, rng).reshape(2, 2))
+            labels.append([2, 3])
+        else:
+            away = [click_from_error(mask, mask, rng) for _ in range(2)]
+            points.append(np.array([(c.x, c.y) for c in away], np.float32))
+            labels.append([0, 0])
+    where = torch.from_numpy(np.stack(points)).to(masks.device)
+    return DecoderPrompt(where, torch.tensor(labels, device=masks.device))
+
+
+def damaged(masks: Tensor, dice: Generators) -> Tensor:
+    """Masks ``[B, S, S]`` as logits ``[B, 1, S / 4, S / 4]`` of a poor answer.
+
+    Each is moved, grown or shrunk, and has a piece missing or too much: what an earlier frame, or another
+    tool, would give to be mended.
+    """
+    spoilt = np.stack([_damage(mask, rng) for mask, rng in _pairs(masks, dice)])
+    likely = F.avg_pool2d(torch.from_numpy(spoilt)[:, None], MASK_STRIDE)
+    return ((2 * likely - 1) * LOGIT_SCALE).to(masks.device)
+
+
+def _damage(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float32]:
+    whole = mask.astype(np.uint8)
+    if not mask.any():
+        return whole.astype(np.float32)
+    side = max(float(np.sqrt(mask.sum())), 8.0)
+    spoilt = _shifted(_cut(_grown(whole, side, rng), side, rng), side, rng)
+    kept = np.minimum(spoilt, whole).sum() / np.maximum(spoilt, whole).sum()
+    return spoilt if kept > LEAST_OVERLAP else whole.astype(np.float32)
+
+
+def _grown(mask: NDArray[np.uint8], side: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Thicker or thinner all round."""
+    radius = int(rng.uniform(0.0, 0.12) * side)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return (cv2.dilate if rng.random() < 0.5 else cv2.erode)(mask, kernel).astype(np.uint8)
+
+
+def _cut(mask: NDArray[np.uint8], side: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A rectangle that is missing or too much, somewhere in the mask's bounding box."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows):
+        x, y = int(rng.choice(columns)), int(rng.choice(rows))
+        width, height = (rng.uniform(0.1, 0.6, 2) * side).astype(int)
+        mask[y : y + height + 1, x : x + width + 1] = rng.random() < 0.4
+    return mask
+
+
+def _shifted(mask: NDArray[np.uint8], side: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Half of the time at another place nearby."""
+    dx, dy = rng.uniform(-MOST_SHIFT, MOST_SHIFT, 2) * side * (rng.random() < 0.5)
+    shift = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+    return np.asarray(cv2.warpAffine(mask.astype(np.float32), shift, mask.shape[::-1]))
 
 
 def corrected(
-    prompt: DecoderPrompt[Tensor], logits: Tensor, answers: Tensor, masks: Tensor, rng: np.random.Generator
+    prompt: DecoderPrompt[Tensor],
+    logits: Tensor,
+    answers: Tensor,
+    masks: Tensor,
+    dice: Generators,
+    centre: float = 0.0,
 ) -> DecoderPrompt[Tensor]:
     """The prompt with a click where the answer is wrong, and the answer itself to start from.
 
@@ -42,14 +133,31 @@ def corrected(
         logits: of the answer, ``[B, 1, h, w]``.
         answers: the same as masks ``[B, S, S]``.
         masks: the truth ``[B, S, S]``.
-        rng: chooses among the wrong pixels.
+        dice: one per object, chooses among the wrong pixels.
+        centre: how often the deepest wrong pixel is clicked instead.
     """
-    pairs = zip(answers.numpy(), masks.numpy(), strict=True)
-    points, labels = _stack([training_click(answer, truth, rng) for answer, truth in pairs])
-    return DecoderPrompt(torch.cat([prompt.points, points], 1), torch.cat([prompt.labels, labels], 1), logits)
+    triples = zip(answers.cpu().numpy(), masks.cpu().numpy(), dice, strict=True)
+    more = _prompt(
+        (
+            centre_click_from_error(answer, truth)
+            if rng.random() < centre
+            else training_click(answer, truth, rng)
+            for answer, truth, rng in triples
+        ),
+        masks.device,
+    )
+    return DecoderPrompt(
+        torch.cat([prompt.points, more.points], 1),
+        torch.cat([prompt.labels, more.labels], 1),
+        logits.detach().float().clamp(-PREVIOUS_LIMIT, PREVIOUS_LIMIT),
+    )
 
 
-def _stack(made: Sequence[Click]) -> tuple[Tensor, Tensor]:
+def _pairs(masks: Tensor, dice: Generators) -> Iterable[tuple[NDArray[np.bool_], np.random.Generator]]:
+    return zip(masks.cpu().numpy(), dice, strict=True)
+
+
+def _prompt(made: Iterable[Click], device: torch.device) -> DecoderPrompt[Tensor]:
     """Clicks of B objects to points ``[B, 1, 2]`` and labels ``[B, 1]``."""
-    table = torch.tensor(made)
-    return table[:, None, :2].float(), table[:, 2:]
+    table = torch.tensor(list(made), device=device)
+    return DecoderPrompt(table[:, None, :2].float(), table[:, 2:])

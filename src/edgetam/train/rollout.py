@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from edgetam.model import EdgeTAM
-from edgetam.model.mask_decoder import Candidates, several, single, upsample
+from edgetam.model.mask_decoder import Candidates, several, single
 from edgetam.structs import Decoded, DecoderPrompt, FrameMemory, ImageFeatures, MemoryContext
-from edgetam.train.losses import Terms, cover, prompt_loss
-from edgetam.train.prompts import boxes, clicks, corrected, no_prompt
+from edgetam.tracking.bank import read_plan
+from edgetam.train.batches import Batch, normalise
+from edgetam.train.plan import Plan
+from edgetam.train.prompts import no_prompt
+from edgetam.train.users import User
+from edgetam.train.verbs import Verbs
 
-__all__ = ["Plan", "Step", "Task", "roll_out", "rollout_loss"]
+__all__ = ["RollOut", "Rules", "Step", "Task", "answer_of", "make_task", "offered", "roll_out"]
 
 ABSENT = -1024.0
 """Mask logit of an object that is not there."""
-RECENT = 6
-POINTERS = 15
-"""Frames back that memories and pointers reach."""
 
 
 @dataclass(frozen=True)
@@ -32,28 +32,51 @@ class Task:
     clip: Tensor  # [B] which of the V clips an object is in
 
 
+def make_task(batch: Batch) -> Task:
+    """Normalise the frames of a batch."""
+    return Task(normalise(batch.frames), batch.masks, batch.clip)
+
+
 @dataclass(frozen=True)
-class Plan:
-    """How the first frame is prompted.
+class Rules:
+    """What is remembered of a frame.
 
     Attributes:
-        kind: ``"mask"``, ``"box"`` or ``"click"``.
-        corrections: clicks that follow a box or a click.
-        seed: decides where clicks fall and how far boxes are off.
+        trust_presence: believe the network's own presence, as trackers do. Otherwise the truth decides
+            whether an object is remembered as absent: an untrained presence would wipe out half of the
+            memories, and with them the gradients through them.
+        masks: remember the network's ``own`` answers, or the truth (``gt``).
     """
 
-    kind: str
-    corrections: int = 0
-    seed: int = 0
+    trust_presence: bool = False
+    masks: Literal["own", "gt"] = "own"
 
 
 @dataclass(frozen=True)
 class Step:
-    """One answer of the decoder."""
+    """One answer of the decoder.
+
+    Attributes:
+        frame: of the clip.
+        found: all four candidates.
+        points: clicks and corners that were given; up to one leaves three candidates to choose from.
+        ambiguous: whether several answers could be right: a single click and nothing remembered.
+        fused: the map that was decoded where memories were read, ``[B, 256, g, g]``.
+    """
 
     frame: int
     found: Candidates
+    points: int
     ambiguous: bool
+    fused: Tensor | None
+
+
+class RollOut(NamedTuple):
+    """What happened to a clip."""
+
+    features: ImageFeatures[Tensor]  # of V * T frames
+    steps: list[Step]
+    pointers: list[Tensor]  # [B, 256] of every frame in the order they were visited
 
 
 @dataclass(frozen=True)
@@ -65,106 +88,134 @@ class _Answer:
     pointer: Tensor  # [B, 256]
 
 
-def roll_out(model: EdgeTAM, task: Task, plan: Plan, trust_presence: bool) -> list[Step]:
-    """Prompt all objects on the first frame and follow them through the others.
+class _Look(NamedTuple):
+    """A frame as the decoder sees it."""
+
+    frame: int
+    features: ImageFeatures[Tensor]
+    fused: Tensor
+    remembers: bool
+
+
+def offered(step: Step) -> Candidates:
+    """The candidates a tracker chooses from: three for up to one point, else the one."""
+    return several(step.found) if step.points <= 1 else single(step.found)
+
+
+def answer_of(step: Step) -> tuple[Tensor, Tensor]:
+    """Logits ``[B, 1, h, w]`` of the candidate a tracker would choose, and their scores ``[B]``."""
+    found = offered(step)
+    rows = torch.arange(len(found.masks), device=found.masks.device)
+    best = found.scores.argmax(1)
+    return found.masks[rows, best][:, None], found.scores[rows, best]
+
+
+def roll_out(verbs: Verbs, task: Task, plan: Plan, user: User, rules: Rules) -> RollOut:
+    """Prompt all objects and follow them through the clip.
+
+    Prompted frames come first, and nothing is remembered on them; then the others in the order of time,
+    each with the memories a tracker would read there (SAM 2, appendix D). Frames that are corrected count
+    as prompted from then on.
 
     Args:
-        model: in training or evaluation mode.
+        verbs: of the network.
         task: V clips, B objects; every object is visible on its first frame.
-        plan: prompts of the first frame.
-        trust_presence: believe the network's own presence, as trackers do. Otherwise the truth decides
-            whether an object is remembered as absent: an untrained presence would wipe out half of the
-            memories, and with them the gradients through them.
+        plan: prompts, for every object the same.
+        user: makes them.
+        rules: what is remembered.
 
     Returns:
-        the decoder's answers in order. A given mask is adopted and has none.
+        the decoder's answers in order. A mask that is given is adopted and has no answer.
     """
-    count = task.images.shape[1]
-    encoded = model.encode(task.images.flatten(0, 1))
-    steps: list[Step] = []
-    memories: list[FrameMemory[Tensor]] = []
-    for t in range(count):
-        features = _gather(encoded, task.clip * count + t)
-        if t > 0:
-            found = model.candidates(
-                model.attend(features, _context(memories)), features, no_prompt(len(task.masks))
-            )
-            steps.append(Step(t, found, ambiguous=False))
-            answer = _settle(model, several(found), task, t, trust_presence)
-        elif plan.kind == "mask":
-            answer = _adopt(model, features, task)
-        else:
-            made = _prompted(model, features, task, plan)
-            steps += made
-            last = several(made[-1].found) if made[-1].ambiguous else single(made[-1].found)
-            answer = _settle(model, last, task, 0, trust_presence)
-        if t + 1 < count:
-            memories.append(_remember(model, features, answer, binarize=t == 0 and plan.kind == "mask"))
-    return steps
+    return _Course(verbs, task, plan, user, rules).run()
 
 
-def rollout_loss(steps: list[Step], task: Task) -> Terms:
-    """Mean loss over the answers."""
-    targets = {t: cover(task.masks[:, t]) for t in {step.frame for step in steps}}
-    terms = [prompt_loss(step.found, targets[step.frame], step.ambiguous) for step in steps]
-    return Terms(*(torch.stack(parts).mean() for parts in zip(*terms, strict=True)))
+class _Course:
+    """One roll-out on its way."""
 
+    def __init__(self, verbs: Verbs, task: Task, plan: Plan, user: User, rules: Rules) -> None:
+        self.verbs, self.task, self.plan, self.user, self.rules = verbs, task, plan, user, rules
+        self.count = task.images.shape[1]
+        self.encoded = verbs.encode(task.images.flatten(0, 1))
+        self.memories: dict[int, FrameMemory[Tensor]] = {}
+        self.prompted: list[int] = []
+        self.steps: list[Step] = []
+        self.pointers: list[Tensor] = []
 
-def _gather(features: ImageFeatures[Tensor], rows: Tensor) -> ImageFeatures[Tensor]:
-    return ImageFeatures(features.stride4[rows], features.stride8[rows], features.stride16[rows])
+    def run(self) -> RollOut:
+        first = list(self.plan.prompted)
+        order = first + [t for t in range(self.count) if t not in first]
+        for place, t in enumerate(order):
+            given = t in first
+            adopted = given and self.plan.kind == "mask" and self.count > 1
+            answer = self.adopt(t) if adopted else self.answer(t, prompted=given)
+            self.pointers.append(answer.pointer)
+            if given or t in self.plan.corrected:
+                self.prompted.append(t)
+            if place + 1 < len(order):
+                self.memories[t] = self.remember(t, answer, binarize=adopted)
+        return RollOut(self.encoded, self.steps, self.pointers)
 
+    def features(self, t: int) -> ImageFeatures[Tensor]:
+        """Features of frame ``t`` for every object."""
+        rows = self.task.clip * self.count + t
+        maps = (self.encoded.stride4, self.encoded.stride8, self.encoded.stride16)
+        return ImageFeatures(*(x.index_select(0, rows) for x in maps))
 
-def _context(memories: list[FrameMemory[Tensor]]) -> MemoryContext[Tensor]:
-    """Frame 0 is the prompted one, the others are as old as they are far back."""
-    now = len(memories)
-    kept = [0, *range(max(1, now - RECENT), now)]
-    pointed = [0, *range(max(1, now - POINTERS), now)]
-    batch = len(memories[0].tokens)
-    return MemoryContext(
-        tokens=torch.stack([memories[i].tokens for i in kept], 1),
-        ages=torch.tensor([now - i if i else 0 for i in kept]).expand(batch, -1),
-        pointers=torch.stack([memories[i].pointer for i in pointed], 1),
-        distances=torch.tensor([(now - i) / POINTERS for i in pointed]).expand(batch, -1),
-    )
+    def adopt(self, t: int) -> _Answer:
+        """Take the true masks as the answer."""
+        given: Decoded[Tensor] = self.verbs.adopt(self.features(t), self.task.masks[:, t, None].float())
+        return _Answer(given.masks, given.presence, given.pointer)
 
+    def answer(self, t: int, *, prompted: bool) -> _Answer:
+        """Ask the decoder, and correct it where the plan says so."""
+        features, truth = self.features(t), self.task.masks[:, t]
+        context = None if prompted else self.context(t)
+        look = _Look(t, features, self.verbs.attend(features, context), remembers=context is not None)
+        prompt = self.user.prompt(truth) if prompted else no_prompt(len(truth), truth.device)
+        step = self.decode(look, prompt)
+        if not prompted:
+            prompt = DecoderPrompt(prompt.points[:, :0], prompt.labels[:, :0])
+        for _ in range(self.plan.corrections if t in self.plan.corrected else 0):
+            prompt = self.user.correct(prompt, answer_of(step)[0].detach(), truth)
+            step = self.decode(look, prompt)
+        return self.settle(t, step)
 
-def _adopt(model: EdgeTAM, features: ImageFeatures[Tensor], task: Task) -> _Answer:
-    given: Decoded[Tensor] = model.adopt(features, task.masks[:, :1].float())
-    return _Answer(given.masks, given.presence, given.pointer)
+    def decode(self, look: _Look, prompt: DecoderPrompt[Tensor]) -> Step:
+        """One answer, noted down."""
+        found = self.verbs.candidates(look.fused, look.features, prompt)
+        points = int((prompt.labels[0] >= 0).sum())
+        ambiguous = points == 1 and prompt.mask is None and not look.remembers
+        self.steps.append(Step(look.frame, found, points, ambiguous, look.fused if look.remembers else None))
+        return self.steps[-1]
 
+    def settle(self, t: int, step: Step) -> _Answer:
+        """What is remembered of the last answer on a frame."""
+        if self.rules.masks == "gt":
+            return self.adopt(t)
+        there = self.task.masks[:, t].flatten(1).any(1, keepdim=True)
+        found = offered(step)
+        presence = found.presence if self.rules.trust_presence else torch.where(there, 10.0, -10.0)
+        decoded = self.verbs.select(found._replace(presence=presence))
+        return _Answer(answer_of(step)[0], presence, decoded.pointer)
 
-def _settle(model: EdgeTAM, found: Candidates, task: Task, frame: int, trust_presence: bool) -> _Answer:
-    """Keep the candidate with the highest score."""
-    there = task.masks[:, frame].flatten(1).any(1, keepdim=True)
-    presence = found.presence if trust_presence else torch.where(there, 10.0, -10.0)
-    decoded = model.select(found._replace(presence=presence))
-    rows = torch.arange(len(decoded.best))
-    return _Answer(decoded.masks[rows, decoded.best][:, None], presence, decoded.pointer)
+    def context(self, t: int) -> MemoryContext[Tensor] | None:
+        """The memories a tracker reads on frame ``t``."""
+        reading = read_plan(t, self.prompted, self.memories.keys() - set(self.prompted))
+        if not reading.memories:
+            return None
+        kept = [self.memories[i] for i, _ in reading.memories]
+        pointed = [self.memories[i].pointer for i, _ in reading.pointers]
+        batch, device = len(self.task.masks), self.task.masks.device
+        return MemoryContext(
+            tokens=torch.stack([memory.tokens for memory in kept], 1),
+            ages=torch.tensor([age for _, age in reading.memories], device=device).expand(batch, -1),
+            pointers=torch.stack(pointed, 1) if pointed else kept[0].pointer[:, None][:, :0],
+            distances=torch.tensor([d for _, d in reading.pointers], device=device).expand(batch, -1),
+        )
 
-
-def _prompted(model: EdgeTAM, features: ImageFeatures[Tensor], task: Task, plan: Plan) -> list[Step]:
-    """Answer a box or a click, then the clicks that correct it."""
-    truth, rng = task.masks[:, 0], np.random.default_rng(plan.seed)
-    prompt: DecoderPrompt[Tensor] = boxes(truth, rng) if plan.kind == "box" else clicks(truth, rng)
-    fused = model.attend(features, None)
-    found = model.candidates(fused, features, prompt)
-    steps = [Step(0, found, ambiguous=plan.kind == "click")]
-    for _ in range(plan.corrections):
-        logits = _best_logits(several(found) if steps[-1].ambiguous else single(found))
-        answer = upsample(logits, truth.shape[-1])[:, 0] > 0
-        prompt = corrected(prompt, logits, answer, truth, rng)
-        found = model.candidates(fused, features, prompt)
-        steps.append(Step(0, found, ambiguous=False))
-    return steps
-
-
-def _best_logits(found: Candidates) -> Tensor:
-    rows = torch.arange(len(found.masks))
-    return found.masks[rows, found.scores.argmax(1)][:, None].detach().float()
-
-
-def _remember(
-    model: EdgeTAM, features: ImageFeatures[Tensor], answer: _Answer, *, binarize: bool
-) -> FrameMemory[Tensor]:
-    gated = torch.where(answer.presence[..., None, None] > 0, answer.logits, ABSENT)
-    return model.remember(features, gated, answer.presence, answer.pointer, binarize=binarize)
+    def remember(self, t: int, answer: _Answer, *, binarize: bool) -> FrameMemory[Tensor]:
+        gated = torch.where(answer.presence[..., None, None] > 0, answer.logits, ABSENT)
+        return self.verbs.remember(
+            self.features(t), gated, answer.presence, answer.pointer, binarize=binarize
+        )

@@ -1,24 +1,31 @@
-"""A network that learns from scratch: where weights start, and what is switched off."""
+"""The network a run starts with: fresh weights that learn from scratch, or given ones; and its sizes."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import nn
 
-from edgetam.config import get_config
+from edgetam.config import ModelConfig
+from edgetam.errors import WeightsError
 from edgetam.model import EdgeTAM, build_model
 from edgetam.model.memory_attention import CrossAttention
 from edgetam.model.memory_encoder import ConvNeXtBlock
 from edgetam.model.two_way import Attention
+from edgetam.train.checkpoint import is_checkpoint, load_checkpoint
+from edgetam.train.recipe import ModelRecipe
+from edgetam.weights import bundled_path, load_into, load_state, resolve
+from edgetam.weights.variant import without_values
 
-__all__ = ["freeze_norms", "fresh_model"]
+__all__ = ["freeze_norms", "fresh_model", "resized", "starting_model"]
+
+FRESH, BUNDLED = "fresh", "bundled"
 
 LAYER_SCALE = 0.1
 """The published 1e-6 is for long schedules; here the blocks must matter within minutes."""
 PRESENCE_BIAS = 2.0
 """Objects start out as present."""
-NORM_MOMENTUM = 0.03
-"""Small batches: slower running statistics than PyTorch's 0.1."""
 PLACE_BIAS = 1.5
 """Of queries and keys to memories: with rotary positions, a constant favours the same place."""
 FEATURE_SCALE = 0.25
@@ -27,16 +34,41 @@ WINDOW_LATENTS = 0.02
 """Window latents start as good as equal; otherwise they hide what their windows hold."""
 
 
+def starting_model(recipe: ModelRecipe, seed: int) -> EdgeTAM:
+    """The network of a recipe, in training mode.
+
+    Raises:
+        WeightsError: ``init`` names weights that are damaged, of another model or not to be had.
+    """
+    if recipe.init == FRESH:
+        return fresh_model(recipe.config, seed)
+    model = build_model(recipe.config)
+    path = bundled_path() if recipe.init == BUNDLED else resolve(recipe.init)
+    if is_checkpoint(path):
+        state = load_checkpoint(path)["average"]
+        try:
+            model.load_state_dict(state)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise WeightsError(
+                f"{path} is a training state of another model than the recipe's ({reason}); "
+                "make model.encoder, model.perceiver and model.attention_layers those of its run."
+            ) from error
+    else:
+        load_into(model, load_state(path))
+    return _ready(model)
+
+
 @torch.no_grad()
-def fresh_model(image_size: int, seed: int) -> EdgeTAM:
+def fresh_model(config: ModelConfig, seed: int) -> EdgeTAM:
     """Build a network to train from random weights.
 
     Linear layers start as Glorot proposed (2010): PyTorch's default is a third as large, and single-head
     attention over 256 channels stays uniform for long. Attention starts by looking at its own place, which
-    otherwise takes most of a short run to find. Dropout is off: a short run underfits.
+    otherwise takes most of a short run to find.
     """
     torch.manual_seed(seed)
-    model = build_model(get_config("edgetam", image_size))
+    model = build_model(config)
     for module in model.modules():
         _start_layer(module)
     for module in model.modules():
@@ -45,11 +77,29 @@ def fresh_model(image_size: int, seed: int) -> EdgeTAM:
     for conv in (*neck.lateral[2:], *neck.high_res):
         assert isinstance(conv, nn.Conv2d)
         conv.weight.mul_(FEATURE_SCALE)
-    assert model.perceiver is not None
-    model.perceiver.latents_2d.mul_(WINDOW_LATENTS)
+    if model.perceiver is not None:
+        model.perceiver.latents_2d.mul_(WINDOW_LATENTS)
     last = model.mask_decoder.presence_head.layers[-1]
     assert isinstance(last, nn.Linear) and last.bias is not None
     last.bias.fill_(PRESENCE_BIAS)
+    return _ready(model)
+
+
+def resized(model: EdgeTAM, image_size: int) -> EdgeTAM:
+    """The same parameters in a network for another input size; only tables of positions are new."""
+    if model.config.image_size == image_size:
+        return model
+    with without_values():
+        other = build_model(replace(model.config, image_size=image_size))
+    other.load_state_dict(model.state_dict(keep_vars=True), assign=True)
+    return _ready(other).train(model.training)
+
+
+def _ready(model: EdgeTAM) -> EdgeTAM:
+    """Channels last; no dropout, as a short run underfits."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
     return model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
 
 
@@ -61,10 +111,6 @@ def _start_layer(module: nn.Module) -> None:
     elif isinstance(module, nn.ConvTranspose2d):
         # PyTorch counts its inputs wrongly for strides equal to kernels, and starts far too small
         nn.init.normal_(module.weight, std=module.in_channels**-0.5)
-    elif isinstance(module, nn.Dropout):
-        module.p = 0.0
-    elif isinstance(module, nn.BatchNorm2d):
-        module.momentum = NORM_MOMENTUM
     elif isinstance(module, ConvNeXtBlock):
         module.gamma.fill_(LAYER_SCALE)
 

@@ -1,0 +1,66 @@
+"""AdamW over two groups of weights, and a moving average of them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+
+from edgetam.model import EdgeTAM
+from edgetam.train.ranks import add_up, world
+from edgetam.train.recipe import Optimizer
+
+__all__ = ["follow", "make_average", "make_optimizer", "set_rates", "share_norms"]
+
+ENCODER = "image_encoder."
+
+
+def make_optimizer(model: EdgeTAM, settings: Optimizer) -> torch.optim.AdamW:
+    """AdamW with a group per rate and decay: encoder and the rest; only matrices and filters decay."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        decays = parameter.ndim >= 2 and name.endswith("weight")
+        groups.setdefault((name.startswith(ENCODER), decays), []).append(parameter)
+    listed: list[dict[str, Any]] = [
+        {
+            "params": parameters,
+            "encoder": encoder,
+            "weight_decay": settings.weight_decay if decays else 0.0,
+        }
+        for (encoder, decays), parameters in groups.items()
+    ]
+    return torch.optim.AdamW(listed, lr=0.0, betas=settings.betas, fused=True)
+
+
+def set_rates(optimizer: torch.optim.Optimizer, encoder: float, rest: float) -> None:
+    """Set the learning rates of the next step."""
+    for group in optimizer.param_groups:
+        group["lr"] = encoder if group["encoder"] else rest
+
+
+def make_average(model: EdgeTAM) -> EdgeTAM:
+    """A copy that will follow the model."""
+    return copy.deepcopy(model).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def follow(average: EdgeTAM, model: EdgeTAM, keep: float, step: int) -> None:
+    """Move the average towards the model, faster while ``step`` is small; norms' statistics follow too."""
+    keep = min(keep, (1 + step) / (10 + step)) if keep else 0.0
+    pairs = zip(average.state_dict().values(), model.state_dict().values(), strict=True)
+    floats = [(a, b) for a, b in pairs if a.is_floating_point()]
+    torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1.0 - keep)
+
+
+@torch.no_grad()
+def share_norms(model: EdgeTAM) -> None:
+    """Give batch norms the mean of all processes' running statistics; each normalises with its own batch."""
+    if world() == 1:
+        return
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    running = [x for norm in norms for x in (norm.running_mean, norm.running_var) if x is not None]
+    means = add_up(torch.cat([x.flatten() for x in running])) / world()
+    for x, mean in zip(running, means.split([x.numel() for x in running]), strict=True):
+        x.copy_(mean)

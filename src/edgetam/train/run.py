@@ -1,0 +1,162 @@
+"""A run on disk: what is in its folder, and how it goes on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgetam.errors import ConfigError, OutputError
+from edgetam.io.atomic import atomic_write, make_folder
+from edgetam.train.checkpoint import load_checkpoint, save_checkpoint
+from edgetam.train.journal import Journal
+from edgetam.train.loop import Trainer
+from edgetam.train.progress import Report
+from edgetam.train.ranks import rank
+from edgetam.train.recipe_file import changes, recipe_text
+from edgetam.train.strict import plain
+from edgetam.weights import save_native
+
+__all__ = ["Evaluator", "Run", "Scores"]
+
+logger = logging.getLogger("edgetam")
+
+Evaluator = Callable[[Trainer, Journal], dict[str, float]]
+"""Scores the average; may draw pictures into the journal."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an evaluation found."""
+
+    step: int
+    scores: dict[str, float]
+
+
+class Run:
+    """A trainer and the folder it lives in.
+
+    ::
+
+        last.pt               everything needed to go on, replaced in one step
+        weights.safetensors   the moving average, for `load_model`
+        recipe.yaml           the recipe in full
+        log.jsonl             one line per report and evaluation
+        tensorboard/          the same as curves and pictures, where tensorboardX is installed
+
+    Args:
+        trainer: not yet started.
+        folder: created where it is missing.
+        evaluate: scores the average; nothing is evaluated without.
+
+    Raises:
+        OutputError: the folder cannot be made.
+    """
+
+    def __init__(self, trainer: Trainer, folder: Path, evaluate: Evaluator | None = None) -> None:
+        self.trainer = trainer
+        self.folder = make_folder(folder)
+        self.evaluate = evaluate
+        self.saved = self.scored = 0.0
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run goes on from."""
+        return self.folder / "last.pt"
+
+    @property
+    def weights(self) -> Path:
+        """What the run is for."""
+        return self.folder / "weights.safetensors"
+
+    def resume(self, *, accept_changes: bool = False) -> bool:
+        """Go on from ``last.pt``, and say whether there was one.
+
+        Args:
+            accept_changes: of the recipe; those of the model are never accepted.
+
+        Raises:
+            WeightsError: the file is damaged.
+            ConfigError: it was made with another recipe.
+        """
+        if not self.checkpoint.exists():
+            return False
+        state = load_checkpoint(self.checkpoint)
+        changed = changes(state["recipe"], plain(self.trainer.recipe))
+        of_model = [key for key in changed if key.startswith("model.") and key != "model.init"]
+        if of_model or (changed and not accept_changes):
+            raise ConfigError(_changed(self.checkpoint, of_model or changed, of_model=bool(of_model)))
+        self.trainer.restore(state)
+        self.saved = self.scored = self.trainer.progress.seconds
+        return True
+
+    def go(self) -> Iterator[Report | Scores]:
+        """Train to the end, or until the trainer is stopped; save and evaluate on the way and at the end.
+
+        A checkpoint that cannot be written is reported and tried again later; only at the end it is an error.
+
+        Raises:
+            TrainingError: a loss is not finite; ``last.pt`` is of before.
+            InputError: data cannot be had.
+            OutputError: the last checkpoint cannot be written.
+        """
+        trainer, every = self.trainer, self.trainer.recipe.every
+        journal = Journal(self.folder, trainer.progress.step) if rank() == 0 else None
+        self._write(self.folder / "recipe.yaml", recipe_text(trainer.recipe))
+        for report in trainer.run():
+            if report is not None:
+                if journal:
+                    journal.report(report)
+                yield report
+            seconds = trainer.progress.seconds
+            if seconds - self.saved >= 60 * every.save_minutes:
+                self._try_to_save()
+            if every.evaluate_minutes and seconds - self.scored >= 60 * every.evaluate_minutes:
+                yield from self._score(journal)
+        self.save()
+        if trainer.finished:
+            yield from self._score(journal)
+        if journal:
+            journal.close()
+
+    def save(self) -> None:
+        """Write checkpoint and weights; the first process does.
+
+        Raises:
+            OutputError: a file cannot be written; an earlier one is still there.
+        """
+        self.saved = self.trainer.progress.seconds
+        if rank() != 0:
+            return
+        recipe = self.trainer.recipe
+        save_checkpoint(self.checkpoint, self.trainer.state())
+        notes = {"steps": str(self.trainer.progress.step), **recipe.notes}
+        config = replace(self.trainer.average.config, image_size=recipe.model.image_size)
+        save_native(self.weights, self.trainer.average.state_dict(), config, notes)
+
+    def _try_to_save(self) -> None:
+        try:
+            self.save()
+        except OutputError as error:
+            logger.error("%s Training goes on, and saving is tried again later.", error)
+
+    def _score(self, journal: Journal | None) -> Iterator[Scores]:
+        """Evaluate in the first process; the others wait at the next step."""
+        self.scored = self.trainer.progress.seconds
+        if self.evaluate is None or journal is None:
+            return
+        scores = Scores(self.trainer.progress.step, self.evaluate(self.trainer, journal))
+        journal.scores(scores.step, scores.scores)
+        yield scores
+
+    def _write(self, path: Path, text: str) -> None:
+        if rank() == 0:
+            atomic_write(path, text.encode())
+
+
+def _changed(path: Path, keys: list[str], *, of_model: bool) -> str:
+    what = f"{path} was made with another recipe: {', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''}"
+    if of_model:
+        return f"{what} differ, and a network cannot change; use another output folder, or --overwrite."
+    return f"{what} differ; pass --accept-changes to go on all the same, or --overwrite to start anew."
