@@ -62,9 +62,7 @@ def render_clip(job: SynthJob, screen: Screen) -> Path:
 
 
 def _described(job: SynthJob) -> dict[str, Any]:
-    # In synthetic clips real images are an extra; everything else is made of them.
-    key = "images" if job.kind == "synthetic" else "root"
-    return {"kind": job.kind, **({key: job.data} if job.data else {})}
+    return {"kind": job.kind, **({"root": job.data} if job.data else {})}
 
 
 def _beside(clip: Clip, fps: float) -> Iterator[tuple[float, Rgb]]:

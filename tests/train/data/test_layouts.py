@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from PIL import Image
 
 from edgetam.errors import ConfigError, MediaError
 from edgetam.train.data import Ask, open_source
+from edgetam.train.data.decode import decode_image
 from edgetam.train.data.items import Collection, check_size
 from edgetam.train.data.registry import open_collection
 from tests.train.data import fabricate
@@ -82,6 +84,15 @@ def test_clips_can_be_drawn(made: tuple[str, dict[str, Any]]) -> None:
         if clip.present[row]:
             shown = clip.frames[0][clip.masks[0, row]].float().mean(0)
             assert min(float((shown - shown.new_tensor(c)).norm()) for c in (RED, BLUE)) < 60
+
+
+def test_sources_reach_workers_that_are_started_afresh(made: tuple[str, dict[str, Any]]) -> None:
+    ask = Ask(1 if made[0] in IMAGES else 3, 2, 64)
+    source = open_source(made[1])
+    copy = pickle.loads(pickle.dumps(source))
+    clips = [one.sample(np.random.default_rng(3), ask) for one in (source, copy)]
+    assert bool((clips[0].frames == clips[1].frames).all())
+    pickle.dumps(source)  # nothing that was opened stays behind
 
 
 def test_masks_follow_the_official_lists(tmp_path: Path) -> None:
@@ -173,6 +184,23 @@ def test_damaged_files_are_named(which: str, way: str, tmp_path: Path) -> None:
     source = open_source({"kind": "static", "root": str(tmp_path)})
     with pytest.raises(MediaError, match=f"{Path(which).name}' cannot be decoded"):
         source.sample(np.random.default_rng(0), Ask(1, 2, 64))
+
+
+def test_truncated_pictures_are_damaged_even_where_opencv_fills_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = fabricate.jpeg(scene(0)[0])
+    assert decode_image(data + b"trailing bytes", "a.jpg", 1).size == (72, 104)
+    monkeypatch.setattr("cv2.imdecode", lambda *_: np.full((72, 104, 3), 128, np.uint8))
+    with pytest.raises(MediaError, match=r"'a\.jpg' cannot be decoded"):
+        decode_image(data[: len(data) * 9 // 10], "a.jpg", 1)
+
+
+@pytest.mark.parametrize(
+    ("least", "side"), [(200, 256), (129, 256), (128, 128), (65, 128), (64, 64), (32, 32), (8, 32)]
+)
+def test_pictures_are_decoded_no_larger_than_needed(least: int, side: int) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (256, 300, 3), dtype=np.uint8)
+    picture = decode_image(fabricate.jpeg(image), "a.jpg", least)
+    assert picture.size == (256, 300) and picture.pixels.shape[0] == side
 
 
 def test_a_mask_of_another_size_is_named(tmp_path: Path) -> None:

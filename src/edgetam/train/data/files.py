@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from edgetam.errors import MediaError
-from edgetam.io.images import natural_key
 
 __all__ = ["Files", "Folder", "Joined", "Tar", "describe", "open_files"]
 
@@ -27,7 +26,7 @@ class Files(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """Paths inside it, with slashes, in natural order."""
+        """Paths inside it, with slashes, in alphabetical order."""
         ...
 
     def read(self, name: str) -> bytes:
@@ -83,7 +82,7 @@ class Tar:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Paths inside the tar file, in natural order."""
+        """Paths inside the tar file, in alphabetical order."""
         return tuple(self.places)
 
     def read(self, name: str) -> bytes:
@@ -171,7 +170,7 @@ def _listed(root: Path) -> tuple[str, ...]:
     for folder, _, files in os.walk(root, followlinks=True):
         inside = Path(folder).relative_to(root)
         found += [name for name in ((inside / file).as_posix() for file in files) if _visible(name)]
-    return tuple(sorted(found, key=natural_key))
+    return tuple(sorted(found))
 
 
 def _members(path: Path) -> dict[str, tuple[int, int]]:
@@ -186,7 +185,7 @@ def _members(path: Path) -> dict[str, tuple[int, int]]:
         raise MediaError(
             f"'{path}' cannot be read as an uncompressed tar file ({error}): unpack it into a folder."
         ) from error
-    return {name: found[name] for name in sorted(found, key=natural_key) if _visible(name)}
+    return {name: found[name] for name in sorted(found) if _visible(name)}
 
 
 def describe(files: Files) -> str:
@@ -195,6 +194,6 @@ def describe(files: Files) -> str:
         return "no files"
     kinds = Counter(PurePosixPath(name).suffix.lower() or "(no suffix)" for name in files.names)
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(4))
-    folders = sorted({name.rpartition("/")[0] or "." for name in files.names}, key=natural_key)
+    folders = sorted({name.rpartition("/")[0] or "." for name in files.names})
     shown = ", ".join(folders[:4]) + (", ..." if len(folders) > 4 else "")
     return f"{counts} in {shown}; the first is {files.names[0]}"

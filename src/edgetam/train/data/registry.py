@@ -192,9 +192,16 @@ def _augment(spec: Spec, usual: str) -> Augment:
     return build(Augment, {**vars(PRESETS[preset]), **changes}, f"augment of {spec.what}")
 
 
+def _images(spec: Spec) -> Collection | None:
+    """What the descriptions in ``images`` say, or static images in ``root``, if there are any."""
+    images = _collections(spec.take("images"))
+    if images is None and spec.has("root"):
+        return _collection("static", spec)
+    return images
+
+
 def _pseudo(spec: Spec) -> ClipSource:
-    """Of the images in ``images``, one description or a list; or of static images in ``root``."""
-    images = _collections(spec.take("images")) or _collection("static", spec)
+    images = _images(spec) or _collection("static", spec)  # which says what is missing
     cutouts = _collections(spec.take("cutouts")) or images
     rules = spec.fill(Sampling, least=0.004, most=0.6, merge=0.25)
     augment = _augment(spec, "pseudo")
@@ -205,10 +212,9 @@ def _pseudo(spec: Spec) -> ClipSource:
 
 def _synthetic(spec: Spec) -> ClipSource:
     from edgetam.train.data.drawn import DrawnClips
-    from edgetam.train.synthetic import SynthConfig, open_bank
+    from edgetam.train.synthetic import ImageBank, SynthConfig
 
-    roots = spec.take("images")
+    images = _images(spec)
     difficulty = spec.number("difficulty", 1.0)
     spec.finish()
-    bank = None if roots is None else open_bank(_roots(roots, "synthetic"))
-    return DrawnClips(SynthConfig(difficulty=difficulty), bank)
+    return DrawnClips(SynthConfig(difficulty=difficulty), None if images is None else ImageBank(images))

@@ -38,6 +38,10 @@ class Spec:
         self._known.append(key)
         return self._left.pop(key, default)
 
+    def has(self, key: str) -> bool:
+        """Whether a key is there."""
+        return key in self._left
+
     def text(self, key: str) -> str | None:
         """A word, or None when it is missing.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample, interpolate, max_pool2d
 
-from edgetam.train.synthetic.bank import IGNORE, Picture
+from edgetam.train.synthetic.bank import Picture
 from edgetam.train.synthetic.dice import Dice
 from edgetam.train.synthetic.sprites import Look
 
@@ -34,9 +34,9 @@ def object_masks(dice: Dice, picture: Picture, most: int) -> list[Tensor]:
     """
     labels = picture.labels
     if dice.chance(0.25):
-        labels = torch.where((labels > 0) & (labels != IGNORE), 1, labels)
+        labels = (labels > 0).to(torch.uint8)
     areas = torch.bincount(labels.flatten().int(), minlength=256).tolist()
-    usable = [k for k in range(1, IGNORE) if areas[k] >= _LEAST * labels.numel()]
+    usable = [k for k in range(1, 256) if areas[k] >= _LEAST * labels.numel()]
     return [labels == usable[i] for i in dice.order(len(usable))[:most]]
 
 
