@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from edgetam.eval.datasets import EvalVideo, get_benchmark, open_dataset
+from edgetam.eval.protocols.vos import follow
 from edgetam.io.overlay_video import encode_video
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,14 +36,14 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def example(name: str) -> Callable[..., None]:
-    """The ``main`` of a script in examples/."""
+def example(name: str, function: str = "main") -> Callable[..., Any]:
+    """A function of a script in examples/."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    main: Callable[..., None] = module.main
-    return main
+    found: Callable[..., Any] = getattr(module, function)
+    return found
 
 
 def test_the_readme_shows_an_image_and_a_video() -> None:
@@ -75,3 +78,28 @@ def test_track_video(media: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_live_stream(media: Path, capsys: pytest.CaptureFixture[str]) -> None:
     example("live_stream")(str(media / "video.mp4"), 320, 180, frames=2)
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.fixture
+def sequence(tmp_path: Path) -> EvalVideo:
+    """A texture that moves to the right by two pixels a frame, with a mask that moves along."""
+    noise = np.random.default_rng(0).integers(0, 255, (96, 160), np.uint8)
+    texture = cv2.GaussianBlur(noise, (0, 0), 2)
+    for t in range(4):
+        frame = cv2.normalize(texture[:, 16 - 2 * t :][:, :128], None, 0, 255, cv2.NORM_MINMAX)
+        mask = np.zeros((96, 128), np.uint8)
+        mask[30:60, 40 + 2 * t : 80 + 2 * t] = 1
+        for kind, pixels in (("JPEGImages", frame), ("Annotations", mask)):
+            (tmp_path / kind / "a").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / kind / "a" / f"{t:05d}.png")
+    return open_dataset(get_benchmark("generic"), tmp_path).video("a")
+
+
+@pytest.mark.parametrize("name", ["measure_your_tracker", "measure_sam2"])
+def test_other_trackers_are_followed(name: str, sequence: EvalVideo) -> None:
+    results = list(follow(example(name, "make")(), sequence))
+    assert [(each.frame, list(each.objects)) for each in results] == [(t, [1]) for t in range(4)]
+    assert results[0].objects[1].shape == (96, 128)
+    if name == "measure_your_tracker":
+        found, truth = results[3].objects[1] > 0, sequence.masks(3)[1]
+        assert (found & truth).sum() / (found | truth).sum() > 0.95

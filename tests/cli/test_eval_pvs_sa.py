@@ -48,7 +48,18 @@ def read(path: Path) -> dict:
 
 
 def test_the_curve_of_a_simulated_annotator(run, data, tmp_path):
-    words = ("eval", "pvs", "--dataset", "generic", "--root", data, "--tracker", "clicker:learner", "-o", "res")
+    words = (
+        "eval",
+        "pvs",
+        "--dataset",
+        "generic",
+        "--root",
+        data,
+        "--tracker",
+        "clicker:learner",
+        "-o",
+        "res",
+    )
     result = run(*words, "--rounds", 2)
     assert result.exit_code == 0, result.output
     table = read(tmp_path / "res/scores.json")
@@ -74,7 +85,18 @@ def test_online_and_our_tracker(run, engine, data, tmp_path):
 
 
 def test_pvs_goes_on_after_an_interruption(run, data, tmp_path, monkeypatch):
-    words = ("eval", "pvs", "--dataset", "generic", "--root", data, "--tracker", "clicker:learner", "-o", "res")
+    words = (
+        "eval",
+        "pvs",
+        "--dataset",
+        "generic",
+        "--root",
+        data,
+        "--tracker",
+        "clicker:learner",
+        "-o",
+        "res",
+    )
     offline, seen = pvs_run.offline, []
 
     def watched(tracker, video, *arguments):
@@ -123,7 +145,9 @@ def test_bad_input_is_one_sentence(run, data, pictures, tmp_path):
     refused(run(*sa, tmp_path / "nowhere"), 2, "no folder")
     refused(run(*sa, pictures, "--root", tmp_path / "other" / "pics"), 2, "same name")
     (pictures / "masks/1.png").unlink()
-    refused(run(*sa, pictures, "--tracker", "clicker:segmenter", "--clicks", 1), 2, "Image '1.jpg'", "no file")
+    refused(
+        run(*sa, pictures, "--tracker", "clicker:segmenter", "--clicks", 1), 2, "Image '1.jpg'", "no file"
+    )
 
 
 def test_lenient_runs_leave_out_what_is_broken_and_say_so(run, data, tmp_path):

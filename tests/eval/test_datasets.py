@@ -76,6 +76,8 @@ def test_all_the_sets_of_the_paper_are_known() -> None:
             assert layouts
             for layout in layouts:
                 FilePattern(layout.frames), FilePattern(layout.masks)
+    documented = (Path(__file__).parents[2] / "docs/evaluation.md").read_text()
+    assert [name for name in BENCHMARKS if f"`{name}`" not in documented] == []
     with pytest.raises(ConfigError, match=r"no data set 'davis'.*davis2016"):
         get_benchmark("davis")
 
