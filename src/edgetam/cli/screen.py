@@ -57,7 +57,30 @@ class Screen:
     @contextmanager
     def counting(self, what: str, total: int | None) -> Iterator[Callable[[], None]]:
         """Show a bar; call what is handed out once per frame."""
+        with self._bar() as bar:
+            if bar is None:
+                yield lambda: None
+                return
+            task = bar.add_task(what, total=total)
+            yield lambda: bar.advance(task)
+
+    @contextmanager
+    def watching(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """Show a bar; call what is handed out with the frames done and the frames in all."""
+        with self._bar() as bar:
+            if bar is None:
+                yield lambda done, total: None
+                return
+            task = bar.add_task(what, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+    @contextmanager
+    def _bar(self) -> Iterator[Progress | None]:
         console = Console(stderr=True)
+        # Bars are for people: a log file gets the lines alone.
+        if self.quiet or not console.is_terminal:
+            yield None
+            return
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -65,10 +88,5 @@ class Screen:
             _RateColumn(),
             TimeRemainingColumn(),
         )
-        # Bars are for people: a log file gets the lines alone.
-        if self.quiet or not console.is_terminal:
-            yield lambda: None
-            return
         with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda: bar.advance(task)
+            yield bar
