@@ -12,6 +12,11 @@ from torch import Tensor
 
 from edgetam.errors import ConfigError
 from edgetam.train.synthetic import Clip, SynthConfig, sample_batch, sample_clip
+from edgetam.train.synthetic.dice import Dice
+from edgetam.train.synthetic.motion import Path
+from edgetam.train.synthetic.scene import HIDDEN, Scene, render
+from edgetam.train.synthetic.sprites import Look, Sprite, random_look
+from edgetam.train.synthetic.textures import random_palette
 
 SMALL = SynthConfig(size=64, frames=4, objects=2)
 ALONE = SynthConfig(size=64, frames=2, objects=1, distractors=(0, 0), occluders=(0, 0))
@@ -190,3 +195,31 @@ def test_cuda_gives_the_same_clip() -> None:
     apart = (here.frames.int() - there.frames.cpu().int()).abs()
     assert (apart <= 1).float().mean() > 0.999
     assert (here.masks == there.masks.cpu()).float().mean() > 0.999
+
+
+def half_labelled_square() -> Sprite:
+    """A square of the frame's half width, of which the left half is a part to label."""
+    canvas = torch.full((1, 4, 32, 32), 0.9)
+    canvas[:, 3] = torch.tensor(1.0)
+    part = torch.zeros(32, 32, dtype=torch.bool)
+    part[:, :16] = True
+    still = torch.zeros(2)
+    return Sprite(Look(canvas, part), Path(torch.full((2, 2), 0.5), still, still + 0.25, still + 1))
+
+
+def test_a_part_is_labelled_and_the_rest_hides_what_is_behind() -> None:
+    front = half_labelled_square()
+    behind = replace(front, look=replace(front.look, part=None))
+    backdrop_path = Path(torch.full((2, 2), 0.5), torch.zeros(2), torch.full((2,), 0.6), torch.ones(2))
+    scene = Scene(torch.zeros(3, 32, 32), backdrop_path, [behind, front], [0, 1])
+    _, labels = render(scene, 64)
+    inside = labels[0, 18:46, 18:46]
+    assert (inside[:, :12] == 2).all() and (inside[:, 16:] == HIDDEN).all()
+    assert not (labels[0] == 1)[18:46, 18:46].any()
+
+
+def test_some_things_have_a_part_to_label() -> None:
+    looks = [random_look(dice, 32, random_palette(dice), 1, 0.5) for dice in map(Dice, range(120))]
+    parts = [look.part for look in looks if look.part is not None]
+    assert 8 <= len(parts) <= 40
+    assert all(0.02 < float(part.float().mean()) < 0.98 for part in parts)

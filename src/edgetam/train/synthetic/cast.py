@@ -71,7 +71,7 @@ def _twin(studio: Studio, actor: Sprite) -> Sprite:
     look = actor.look
     if dice.chance(0.4):
         shift = torch.cat((dice.randn(3) * 0.06, torch.zeros(1, device=dice.device)))
-        look = Look(look.canvas + shift[:, None, None])
+        look = replace(look, canvas=look.canvas + shift[:, None, None])
     path = random_path(dice, config.frames, 1.0, config.difficulty)
     size = actor.path.scale * dice.uniform(0.8, 1.2)
     return replace(actor, look=look, path=replace(path, scale=size))

@@ -20,6 +20,10 @@ from edgetam.train.synthetic.textures import plane, random_palette, related_pale
 __all__ = ["Scene", "random_scene", "render"]
 
 
+HIDDEN = 255
+"""The label of the rest of a thing of which only a part is labelled."""
+
+
 @dataclass(frozen=True)
 class Scene:
     """Everything that one clip shows; ``things`` are ordered from far to near.
@@ -147,7 +151,8 @@ def _paste(frames: Tensor, patch: Patch, labels: Tensor | None, label: int) -> N
         target = frames[t, :, y0:y1, x0:x1]
         target.lerp_(patch.colour[t, :, rows, columns], patch.alpha[t, None, rows, columns])
         if labels is not None:
-            labels[t, y0:y1, x0:x1].masked_fill_(patch.solid[t, rows, columns], label)
+            here = labels[t, y0:y1, x0:x1].masked_fill_(patch.solid[t, rows, columns], HIDDEN)
+            here.masked_fill_(patch.named[t, rows, columns], label)
 
 
 def _backdrop(scene: Scene, size: int) -> Tensor:
@@ -157,7 +162,10 @@ def _backdrop(scene: Scene, size: int) -> Tensor:
 
 
 def render(scene: Scene, size: int) -> tuple[Tensor, Tensor]:
-    """Frames ``[T, 3, S, S]`` about 0..1 and, per pixel, 1 + the nearest thing's index (0: backdrop)."""
+    """Frames ``[T, 3, S, S]`` about 0..1 and, per pixel, what is nearest.
+
+    That is 1 + a thing's index, 255 for what of a thing is not its labelled part, 0 for the backdrop.
+    """
     frames = _backdrop(scene, size)
     labels = torch.zeros(len(frames), size, size, dtype=torch.uint8, device=frames.device)
     for index, sprite in enumerate(scene.things):

@@ -18,15 +18,21 @@ from edgetam.train.synthetic.textures import plane, related_palette, texture
 __all__ = ["Look", "Patch", "Sprite", "draw", "object_grid", "random_look"]
 
 
+_PARTED = 0.7
+"""How often a thing of two materials is labelled on one of them only."""
+
+
 @dataclass(frozen=True)
 class Look:
     """What a thing looks like, wherever it goes.
 
     The canvas holds red, green, blue and the signed distance to the outline, in object coordinates: its
-    sides are -1 and 1. F is 1, or T for bodies that change their outline.
+    sides are -1 and 1. F is 1, or T for bodies that change their outline. Where there is a ``part``, only
+    that is an object to label: people ask for the sleeve as well as for the shirt.
     """
 
     canvas: Tensor  # [F, 4, R, R]
+    part: Tensor | None = None  # [R, R] bool
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class Patch(NamedTuple):
     colour: Tensor  # [T, 3, h, w]
     alpha: Tensor  # [T, h, w]
     solid: Tensor  # [T, h, w] bool, where the sprite is without motion blur
+    named: Tensor  # [T, h, w] bool, what of this bears its label
     corner: list[tuple[int, int]]  # x, y of the box on each frame
 
 
@@ -85,16 +92,15 @@ def random_look(dice: Dice, side: int, palette: Tensor, frames: int, difficulty:
     if dice.chance(0.35):
         return _jointed_look(dice, side, palette, frames, difficulty)
     distance = outline(dice, side)
-    colour = texture(dice, side, palette)
+    colour, part = texture(dice, side, palette), None
     for _ in range(dice.choice((0, 1, 2), (0.5, 0.35, 0.15))):
         other = texture(dice, side, related_palette(dice, palette, dice.uniform(0.05, 0.35)))
-        patch = (
-            split(dice, side)
-            if dice.chance(0.6)
-            else outline(dice, side).roll(dice.integer(0, side // 3), 1) > 0
-        )
+        divided = dice.chance(0.6)
+        patch = split(dice, side) if divided else outline(dice, side).roll(dice.integer(0, side // 3), 1) > 0
         colour = torch.where(patch, other, colour)
-    return Look(torch.cat((_shade(dice, colour, distance), distance[None]))[None])
+        if divided:
+            part = patch if dice.chance(_PARTED) else None
+    return Look(torch.cat((_shade(dice, colour, distance), distance[None]))[None], part)
 
 
 def _box(sprite: Sprite, size: int) -> tuple[int, list[tuple[int, int]]]:
@@ -158,9 +164,13 @@ def draw(sprite: Sprite, size: int) -> Patch:
     pixels = (size * path.scale * path.squash.sqrt())[:, None, None]  # [T, 1, 1] per object unit
     alpha = (drawn[:, 3] * pixels).add_(0.5).clamp_(0.0, 1.0)
     solid, colour = alpha > 0.5, drawn[:, :3]
+    named = solid
+    if sprite.look.part is not None:
+        inside = sprite.look.part.float().expand(len(grid), 1, -1, -1)
+        named = solid & (grid_sample(inside, grid, padding_mode="border", align_corners=False)[:, 0] > 0.5)
     if sprite.blur > 0 and len(grid) > 1:
         speed = torch.gradient(path.centre, dim=0)[0] * (size * sprite.blur)
         longest = min(0.06 * size, 0.3 * side)
         steps = speed * (longest / speed.norm(dim=-1, keepdim=True).clamp_min(longest))
         colour, alpha = _smear(colour, alpha, steps)
-    return Patch(colour, alpha, solid, corner)
+    return Patch(colour, alpha, solid, named, corner)
