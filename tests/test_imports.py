@@ -134,6 +134,12 @@ for frame, image in enumerate(Clip(20)):
 segmenter = ImageSegmenter(FakeEngine())
 segmenter.set_image(Clip(1).image(0))
 segmenter.predict(points=[[3, 4]])
+
+import numpy as np
+from edgetam.eval.metrics import frame_scores, score_folder
+from edgetam.eval.report import write_report
+
+assert frame_scores(np.eye(3), np.eye(3)) == (1.0, 1.0)
 assert "torch" not in sys.modules
 print(len(results), stream.frame)
 """
