@@ -18,7 +18,8 @@ from edgetam.structs import Decoded, DecoderPrompt, FrameMemory, ImageFeatures, 
 __all__ = ["DecodeMode", "Engine", "Floats"]
 
 Floats = NDArray[np.float32]
-DecodeMode = Literal["several", "single", "stable"]
+DecodeMode = Literal["best", "several", "single", "stable"]
+"""Several candidates, the best-scored of them alone, the single one, or that one unless it is unstable."""
 
 
 class Engine(Protocol):

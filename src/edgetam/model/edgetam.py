@@ -66,7 +66,10 @@ class EdgeTAM(nn.Module):
             prompt: B prompts. A frame without prompts is one point with label -1.
             mode: ``"several"`` candidates for ambiguous prompts (at most one point), a ``"single"`` one, or
                 ``"stable"``: the single one unless its outline is uncertain (SAM 2's inference rule).
+                ``"best"`` is the best-scored of the several, drawn alone.
         """
+        if mode == "best":
+            return self.select(self.mask_decoder.best(fused, features, *self.prompts(prompt)))
         choose = {"several": several, "single": single, "stable": single_if_stable}[mode]
         return self.select(choose(self.candidates(fused, features, prompt)))
 
@@ -74,9 +77,11 @@ class EdgeTAM(nn.Module):
         self, fused: Tensor, features: ImageFeatures[Tensor], prompt: DecoderPrompt[Tensor]
     ) -> Candidates:
         """All four mask candidates of each prompt."""
-        sparse, dense = self.prompt_encoder(prompt)
-        place = self.prompt_encoder.positions()
-        return self.mask_decoder(fused, features, sparse, dense, place)
+        return self.mask_decoder(fused, features, *self.prompts(prompt))
+
+    def prompts(self, prompt: DecoderPrompt[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """What the decoder is told: prompt tokens, dense prompt, positions of the image."""
+        return *self.prompt_encoder(prompt), self.prompt_encoder.positions()
 
     def select(self, found: Candidates) -> Decoded[Tensor]:
         """Point at the candidate with the highest score."""
@@ -133,15 +138,18 @@ class EdgeTAM(nn.Module):
         if exclusive:
             fine = keep_highest(fine)
         likely = (fine > 0).to(fine.dtype) if binarize else torch.sigmoid(fine)
-        memory = self.memory_encoder(features.stride16, likely * MASK_SCALE + MASK_OFFSET, presence)
-        tokens = to_tokens(memory) if self.perceiver is None else self.perceiver(memory)
-        return FrameMemory(tokens, pointer)
+        return FrameMemory(self.compress(features.stride16, likely, presence), pointer)
+
+    def compress(self, image: Tensor, likely: Tensor, presence: Tensor) -> Tensor:
+        """Image ``[B or 1, 256, g, g]`` and probabilities ``[B, 1, S, S]`` to tokens ``[B, N, 64]``."""
+        memory = self.memory_encoder(image, likely * MASK_SCALE + MASK_OFFSET, presence)
+        return to_tokens(memory) if self.perceiver is None else self.perceiver(memory)
 
 
 def keep_highest(masks: Tensor) -> Tensor:
     """Clamp ``[B, 1, H, W]`` to at most -10 wherever another object has a higher logit; first wins ties."""
     owner = masks.argmax(dim=0, keepdim=True)
-    mine = owner == torch.arange(len(masks), device=masks.device)[:, None, None, None]
+    mine = owner == torch.arange(masks.shape[0], device=masks.device)[:, None, None, None]
     return torch.where(mine, masks, masks.clamp(max=MASK_OFFSET))
 
 

@@ -53,7 +53,13 @@ class MaskDecoder(nn.Module):
         self.presence_head = MLP((dim, dim, dim, 1))
 
     def forward(
-        self, fused: Tensor, features: ImageFeatures[Tensor], sparse: Tensor, dense: Tensor, place: Tensor
+        self,
+        fused: Tensor,
+        features: ImageFeatures[Tensor],
+        sparse: Tensor,
+        dense: Tensor,
+        place: Tensor,
+        bias: Tensor | None = None,
     ) -> Candidates:
         """Decode all four candidates.
 
@@ -63,23 +69,62 @@ class MaskDecoder(nn.Module):
             sparse: prompt tokens ``[B, P, 256]``.
             dense: mask prompt, ``[B or 1, 256, g or 1, g or 1]``.
             place: positions of the image grid, ``[1, 256, g, g]``.
+            bias: of prompt tokens as keys, ``[B, P]``; very negative for padding.
         """
-        own = torch.cat([self.presence_token, self.score_token, self.mask_tokens])
-        prompt = torch.cat([own.expand(sparse.shape[0], -1, -1), sparse], dim=1)
         image = to_tokens(fused + dense).expand(sparse.shape[0], -1, -1)
-        tokens, image = self.transformer(image, to_tokens(place), prompt)
+        if bias is not None:
+            bias = F.pad(bias, (2 + MASK_TOKENS, 0))[:, None, None]
+        tokens, image = self.transformer(image, to_tokens(place), self.with_own_tokens(sparse), bias)
         mask_tokens = tokens[:, 2 : 2 + MASK_TOKENS]
-        weights = torch.stack([net(mask_tokens[:, i]) for i, net in enumerate(self.hypernetworks)], dim=1)
-        fine = self.upscale(to_map(image), features)
-        masks = (weights @ fine.flatten(2)).unflatten(2, fine.shape[2:])
+        masks = self.draw(self.mask_weights(mask_tokens), image, features)
         scores = torch.sigmoid(self.score_head(tokens[:, 1]))
         return Candidates(masks, scores, mask_tokens, self.presence_head(tokens[:, 0]))
+
+    def best(
+        self, fused: Tensor, features: ImageFeatures[Tensor], sparse: Tensor, dense: Tensor, place: Tensor
+    ) -> Candidates:
+        """Decode the best-scored of the three candidates only, ``M = 1``: scores need no mask.
+
+        Args are those of `forward`, but ``sparse`` may have a batch of one, shared by all objects.
+        """
+        image = to_tokens(fused + dense)
+        if len(sparse) > 1:
+            image = image.expand(len(sparse), -1, -1)
+        tokens, image = self.transformer(image, to_tokens(place), self.with_own_tokens(sparse))
+        scores = torch.sigmoid(self.score_head(tokens[:, 1]))[:, 1:]
+        mask_tokens = tokens[:, 3 : 2 + MASK_TOKENS]
+        best = scores.argmax(dim=1, keepdim=True)  # [B, 1]
+        weights = _pick(self.mask_weights(mask_tokens, first=1), best)
+        masks = self.draw(weights, image, features)
+        return Candidates(
+            masks, scores.gather(1, best), _pick(mask_tokens, best), self.presence_head(tokens[:, 0])
+        )
+
+    def with_own_tokens(self, sparse: Tensor) -> Tensor:
+        """Prompt tokens ``[B, P, 256]`` behind the decoder's own: ``[B, 6 + P, 256]``."""
+        own = torch.cat([self.presence_token, self.score_token, self.mask_tokens])
+        return torch.cat([own.expand(sparse.shape[0], -1, -1), sparse], dim=1)
+
+    def mask_weights(self, mask_tokens: Tensor, first: int = 0) -> Tensor:
+        """What each mask token ``[B, M, 256]`` looks for in the fine map: ``[B, M, 32]``."""
+        nets = self.hypernetworks[first:]
+        return torch.stack([net(mask_tokens[:, i]) for i, net in enumerate(nets)], dim=1)
+
+    def draw(self, weights: Tensor, image: Tensor, features: ImageFeatures[Tensor]) -> Tensor:
+        """Weights ``[B, M, 32]`` on the image tokens ``[B, N, 256]``: logits ``[B, M, 4g, 4g]``."""
+        fine = self.upscale(to_map(image), features)
+        return (weights @ fine.flatten(2)).unflatten(2, fine.shape[2:])
 
     def upscale(self, image: Tensor, features: ImageFeatures[Tensor]) -> Tensor:
         """``[B, 256, g, g]`` to ``[B, 32, 4g, 4g]``, helped by the finer maps."""
         up1, norm, act1, up2, act2 = self.upscaling
         x = act1(norm(up1(image) + features.stride8))
         return act2(up2(x) + features.stride4)
+
+
+def _pick(x: Tensor, index: Tensor) -> Tensor:
+    """Row ``index [B, 1]`` of ``[B, M, C]``: ``[B, 1, C]``."""
+    return x.gather(1, index[..., None].expand(-1, -1, x.shape[2]))
 
 
 def several(all_four: Candidates) -> Candidates:

@@ -162,7 +162,10 @@ class MemoryAttention(nn.Module):
 
     def forward(self, image: Tensor, context: MemoryContext[Tensor]) -> Tensor:
         """Condition ``[B or 1, 256, g, g]`` on the memories of B objects: ``[B, 256, g, g]``."""
-        memory = self.arrange(context)
+        return self.read(image, self.arrange(context))
+
+    def read(self, image: Tensor, memory: MemoryKeys) -> Tensor:
+        """As `forward`, with memories that are already laid out."""
         x = to_tokens(image) + self.position
         for layer in self.layers:
             x = layer(x, memory)
@@ -192,7 +195,7 @@ class MemoryAttention(nn.Module):
 
     def pointer_positions(self, context: MemoryContext[Tensor]) -> Tensor:
         """``[B, 4P, 64]``: zero, or the distance in time in SAM 2.1."""
-        batch, count = context.distances.shape
+        batch, count, _ = context.pointers.shape
         if self.pointer_time is None:
             return context.pointers.new_zeros(batch, count * POINTER_TOKENS, MEMORY_DIM)
         code = self.pointer_time(sine_of(context.distances, HIDDEN_DIM))

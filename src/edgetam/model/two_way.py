@@ -22,12 +22,12 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(width, inner)
         self.out_proj = nn.Linear(inner, width)
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """``[B, Nq, C]``, ``[B, Nk, C]``, ``[B, Nk, C]`` to ``[B, Nq, C]``."""
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+        """``[B, Nq, C]``, ``[B, Nk, C]``, ``[B, Nk, C]`` to ``[B, Nq, C]``; ``bias`` ``[B, 1, 1, Nk]``."""
         q, k, v = (
             split_heads(proj(x), HEADS) for proj, x in ((self.q_proj, q), (self.k_proj, k), (self.v_proj, v))
         )
-        return self.out_proj(merge_heads(attend(q, k, v)))
+        return self.out_proj(merge_heads(attend(q, k, v, bias)))
 
 
 class TwoWayBlock(nn.Module):
@@ -44,7 +44,9 @@ class TwoWayBlock(nn.Module):
         self.image_to_token = Attention(width, width // 2)
         self.norm4 = nn.LayerNorm(width)
 
-    def forward(self, tokens: Tensor, image: Tensor, prompt: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, tokens: Tensor, image: Tensor, prompt: Tensor, place: Tensor, bias: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """One round.
 
         Args:
@@ -52,21 +54,27 @@ class TwoWayBlock(nn.Module):
             image: ``[B, N, C]``.
             prompt: the initial tokens, used as the tokens' positions, ``[B, T, C]``.
             place: the image's positions, ``[1, N, C]``.
+            bias: added to the logits of tokens as keys, ``[B, 1, 1, T]``; very negative for padding.
         """
         q = tokens + prompt
-        tokens = self.norm1(tokens + self.self_attn(q, q, tokens))
-        return self.cross(tokens, image, prompt, place)
+        tokens = self.norm1(tokens + self.self_attn(q, q, tokens, bias))
+        return self.cross(tokens, image, prompt, place, bias)
 
-    def start(self, tokens: Tensor, image: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+    def start(
+        self, tokens: Tensor, image: Tensor, place: Tensor, bias: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The first round. As published: neither positions nor a residual around its self-attention."""
-        return self.cross(self.norm1(self.self_attn(tokens, tokens, tokens)), image, tokens, place)
+        mixed = self.norm1(self.self_attn(tokens, tokens, tokens, bias))
+        return self.cross(mixed, image, tokens, place, bias)
 
-    def cross(self, tokens: Tensor, image: Tensor, prompt: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+    def cross(
+        self, tokens: Tensor, image: Tensor, prompt: Tensor, place: Tensor, bias: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """Everything after the self-attention."""
         keys = image + place
         tokens = self.norm2(tokens + self.token_to_image(tokens + prompt, keys, image))
         tokens = self.norm3(tokens + self.mlp(tokens))
-        image = self.norm4(image + self.image_to_token(keys, tokens + prompt, tokens))
+        image = self.norm4(image + self.image_to_token(keys, tokens + prompt, tokens, bias))
         return tokens, image
 
 
@@ -79,10 +87,12 @@ class TwoWayTransformer(nn.Module):
         self.final_token_to_image = Attention(width, width // 2)
         self.norm_final_attn = nn.LayerNorm(width)
 
-    def forward(self, image: Tensor, place: Tensor, prompt: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, image: Tensor, place: Tensor, prompt: Tensor, bias: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Image ``[B, N, C]``, its positions ``[1, N, C]`` and tokens ``[B, T, C]`` to (tokens, image)."""
         first, second = self.layers
-        tokens, image = first.start(prompt, image, place)  # type: ignore[operator]
-        tokens, image = second(tokens, image, prompt, place)
+        tokens, image = first.start(prompt, image, place, bias)  # type: ignore[operator]
+        tokens, image = second(tokens, image, prompt, place, bias)
         looked = self.final_token_to_image(tokens + prompt, image + place, image)
         return self.norm_final_attn(tokens + looked), image

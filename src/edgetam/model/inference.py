@@ -1,0 +1,21 @@
+"""The network's inference form: the same answers from less work.
+
+Every block that owns norms, branches or two linear maps in a row offers ``folded()`` beside its training form, and
+says there what becomes of what. This is the one place that applies them; every engine runs its result.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from edgetam.model.edgetam import EdgeTAM
+from edgetam.model.layers import fold_
+
+__all__ = ["inference_form"]
+
+
+def inference_form(model: EdgeTAM) -> EdgeTAM:
+    """A folded copy of ``model`` in evaluation mode, without gradients; equal up to float32 rounding."""
+    network = copy.deepcopy(model).eval().requires_grad_(False)
+    fold_(network)
+    return network
