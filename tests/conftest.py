@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -16,6 +17,16 @@ from tests.model.lively import shared_model
 
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache of the tests' own, shared by the processes that run them: models are converted once."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGETAM_CACHE", str(shared / "cache"))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ PUBLIC = {
         "TrackingSession",
         "VideoTracker",
     },
-    "edgetam.model": {"EdgeTAM", "build_model", "fold_"},
+    "edgetam.model": {"EdgeTAM", "build_model", "fold_", "inference_form"},
     "edgetam.errors": {
         "ConfigError",
         "DownloadError",

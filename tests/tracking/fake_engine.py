@@ -62,9 +62,10 @@ class FakeEngine:
         self._break("decode")
         self.prompts.append((prompt, mode))
         batch = len(prompt.points)
-        count = 3 if mode == "several" else 1
+        count = 3 if mode in ("several", "best") else 1
         seed = np.broadcast_to(fused, (batch,)) + [_pointed(prompt, b) for b in range(batch)]
-        return _answer(seed, count, absent=self.absent, gone=self.absent_pointer)
+        answer = _answer(seed, count, absent=self.absent, gone=self.absent_pointer)
+        return _best_alone(answer) if mode == "best" else answer
 
     def adopt(self, features: ImageFeatures[Any], mask: NDArray[np.float32]) -> Decoded[Any]:
         self._break("adopt")
@@ -134,6 +135,12 @@ def _answer(seed: NDArray[Any], count: int, *, absent: bool, gone: NDArray[np.fl
         np.broadcast_to(gone, (batch, 256)).copy() if absent else pointer.astype(np.float32),
         np.full(batch, 1 if count == 3 else 0),
     )
+
+
+def _best_alone(several: Decoded[Any]) -> Decoded[Any]:
+    at = several.best[0]
+    masks, scores = several.masks[:, at : at + 1], several.scores[:, at : at + 1]
+    return Decoded(masks, scores, several.presence, several.pointer, np.zeros_like(several.best))
 
 
 class Clip:

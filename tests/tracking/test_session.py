@@ -51,8 +51,8 @@ def test_clicks_on_one_frame_add_up_and_see_the_earlier_answer() -> None:
 @pytest.mark.parametrize(
     ("prompt", "options", "mode", "labels"),
     [
-        ({"points": [[1, 1]]}, {}, "several", [1]),
-        ({"points": [1, 1], "labels": 0}, {}, "several", [0]),
+        ({"points": [[1, 1]]}, {}, "best", [1]),
+        ({"points": [1, 1], "labels": 0}, {}, "best", [0]),
         ({"points": [[1, 1], [2, 2]]}, {}, "stable", [1, 1]),
         ({"box": [1, 1, 9, 9]}, {}, "stable", [2, 3]),
         ({"box": [1, 1, 9, 9], "points": [[3, 3]], "labels": [0]}, {}, "stable", [2, 3, 0]),

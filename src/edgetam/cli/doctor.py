@@ -20,10 +20,7 @@ from edgetam.errors import EdgeTAMError
 __all__ = ["Finding", "examine", "is_healthy", "show"]
 
 Status = Literal["ok", "missing", "broken"]
-_OPTIONAL = {
-    "openvino": "the fastest engine on a CPU; pip install openvino",
-    "onnxruntime": "the portable engine; pip install onnxruntime",
-}
+_OPTIONAL = {"openvino": "the fastest engine on a CPU; pip install 'edgetam[openvino]'"}
 _CPU_FLAGS = {
     "AVX2": {"avx2"},
     "AVX-512": {"avx512f"},
@@ -191,6 +188,8 @@ def _torch() -> Iterator[Finding]:
 
 
 def _engines() -> Iterator[Finding]:
+    from edgetam.engine.select import choose_engine
+
     yield Finding("engines", "torch", "ok", "the reference")
     for name, hint in _OPTIONAL.items():
         if importlib.util.find_spec(name) is None:
@@ -201,6 +200,9 @@ def _engines() -> Iterator[Finding]:
         except metadata.PackageNotFoundError:
             version = "installed"
         yield Finding("engines", name, "ok", version)
+    choice = choose_engine()
+    picked = f"{choice.engine} on {choice.device} in {choice.precision} ({choice.reason})"
+    yield Finding("engines", "auto", "ok", picked)
 
 
 def _video() -> Iterator[Finding]:

@@ -95,9 +95,9 @@ def _unexpected(error: BaseException) -> str:
 
 
 class StderrHandler(logging.Handler):
-    """Warnings of the library, in the voice of the command line."""
+    """Warnings and notes of the library, in the voice of the command line."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
-        text = record.getMessage()
-        typer.echo(f"edgetam: {record.levelname.lower()}: {' '.join(text.split())}", err=True)
+        level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        typer.echo(f"edgetam: {level}{' '.join(record.getMessage().split())}", err=True)

@@ -79,7 +79,7 @@ def _start(
     log = logging.getLogger("edgetam")
     if not any(isinstance(handler, StderrHandler) for handler in log.handlers):
         log.addHandler(StderrHandler())
-    log.setLevel(logging.WARNING)
+    _quieten(False)
 
 
 @app.command(cls=PromptedCommand)
@@ -338,6 +338,8 @@ def _pass_on(ctx: typer.Context, module: str) -> None:
 
 def _quieten(quiet: bool) -> None:
     logging.getLogger("edgetam").setLevel(logging.ERROR if quiet else logging.WARNING)
+    # engines say when they convert a model, which takes a while
+    logging.getLogger("edgetam.engine").setLevel(logging.ERROR if quiet else logging.INFO)
 
 
 def main() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +73,7 @@ Weights = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
-EngineName = Annotated[str, typer.Option("--engine", help="The runtime.", rich_help_panel=_MODEL)]
+EngineName = Annotated[str, typer.Option("--engine", help="auto, openvino or torch.", rich_help_panel=_MODEL)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_MODEL)]
 Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel=_MODEL)]
 ImageSize = Annotated[
@@ -180,7 +178,6 @@ class ModelChoice:
         """Load it; with ``partial="image"`` weights without memory will do."""
         import edgetam
 
-        self._use_threads()
         return edgetam.load_model(
             self.name,
             self.weights,
@@ -188,14 +185,6 @@ class ModelChoice:
             device=self.device,
             precision=self.precision,
             image_size=self.image_size,
+            threads=self.threads,
             partial=partial,
         )
-
-    def _use_threads(self) -> None:
-        if self.threads is None:
-            return
-        if "torch" not in sys.modules:  # OpenMP reads it once
-            os.environ["OMP_NUM_THREADS"] = str(self.threads)
-        import torch
-
-        torch.set_num_threads(self.threads)

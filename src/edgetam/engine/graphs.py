@@ -1,8 +1,8 @@
 """The verbs as graphs: named tensors in, named tensors out, for runtimes that are not PyTorch.
 
-Each graph is a thin wrapper around the network's inference form (`edgetam.model.inference_form`). Axes named by a
-letter may have any length: B objects, T remembered frames, P pointers or points, 1|B either. What graphs leave out
-(padding, the choice among candidates) is in `edgetam.engine.verbs`, in NumPy.
+Each graph is a thin wrapper around the network's inference form (`edgetam.model.inference_form`). Axes named
+by a letter may have any length: B objects, T remembered frames, P pointers or points, F one or B. What graphs
+leave out (padding, the choice among candidates) is in `edgetam.engine.verbs`, in NumPy.
 """
 
 from __future__ import annotations
@@ -104,13 +104,18 @@ class Track(nn.Module):
         """Logits, score, presence and pointer of each object."""
         features = ImageFeatures(stride4, stride8, fused)
         found = self.mask_decoder.best(fused, features, self.sparse, self.dense, self.place)
-        return found.masks, found.scores, found.presence, self.object_pointer(found.tokens[:, 0], found.presence)
+        return (
+            found.masks,
+            found.scores,
+            found.presence,
+            self.object_pointer(found.tokens[:, 0], found.presence),
+        )
 
 
 class Answer(nn.Module):
     """Decode clicks, boxes and earlier masks: all four candidates, and the pointer each would have.
 
-    A label of -2 is padding that nothing sees. ``has_mask`` is 1 where ``mask`` is a prompt, 0 where it is not.
+    A label of -2 is padding that nothing sees. ``has_mask`` is 1 where ``mask`` is a prompt, else 0.
     """
 
     place: Tensor
@@ -172,7 +177,8 @@ class Remember(nn.Module):
     def compress(self, stride16: Tensor, fine: Tensor, presence: Tensor, binarize: Tensor) -> Tensor:
         """Logits at the size of the image to tokens."""
         likely = torch.where(binarize > 0, (fine > 0).to(fine.dtype), torch.sigmoid(fine))
-        return self.model.compress(stride16, likely, presence)
+        # OpenVINO adds the mask in the place of the projected image and so needs one for each object
+        return self.model.compress(stride16.expand(fine.shape[0], -1, -1, -1), likely, presence)
 
 
 class RememberExclusive(Remember):

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from edgetam.config import get_config
 from edgetam.engine.base import Engine
 from edgetam.errors import EngineError
 
-__all__ = ["ENGINES", "PRECISIONS", "load_model"]
+__all__ = ["ENGINES", "PRECISIONS", "Choice", "choose_engine", "load_model"]
 
-ENGINES = ("auto", "torch")
+ENGINES = ("auto", "torch", "openvino")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+_DRIVERS = ("/proc/driver/nvidia/version", "/dev/kfd", "/dev/dxg")
+"""Signs of a GPU on Linux, looked at so that machines without one need not import torch to find out."""
+
+
+class Choice(NamedTuple):
+    """What a model runs on."""
+
+    engine: str
+    device: str
+    precision: str
+    reason: str
 
 
 def load_model(
@@ -22,6 +37,7 @@ def load_model(
     device: str = "auto",
     precision: str = "auto",
     image_size: int | None = None,
+    threads: int | None = None,
     partial: str | None = None,
 ) -> Engine:
     """Load a model, ready for `ImageSegmenter` and `VideoTracker`.
@@ -30,10 +46,12 @@ def load_model(
         name: a variant, see `edgetam.VARIANTS`.
         weights: a file (the official ``.pt``, or safetensors in our or Hugging Face's layout), a name from
             ``edgetam weights list``, or ``None`` for the weights that come with the package.
-        engine: ``auto`` or ``torch``.
+        engine: ``openvino`` (CPUs only), ``torch``, or ``auto``: torch on a GPU and OpenVINO on a CPU.
         device: ``auto`` (CUDA, then MPS, then CPU) or any torch device.
-        precision: ``auto`` (fp32 on a CPU, bf16 on CUDA), ``fp32``, ``bf16`` or ``fp16``.
+        precision: ``fp32``, ``bf16`` or ``fp16``, or ``auto``: bf16 on CUDA and with OpenVINO on a CPU that
+            computes in it, else fp32.
         image_size: side the input is resized to, a multiple of 256; the weights' own by default.
+        threads: CPU threads to use; all by default.
         partial: ``"image"`` accepts weights that can segment images but not track.
 
     Raises:
@@ -42,15 +60,98 @@ def load_model(
         EngineError: the engine, device or precision is not available here.
     """
     get_config(name, image_size)
-    if engine not in ENGINES:
-        raise EngineError(f"engine is {engine!r}; expected one of {', '.join(ENGINES)}.")
-    if precision not in PRECISIONS:
-        raise EngineError(f"precision is {precision!r}; expected one of {', '.join(PRECISIONS)}.")
-    from edgetam.engine.torch import TorchEngine, best_device
-    from edgetam.weights import load_network
+    choice = choose_engine(engine, device, precision)
+    from edgetam.weights.registry import weights_path
 
-    network = load_network(name, weights, image_size=image_size, partial=partial)
-    device = best_device() if device == "auto" else device
-    if precision == "auto":
-        precision = "bf16" if device.startswith("cuda") else "fp32"
-    return TorchEngine(network, device, precision)
+    path = weights_path(name, weights)
+    if choice.engine == "torch":
+        return _torch_engine(path, choice, name, image_size, threads, partial)
+    from edgetam.engine.openvino import openvino_engine
+    from edgetam.engine.source import Source
+
+    source = Source.of_weights(path, name, image_size, partial)
+    return openvino_engine(source, choice.precision, threads)
+
+
+def choose_engine(engine: str = "auto", device: str = "auto", precision: str = "auto") -> Choice:
+    """Settle what is left open, by what this machine has.
+
+    Raises:
+        EngineError: something asked for is unknown, not installed, or does not go together.
+    """
+    _check(engine, precision)
+    if engine == "auto":
+        engine, device, reason = _best_engine(device)
+    else:
+        reason = "asked for"
+        if engine != "torch":
+            _need(engine)
+    if engine == "torch":
+        device = _torch_device() if device == "auto" else device
+        if precision == "auto":
+            precision = "bf16" if device.startswith("cuda") else "fp32"
+        return Choice(engine, device, precision, reason)
+    if device not in ("auto", "cpu"):
+        raise EngineError(
+            f"The {engine} engine runs on the CPU and device is {device!r}; use engine='torch'."
+        )
+    return Choice(engine, "cpu", _cpu_precision(precision), reason)
+
+
+def _check(engine: str, precision: str) -> None:
+    for what, value, known in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
+        if value not in known:
+            raise EngineError(f"{what} is {value!r}; expected one of {', '.join(known)}.")
+
+
+def _best_engine(device: str) -> tuple[str, str, str]:
+    """Engine, device and why."""
+    if device == "auto":
+        device = _torch_device()
+    if device != "cpu":
+        return "torch", device, f"device {device}"
+    if _is_installed("openvino"):
+        return "openvino", device, "the fastest on a CPU"
+    return "torch", device, "OpenVINO is not installed"
+
+
+def _cpu_precision(precision: str) -> str:
+    if precision != "auto":
+        return precision
+    from edgetam.engine.openvino import has_fast_bf16
+
+    return "bf16" if has_fast_bf16() else "fp32"
+
+
+def _need(engine: str) -> None:
+    if not _is_installed(engine):
+        raise EngineError(
+            f"The {engine} engine is not installed; run pip install 'edgetam[{engine}]' or use engine='auto'."
+        )
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _torch_device() -> str:
+    """CUDA, then MPS, then the CPU; without importing torch where there can be no GPU."""
+    if sys.platform == "linux" and not any(Path(driver).exists() for driver in _DRIVERS):
+        return "cpu"
+    from edgetam.engine.torch import best_device
+
+    return best_device()
+
+
+def _torch_engine(
+    path: Path, choice: Choice, name: str, image_size: int | None, threads: int | None, partial: str | None
+) -> Engine:
+    import torch
+
+    from edgetam.engine.torch import TorchEngine
+    from edgetam.weights.network import load_network
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    network = load_network(name, path, image_size=image_size, partial=partial)
+    return TorchEngine(network, choice.device, choice.precision)

@@ -16,7 +16,7 @@ from edgetam.config import ModelConfig
 from edgetam.engine.base import DecodeMode, Floats
 from edgetam.engine.cpu import speed_up_
 from edgetam.errors import EngineError
-from edgetam.model import EdgeTAM, fold_
+from edgetam.model import EdgeTAM, inference_form
 from edgetam.structs import Decoded, DecoderPrompt, FrameMemory, ImageFeatures, MemoryContext
 
 __all__ = ["TorchEngine", "best_device"]
@@ -45,11 +45,9 @@ class TorchEngine:
             raise EngineError(f"precision is {precision!r}; the torch engine knows {', '.join(DTYPES)}.")
         self.precision = precision
         self.device = _device(device)
-        network = copy.deepcopy(model).eval().requires_grad_(False)
-        if fold:
-            fold_(network)
-            if self.device.type == "cpu" and precision == "fp32":
-                speed_up_(network)
+        network = inference_form(model) if fold else copy.deepcopy(model).eval().requires_grad_(False)
+        if fold and self.device.type == "cpu" and precision == "fp32":
+            speed_up_(network)
         self.model: EdgeTAM = network.to(self.device)
         self.model.image_encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -1,7 +1,7 @@
 """The network's inference form: the same answers from less work.
 
-Every block that owns norms, branches or two linear maps in a row offers ``folded()`` beside its training form, and
-says there what becomes of what. This is the one place that applies them; every engine runs its result.
+Every block that owns norms, branches or two linear maps in a row offers ``folded()`` beside its training
+form, and says there what becomes of what. This is the one place that applies them; every engine runs it.
 """
 
 from __future__ import annotations

@@ -177,21 +177,20 @@ class MemoryAttention(nn.Module):
 
     def arrange(self, context: MemoryContext[Tensor]) -> MemoryKeys:
         """Lay out memories and pointers, with the positions that make keys of them."""
-        batch, frames, _, dim = context.tokens.shape
+        frames = context.tokens.shape[1]
         age = self.age_embed[(context.ages - 1) % MEMORY_FRAMES]  # prompted frames (age 0) use the last row
         latents, grid = context.tokens.split([self.layout.latents, self.layout.grid**2], dim=2)
-        latent_age = age[:, :, None].expand(-1, -1, self.layout.latents, -1)
-        pointers = context.pointers.reshape(batch, -1, dim)  # [B, 4P, 64]
-        values = torch.cat([latents.flatten(1, 2), pointers, grid.flatten(1, 2)], dim=1)
-        positions = torch.cat(
-            [
-                latent_age.flatten(1, 2),
-                self.pointer_positions(context),
-                (self.memory_position + age[:, :, None]).flatten(1, 2),
-            ],
-            dim=1,
+        values = [context.pointers.unflatten(2, (-1, MEMORY_DIM)).flatten(1, 2), grid.flatten(1, 2)]
+        positions = [self.pointer_positions(context), (self.memory_position + age[:, :, None]).flatten(1, 2)]
+        if self.layout.latents:
+            values.insert(0, latents.flatten(1, 2))
+            positions.insert(0, age.repeat_interleave(self.layout.latents, dim=1))
+        return MemoryKeys(
+            torch.cat(values, dim=1),
+            torch.cat(positions, dim=1),
+            frames * self.layout.grid**2,
+            self.valid_keys(context),
         )
-        return MemoryKeys(values, positions, frames * self.layout.grid**2, self.valid_keys(context))
 
     def pointer_positions(self, context: MemoryContext[Tensor]) -> Tensor:
         """``[B, 4P, 64]``: zero, or the distance in time in SAM 2.1."""

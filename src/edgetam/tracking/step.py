@@ -58,7 +58,7 @@ def track(moment: Moment, tracks: Sequence[ObjectTrack], options: TrackerOptions
 def _track_batch(moment: Moment, tracks: Sequence[ObjectTrack], options: TrackerOptions) -> list[FrameRecord]:
     engine, features = moment.engine, moment.features
     fused = engine.attend(features, gather(moment, tracks, options))
-    decoded = engine.decode(fused, features, no_prompt(len(tracks)), "several")
+    decoded = engine.decode(fused, features, no_prompt(len(tracks)), "best")
     records = remember(moment, to_records(decoded), options, binarize=False)
     # as published: holes are filled after remembering
     return [replace(r, logits=fill_holes(r.logits, options.fill_holes)) for r in records]
@@ -166,9 +166,9 @@ def _pad(
 
 
 def decode_mode(points: int, options: TrackerOptions) -> DecodeMode:
-    """Up to one point is ambiguous and gets several candidates; a box counts as two points."""
+    """Up to one point is ambiguous and gets the best of several candidates; a box counts as two points."""
     if points <= 1:
-        return "several"
+        return "best"
     return "stable" if options.stable_single else "single"
 
 

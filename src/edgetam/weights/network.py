@@ -8,18 +8,15 @@ from pathlib import Path
 from edgetam.config import get_config
 from edgetam.errors import WeightsError
 from edgetam.model import EdgeTAM, build_model
-from edgetam.weights.bundled import bundled_path
 from edgetam.weights.load import load_into, load_state
-from edgetam.weights.registry import download, resolve
+from edgetam.weights.registry import BUNDLED, weights_path
 from edgetam.weights.variant import same_network, without_values
 
 __all__ = ["load_network"]
 
-_BUNDLED = "edgetam"
-
 
 def load_network(
-    name: str = _BUNDLED,
+    name: str = BUNDLED,
     weights: str | Path | None = None,
     *,
     image_size: int | None = None,
@@ -39,7 +36,7 @@ def load_network(
         WeightsError: the weights are damaged, unsafe, of another model or not to be had.
     """
     wanted = get_config(name, image_size)
-    path = _own(name) if weights is None else resolve(weights)
+    path = weights_path(name, weights)
     loaded = load_state(path, partial)
     config = loaded.config
     if config.name != name and not same_network(config, wanted):
@@ -53,7 +50,3 @@ def load_network(
         model = build_model(config)
     load_into(model, loaded)
     return model
-
-
-def _own(name: str) -> Path:
-    return bundled_path() if name == _BUNDLED else download(name)

@@ -24,9 +24,20 @@ from edgetam.weights.cache import Records, cache_dir, is_offline, sha256_of
 from edgetam.weights.fetch import Progress, fetch
 from edgetam.weights.hub import hub_download
 
-__all__ = ["REGISTRY", "Published", "cached_path", "download", "find_published", "published_as", "resolve"]
+__all__ = [
+    "REGISTRY",
+    "Published",
+    "cached_path",
+    "download",
+    "find_published",
+    "published_as",
+    "resolve",
+    "weights_path",
+]
 
 DEFAULT = "default"
+BUNDLED = "edgetam"
+"""The variant whose weights come with the package."""
 _FILES = (".pt", ".pth", ".safetensors")
 _log = logging.getLogger("edgetam")
 
@@ -231,6 +242,18 @@ def resolve(name_or_path: str | Path, progress: Progress | None = None) -> Path:
                 return download(entry.name, progress=progress)
         return hub_download(name)
     raise WeightsError(_unknown(name))
+
+
+def weights_path(name: str, weights: str | Path | None) -> Path:
+    """The file of a variant's weights; ``None`` stands for its own: bundled for EdgeTAM, else the published.
+
+    Raises:
+        WeightsError: there is no such file, name or address.
+        DownloadError: it has to be fetched and cannot be.
+    """
+    if weights is not None:
+        return resolve(weights)
+    return bundled_path() if name == BUNDLED else download(name)
 
 
 def _looks_like_repository(name: str) -> bool:

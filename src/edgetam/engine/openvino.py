@@ -1,0 +1,137 @@
+"""The verbs in OpenVINO: the fastest engine on a CPU.
+
+Graphs are converted once and kept on disk (`edgetam.engine.store`). What is kept does not depend on the CPU:
+compiling a graph for it takes a tenth of a second, as long as reading compiled code. Axes are dynamic:
+one graph serves any number of objects and memories.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import openvino as ov
+
+from edgetam.engine.source import Source
+from edgetam.engine.store import Store
+from edgetam.engine.verbs import GraphEngine
+from edgetam.errors import EngineError
+
+if TYPE_CHECKING:
+    from edgetam.engine.graphs import Graph, Port
+
+__all__ = ["OpenVINORunner", "capabilities", "convert", "has_fast_bf16", "openvino_engine"]
+
+HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+EXAMPLE_LENGTHS = {"B": 2, "T": 2, "P": 3, "F": 1}
+"""Lengths of dynamic axes while tracing."""
+_log = logging.getLogger(__name__)
+
+
+def openvino_engine(source: Source, precision: str = "fp32", threads: int | None = None) -> GraphEngine:
+    """An engine for a network.
+
+    Args:
+        source: the network.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        threads: CPU threads to use; all by default.
+
+    Raises:
+        EngineError: this CPU does not know the precision.
+    """
+    store = Store(f"openvino-{ov.__version__}", *source.identity)
+    config, constants = source.facts(store)
+    return GraphEngine(config, constants, OpenVINORunner(source, store, precision, threads))
+
+
+def has_fast_bf16() -> bool:
+    """Whether this CPU computes in bfloat16."""
+    return "BF16" in capabilities()
+
+
+def capabilities() -> list[str]:
+    """What OpenVINO says this CPU computes in, such as FP32, BF16 and INT8."""
+    return list(ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+class OpenVINORunner:
+    """Compiles each graph when it is first run; may be shared between threads, which then take turns."""
+
+    name = "openvino"
+
+    def __init__(self, source: Source, store: Store, precision: str, threads: int | None) -> None:
+        self.source, self.store, self.precision = source, store, precision
+        self._core = ov.Core()
+        self._settings = _settings(precision, threads)
+        self._requests: dict[str, ov.InferRequest] = {}
+        self._lock = threading.Lock()
+
+    def run(self, graph: str, inputs: Mapping[str, Any]) -> Sequence[Any]:
+        """See `Runner.run`."""
+        with self._lock:
+            request = self._requests.get(graph) or self._compile(graph)
+            self._requests[graph] = request
+            outputs = _fresh_outputs(request)
+            shared = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
+            results = request.infer(shared, share_inputs=True, share_outputs=True)
+            return [results[i].copy() if out is None else out for i, out in enumerate(outputs)]
+
+    def _compile(self, graph: str) -> ov.InferRequest:
+        folder = self.store.get(graph, lambda folder: self._convert(graph, folder))
+        model = self._core.read_model(folder / "model.xml")
+        return self._core.compile_model(model, "CPU", self._settings).create_infer_request()
+
+    def _convert(self, graph: str, folder: Path) -> None:
+        _log.info("Converting '%s' for OpenVINO; this happens once.", graph)
+        ov.save_model(convert(self.source.graph(graph)), folder / "model.xml", compress_to_fp16=False)
+
+
+def _settings(precision: str, threads: int | None) -> dict[str, Any]:
+    if precision not in HINTS:
+        raise EngineError(f"precision is {precision!r}; the OpenVINO engine knows {', '.join(HINTS)}.")
+    if precision != "fp32" and precision.upper() not in capabilities():
+        raise EngineError(
+            f"This CPU does not compute in {precision}; use precision='fp32', or 'auto' for the best it has."
+        )
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": HINTS[precision]}
+    return settings if threads is None else settings | {"INFERENCE_NUM_THREADS": threads}
+
+
+def _fresh_outputs(request: ov.InferRequest) -> list[Any]:
+    """New memory for each output of known shape, so that nothing is copied; None for the others."""
+    outputs: list[Any] = []
+    for index, port in enumerate(request.model_outputs):
+        outputs.append(None)
+        if port.partial_shape.is_static:
+            outputs[-1] = np.empty(tuple(port.shape), np.float32)
+            request.set_output_tensor(index, ov.Tensor(outputs[-1], shared_memory=True))
+    return outputs
+
+
+def convert(graph: Graph) -> ov.Model:
+    """Trace a graph into OpenVINO's own form, with named inputs and outputs and dynamic axes."""
+    import torch
+
+    examples = tuple(
+        torch.zeros(_lengths(port, EXAMPLE_LENGTHS), dtype=getattr(torch, port.dtype))
+        for port in graph.inputs
+    )
+    with torch.inference_mode(), warnings.catch_warnings():
+        # what the tracer warns of is constant for one graph, and OpenVINO reads traces best
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(graph.module, examples, check_trace=False)
+    any_length = dict.fromkeys(EXAMPLE_LENGTHS, -1)
+    shapes = [ov.PartialShape(_lengths(port, any_length)) for port in graph.inputs]
+    model = ov.convert_model(traced, input=shapes)
+    for port, found in zip((*graph.inputs, *graph.outputs), (*model.inputs, *model.outputs), strict=True):
+        found.get_tensor().set_names({port.name})
+    return model
+
+
+def _lengths(port: Port, named: Mapping[str, int]) -> list[int]:
+    return [named[axis] if isinstance(axis, str) else axis for axis in port.shape]

@@ -1,0 +1,90 @@
+"""What engines convert from: weights that are read, with PyTorch, only when they are needed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgetam.config import ModelConfig, get_config
+from edgetam.engine.store import Store
+from edgetam.engine.verbs import Constants
+from edgetam.weights.cache import sha256_of
+
+if TYPE_CHECKING:
+    from edgetam.engine.graphs import Graph
+    from edgetam.model import EdgeTAM
+
+__all__ = ["Source"]
+
+GRAPH_FORMAT = 2
+"""Raised whenever graphs change, so that older conversions are not used."""
+
+
+class Source:
+    """A network with weights, loaded when first needed.
+
+    Args:
+        load: gives the network.
+        *identity: what tells it from others.
+    """
+
+    def __init__(self, load: Callable[[], EdgeTAM], *identity: object) -> None:
+        self._load = load
+        self.identity = (GRAPH_FORMAT, *identity)
+
+    @classmethod
+    def of_weights(cls, path: Path, name: str, image_size: int | None, partial: str | None) -> Source:
+        """Weights in a file; see `edgetam.load_model`."""
+
+        def load() -> EdgeTAM:
+            from edgetam.weights.network import load_network
+
+            return load_network(name, path, image_size=image_size, partial=partial)
+
+        return cls(load, sha256_of(path), name, image_size, partial)
+
+    @classmethod
+    def of_network(cls, network: EdgeTAM) -> Source:
+        """A network in memory; it must not change afterwards."""
+        digest = hashlib.sha256()
+        for name, tensor in network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
+        return cls(lambda: network, digest.hexdigest(), network.config)
+
+    @cached_property
+    def network(self) -> EdgeTAM:
+        """The inference form."""
+        from edgetam.model import inference_form
+
+        return inference_form(self._load())
+
+    def graph(self, name: str) -> Graph:
+        """One of the verbs."""
+        from edgetam.engine.graphs import make_graph
+
+        return make_graph(name, self.network)
+
+    def facts(self, store: Store) -> tuple[ModelConfig, Constants]:
+        """Variant, size and constants, without PyTorch if the store knows them."""
+        folder = store.get("facts", self._write_facts)
+        facts = json.loads((folder / "facts.json").read_text())
+        vectors = np.load(folder / "constants.npz")
+        constants = Constants(vectors["absent_pointer"], vectors["no_memory"])
+        return get_config(facts["name"], facts["image_size"]), constants
+
+    def _write_facts(self, folder: Path) -> None:
+        network = self.network
+        facts = {"name": network.config.name, "image_size": network.config.image_size}
+        (folder / "facts.json").write_text(json.dumps(facts))
+        np.savez(
+            folder / "constants.npz",
+            absent_pointer=network.object_pointer.absent.numpy(),
+            no_memory=network.memory_attention.no_memory_embed.numpy(),
+        )
