@@ -41,6 +41,7 @@ def test_predictions_and_scores(run, data, tmp_path):
     assert table["global"]["J&F"] == pytest.approx((expected + table["global"]["F"]) / 2)
     assert f"{100 * expected:.1f}" in result.stdout and "vos-benchmark: J&F" in result.stdout
     assert "res/scores.json" in result.stdout
+    assert '"title":"res on ' in (tmp_path / "res/report.html").read_text()
 
 
 def test_our_tracker_gets_its_options(run, engine, data, tmp_path):

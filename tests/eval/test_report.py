@@ -96,7 +96,7 @@ def test_the_page_stands_alone(scores: Scores, tmp_path: Path) -> None:
     assert set(re.findall(r"https?://[^\"' ]+", text)) == {"http://www.w3.org/2000/svg"}
     data = json.loads(page.data)
     assert [sequence["name"] for sequence in data["sequences"]] == ["cat", "dog"]  # the worst first
-    assert data["summary"][0] == {"name": "J&F", "values": [round(scores.summary["J&F"], 4)]}
+    assert data["summary"][0] == {"name": "J&F", "values": [scores.summary["J&F"]]}
     shot = data["sequences"][0]["pictures"][0]["shots"][0]
     assert shot["caption"] == "object 1, frame 00003"
     assert shot["src"].startswith("data:image/webp;base64,")

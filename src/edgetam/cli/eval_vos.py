@@ -16,13 +16,14 @@ from edgetam.eval.datasets import Dataset
 from edgetam.eval.metrics import Scores
 from edgetam.eval.predictions import write_submission
 from edgetam.eval.protocols.prompting import PROMPTS
+from edgetam.eval.report import compare, write_report
 from edgetam.eval.scoring import Scorer
 from edgetam.eval.vos_run import VosJob
 from edgetam.io import atomic_write
 
 __all__ = ["VosChoice", "evaluate_vos"]
 
-PREDICTIONS, SCORES, SUBMISSION = "predictions", "scores.json", "submission.zip"
+PREDICTIONS, SCORES, REPORT, SUBMISSION = "predictions", "scores.json", "report.html", "submission.zip"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def evaluate_vos(choice: VosChoice, screen: Screen) -> None:
     dataset = choice.data.open()
     mine = choice.work.mine(dataset.names)
     about = {"dataset": choice.data.about, "tracker": choice.tracker.about, "prompt": choice.prompt}
-    run = begin(choice.work, about, PREDICTIONS, (SCORES, SUBMISSION))
+    run = begin(choice.work, about, PREDICTIONS, (SCORES, REPORT, SUBMISSION))
     scorer = choice.scorer(dataset, run.folder)
     if dataset.has_truth():
         scorer.check()
@@ -98,7 +99,9 @@ def _score(scorer: Scorer, run: Run, jobs: int, screen: Screen) -> None:
         screen.say(line)
     for sentence in (*scores.notes, *scores.missing):
         screen.note(f"edgetam: {sentence}")
+    write_report(compare({run.folder.name: scores}), run.folder / REPORT)
     screen.say(f"scores  {run.folder / SCORES}")
+    screen.say(f"report  {run.folder / REPORT}")
 
 
 def _table(scores: Scores, run: Run) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from edgetam.io.atomic import atomic_write
 __all__ = ["Illustrations", "write_report"]
 
 _DIGITS = 4
+"""Of curves, which are many."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ def _item(name: str, entries: Sequence[ObjectScores | None]) -> dict[str, Any]:
 def _spread(entry: ObjectScores, curve: Curve, frames: Sequence[str]) -> list[float | None]:
     """The values on all frames; null where there is none."""
     known = dict(zip(entry.frames, curve.tolist(), strict=True))
-    return [_number(known.get(frame, math.nan)) for frame in frames]
+    values = [_number(known.get(frame, math.nan)) for frame in frames]
+    return [None if value is None else round(value, _DIGITS) for value in values]
 
 
 def _pictures(
@@ -171,4 +173,4 @@ def _numbers(table: Mapping[str, float] | None) -> dict[str, float | None] | Non
 
 
 def _number(value: float) -> float | None:
-    return round(value, _DIGITS) if math.isfinite(value) else None
+    return value if math.isfinite(value) else None
