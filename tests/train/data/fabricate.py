@@ -75,6 +75,7 @@ def static_images(root: Path, count: int = 4) -> Path:
 
 def packed(root: Path, path: Path) -> Path:
     """The files of a folder as a tar file."""
+    path.parent.mkdir(exist_ok=True)
     with tarfile.open(path, "w") as archive:
         archive.add(root, arcname=".")
     return path

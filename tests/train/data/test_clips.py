@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from edgetam.train.data import Ask, Clip, open_source
 from edgetam.train.data.augment import PRESETS, draw_geometry
 from edgetam.train.data.colour import Jitter, Tint, recolour
-from edgetam.train.data.geometry import resized
+from edgetam.train.data.geometry import Geometry, resized
 from edgetam.train.data.sampling import Sampling, draw_window
 from tests.train.data import fabricate
 from tests.train.data.fabricate import BLUE, RED
@@ -218,3 +218,14 @@ def test_colours_change_as_far_as_they_may() -> None:
     assert all((clip[0] == clip[1]).all() for clip in bright)  # once for a clip
     flicker = recolour(dice, frames, Tint(Jitter(), Jitter(0.5), grey=0.0))
     assert (flicker[0] != flicker[1]).any()  # for every frame
+
+
+@pytest.mark.parametrize("side", [500, 1500, 2250])
+def test_masks_of_large_pictures_stay_in_place(side: int) -> None:
+    disc = cv2.circle(np.zeros((side, side), np.uint8), (side * 3 // 5, side // 3), side // 5, 255, -1)
+    expected = cv2.resize(disc, (SIZE, SIZE), interpolation=cv2.INTER_AREA) > 127
+    found = Geometry(SIZE).mask(disc, (side // 4, side // 4))
+    assert (found & expected).sum() / (found | expected).sum() > 0.97
+    for axis in (0, 1):
+        places = [float(np.argwhere(mask)[:, axis].mean()) for mask in (found, expected)]
+        assert abs(places[0] - places[1]) < 0.25

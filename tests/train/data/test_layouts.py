@@ -158,10 +158,25 @@ def test_grey_masks_beside_images_are_cut_at_half(tmp_path: Path) -> None:
 def test_a_wrong_layout_says_what_was_expected_and_found(kind: str, tmp_path: Path) -> None:
     write(tmp_path / "pictures" / "one.bmp", b"x")
     write(tmp_path / ".hidden.jpg", b"x")
-    with pytest.raises(
-        ConfigError, match=r"expected .*found 1 \.bmp in pictures; the first is pictures/one.bmp"
-    ):
+    with pytest.raises(ConfigError) as caught:
         open_collection({"kind": kind, "root": str(tmp_path)})
+    text = str(caught.value)
+    assert "found 1 .bmp in pictures; the first is pictures/one.bmp; bring them into one of the known" in text
+    for known in ("JPEGImages/", "VIDEO_manual.json", "masks/NAME.png", "instances_SPLIT.json", "NAME.json"):
+        assert known in text
+
+
+@pytest.mark.parametrize(("kind", "right"), [("davis", "static"), ("static", "davis, mose, ytvos")])
+def test_another_known_layout_is_recognised(kind: str, right: str, tmp_path: Path) -> None:
+    make = fabricate.static_images if kind == "davis" else fabricate.palette_videos
+    with pytest.raises(ConfigError, match=f"this is the layout of {right}: set 'kind'"):
+        open_collection({"kind": kind, "root": str(make(tmp_path))})
+
+
+def test_a_folder_of_tar_files_is_recognised(tmp_path: Path) -> None:
+    packed(fabricate.static_images(tmp_path / "images"), tmp_path / "tars" / "one.tar")
+    with pytest.raises(ConfigError, match=r"name the tar files, as in root: '.*tars/\*\.tar'"):
+        open_collection({"kind": "static", "root": str(tmp_path / "tars")})
 
 
 def test_tar_files_must_be_plain(tmp_path: Path) -> None:

@@ -140,6 +140,10 @@ def test_weights_must_fit(weights: list[float]) -> None:
         ({"kind": "davis", "root": "ROOT", "exclude": ["video0", "video1"]}, "nothing left"),
         ({"kind": "davis", "root": "ROOT", "masks": "ids"}, "unknown key 'masks'"),
         ("davis", "mapping"),
+        ({"kind": "davis", "root": ""}, "root of davis"),
+        ({"kind": "davis", "root": ["ROOT", 3]}, "root of davis"),
+        ({"kind": "pseudo", "images": 3}, "images are 3"),
+        ({"kind": "pseudo"}, "root of static"),
     ],
 )
 def test_what_is_wrong_in_a_description_is_named(given: Any, message: str, videos: Path) -> None:

@@ -97,7 +97,7 @@ def open_coco(files: Files, name: str, split: str | None = None) -> CocoImages:
             packed = json.dumps([height, width, objects[identity]], separators=(",", ":")).encode()
             images.append((image, packed))
     if not images:
-        raise wrong_layout(name, files, EXPECTED)
+        raise wrong_layout(files, EXPECTED)
     return CocoImages(name, files, tuple(images), (f"{lost} images are missing",) if lost else ())
 
 
@@ -110,7 +110,7 @@ def _annotations(files: Files, name: str, split: str | None) -> str:
     if not there:
         there = {PurePosixPath(one).stem: one for one in files.names if one.endswith(".json")}
     if not there:
-        raise wrong_layout(name, files, EXPECTED)
+        raise wrong_layout(files, EXPECTED)
     if split is None and len(there) == 1:
         return next(iter(there.values()))
     if split not in there:

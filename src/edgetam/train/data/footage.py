@@ -51,12 +51,13 @@ def draw_footage(dice: np.random.Generator, collection: Collection, ask: Ask, ru
 
 def _load(item: Item, window: list[int], chosen: list[list[int]], size: int) -> Footage:
     pictures, masks = [], []
-    for frame in window:
+    for frame in sorted(window):  # videos are decoded forwards
         picture, objects = item.picture(frame, size), item.objects(frame)
         check_size(item, frame, picture, objects)
         pictures.append(picture)
         masks.append([_union([objects.mask(i) for i in ids]) for ids in chosen])
-    return Footage(pictures, masks)
+    backwards = window[0] > window[-1]
+    return Footage(pictures[::-1], masks[::-1]) if backwards else Footage(pictures, masks)
 
 
 def _union(masks: list[Mask]) -> Mask:

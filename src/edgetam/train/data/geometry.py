@@ -43,7 +43,8 @@ class Geometry:
     def mask(self, mask: Mask, like: tuple[int, int]) -> NDArray[np.bool_]:
         """Map a mask of any resolution; ``like`` is the height and width that the picture was decoded to."""
         # Through grey values, not by nearest pixels: thin things stay whole.
-        return self._turned(resized(self._part(mask, like), self.size), 0) > 127
+        part = _thinned(self._part(mask, like), 2 * self.size)
+        return self._turned(resized(part, self.size), 0) > 127
 
     def still(self) -> Geometry:
         """The same without the affine map."""
@@ -66,6 +67,12 @@ class Geometry:
         return cv2.warpAffine(
             square, _in_pixels(self.affine, self.size), (self.size, self.size), flags=flags, borderValue=fill
         )
+
+
+def _thinned(mask: Mask, least: int) -> Mask:
+    """Every second, third, ... row and column of a mask much larger than ``least``: it has no fine detail."""
+    step = min(mask.shape) // least
+    return np.ascontiguousarray(mask[step // 2 :: step, step // 2 :: step]) if step > 1 else mask
 
 
 def resized(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -14,7 +14,20 @@ from edgetam.train.data.decode import Picture, decode_image, decode_labels
 from edgetam.train.data.files import Files, describe
 from edgetam.train.data.objects import LabelMap, Objects
 
-__all__ = ["Chain", "Collection", "Item", "LabelledFrames", "Picked", "check_size", "wrong_layout"]
+__all__ = [
+    "Chain",
+    "Collection",
+    "Item",
+    "LabelledFrames",
+    "LayoutError",
+    "Picked",
+    "check_size",
+    "wrong_layout",
+]
+
+
+class LayoutError(ConfigError):
+    """Files are laid out in another way; says how, but not yet what to do."""
 
 
 class Item(Protocol):
@@ -150,9 +163,6 @@ def check_size(item: Item, frame: int, picture: Picture, objects: Objects) -> No
         )
 
 
-def wrong_layout(kind: str, files: Files, expected: str) -> ConfigError:
+def wrong_layout(files: Files, expected: str) -> LayoutError:
     """The error for files that are not laid out as a kind of data set is."""
-    return ConfigError(
-        f"'{files.path}' is not laid out as {kind}: expected {expected}, found {describe(files)}; "
-        "known layouts are described in docs/data.md."
-    )
+    return LayoutError(f"'{files.path}' has another layout: expected {expected}, found {describe(files)}")

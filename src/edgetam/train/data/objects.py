@@ -114,7 +114,10 @@ def decode_rle(segmentation: Any, size: tuple[int, int], name: str) -> Mask:
         MediaError: it is damaged, or of another size; ``name`` says which.
     """
     packed = _compressed(segmentation, size, name)
-    return np.multiply(np.ascontiguousarray(coco.decode(packed)), 255, dtype=np.uint8)
+    mask: Mask = cv2.transpose(
+        coco.decode(packed).T
+    )  # it comes by columns; NumPy would take six times as long
+    return np.multiply(mask, 255, out=mask)
 
 
 def _area(segmentation: Any, size: tuple[int, int], name: str) -> int:

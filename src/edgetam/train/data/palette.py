@@ -72,7 +72,7 @@ def open_palette(
     images, masks = (_tree(files, tree) for tree in _TREES)
     both = [branch for branch in images if branch in masks]
     if not both:
-        raise wrong_layout(name, files, EXPECTED)
+        raise wrong_layout(files, EXPECTED)
     lists = _lists(files)
     listed = None
     if lists and len({branch.split for branch in both}) == 1:
@@ -83,7 +83,7 @@ def open_palette(
     branch = _Branch(where, _choose("resolution", resolution, sizes, "480p", files))
     videos = _paired(images[branch], masks[branch], listed)
     if not videos:
-        raise wrong_layout(name, files, EXPECTED)
+        raise wrong_layout(files, EXPECTED)
     return LabelledVideos(name, files, videos, _left_out(images[branch], masks[branch], videos))
 
 

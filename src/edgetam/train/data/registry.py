@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import glob
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgetam.errors import ConfigError, MediaError
+from edgetam.errors import ConfigError, InputError, MediaError
+from edgetam.train.data import coco, palette, sa1b, sav, static
 from edgetam.train.data.augment import PRESETS, Augment
 from edgetam.train.data.clip import Ask, ClipSource
 from edgetam.train.data.coco import open_coco
-from edgetam.train.data.files import Joined, open_files
-from edgetam.train.data.items import Chain, Collection, Picked
+from edgetam.train.data.files import Files, Joined, open_files
+from edgetam.train.data.items import Chain, Collection, LayoutError, Picked
 from edgetam.train.data.mixture import Mixture
 from edgetam.train.data.palette import open_palette
 from edgetam.train.data.paste import Paste
@@ -36,6 +38,13 @@ _VIDEOS: dict[str, Reader] = {
 }
 _IMAGES: dict[str, Reader] = {"static": open_static, "coco": open_coco, "sa1b": open_sa1b}
 _READERS = {**_VIDEOS, **_IMAGES}
+_EXPECTED: dict[Reader, str] = {
+    open_palette: palette.EXPECTED,
+    open_sav: sav.EXPECTED,
+    open_static: static.EXPECTED,
+    open_coco: coco.EXPECTED,
+    open_sa1b: sa1b.EXPECTED,
+}
 _KEYS: dict[Reader, tuple[str, ...]] = {
     open_palette: ("split", "resolution"),
     open_sav: ("masklets",),
@@ -57,7 +66,7 @@ def open_source(given: Mapping[str, Any]) -> ClipSource:
         ConfigError: a kind or key is unknown, a value is wrong, or files are laid out in another way.
         MediaError: a file cannot be read.
     """
-    spec = Spec(given, f"data {dict(given)!r}" if isinstance(given, Mapping) else "data")
+    spec = _spec(given)
     kind = spec.text("kind")
     spec.take("weight"), spec.take("repeat")
     if kind == "synthetic":
@@ -104,17 +113,22 @@ def open_collection(given: Mapping[str, Any]) -> Collection:
         ConfigError: as in `open_source`.
         MediaError: a file cannot be read.
     """
-    spec = Spec(given, f"data {given!r}")
+    spec = _spec(given)
     collection = _collection(spec.text("kind"), spec)
     spec.finish()
     return collection
 
 
+def _spec(given: Any) -> Spec:
+    if not isinstance(given, Mapping):
+        return Spec(given, "data")
+    where = f" in {given['root']!r}" if "root" in given else ""
+    return Spec(given, f"{given.get('kind')} data{where}")
+
+
 def _collection(kind: str | None, spec: Spec) -> Collection:
     if kind not in _READERS:
-        raise ConfigError(
-            f"{spec.what} has the kind {kind!r}, expected one of {', '.join(KINDS)}: choose one."
-        )
+        raise ConfigError(f"data has the kind {kind!r}, expected one of {', '.join(KINDS)}: choose one.")
     roots = _roots(spec.take("root"), kind)
     name = spec.text("name") or f"{kind}:{roots[0].stem}{'...' if len(roots) > 1 else ''}"
     only, without = _names(spec.take("only"), "only"), _names(spec.take("exclude"), "exclude")
@@ -123,7 +137,7 @@ def _collection(kind: str | None, spec: Spec) -> Collection:
     trees = [open_files(root) for root in roots]
     if apart is not None:
         trees = [Joined(tree, open_files(Path(apart))) for tree in trees]
-    parts = [_READERS[kind](tree, name, **options) for tree in trees]
+    parts = [_opened(kind, tree, name, options) for tree in trees]
     whole = parts[0] if len(parts) == 1 else Chain(name, parts)
     return whole if only is None and without is None else _picked(whole, only, without or set())
 
@@ -132,14 +146,49 @@ def _collections(given: Any) -> Collection | None:
     """What one description or a list of them says, as one."""
     if given is None:
         return None
-    found = [open_collection(one) for one in ([given] if isinstance(given, Mapping) else given)]
+    several = [given] if isinstance(given, Mapping) else given
+    if not isinstance(several, Sequence) or isinstance(several, str) or not several:
+        raise ConfigError(f"images are {given!r}, expected a description or a list of them: change it.")
+    found = [open_collection(one) for one in several]
     return found[0] if len(found) == 1 else Chain(f"{found[0].name}...", found)
+
+
+def _opened(kind: str, files: Files, name: str, options: Mapping[str, str | None]) -> Collection:
+    try:
+        return _READERS[kind](files, name, **options)
+    except LayoutError as error:
+        others = [other for other, reader in _READERS.items() if _fits(reader, files)]
+        if any(one.endswith(".tar") for one in files.names):
+            advice = f"name the tar files, as in root: '{files.path}/*.tar'"
+        elif others:
+            advice = f"this is the layout of {', '.join(others)}: set 'kind' to that"
+        else:
+            known = "; ".join(f"{' and '.join(kinds)}: {layout}" for layout, kinds in _layouts().items())
+            advice = f"bring them into one of the known layouts ({known})"
+        raise ConfigError(f"{error}; {advice}.") from error
+
+
+def _fits(reader: Reader, files: Files) -> bool:
+    try:
+        reader(files, "")
+    except InputError as error:
+        return not isinstance(error, (LayoutError, MediaError))  # a split to choose is a layout that fits
+    return True
+
+
+def _layouts() -> dict[str, list[str]]:
+    """Layouts, and the kinds of data that have them."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for kind, reader in _READERS.items():
+        found[_EXPECTED[reader]].append(kind)
+    return found
 
 
 def _roots(given: Any, kind: str) -> list[Path]:
     """Folders and tar files; patterns are filled in."""
     wanted = [given] if isinstance(given, (str, Path)) else given
-    if not wanted or not all(isinstance(root, (str, Path)) for root in wanted):
+    usable = isinstance(wanted, Sequence) and all(root and isinstance(root, (str, Path)) for root in wanted)
+    if not wanted or not usable:
         raise ConfigError(f"root of {kind} is {given!r}, expected a folder or a tar file, or a list: add it.")
     found: list[Path] = []
     for root in map(str, wanted):

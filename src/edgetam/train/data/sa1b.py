@@ -78,7 +78,7 @@ def open_sa1b(files: Files, name: str) -> SegmentedImages:
     notes = dict(_stems(files, {".json"}))
     pairs = tuple((image, notes[stem]) for stem, image in images.items() if stem in notes)
     if not pairs:
-        raise wrong_layout(name, files, EXPECTED)
+        raise wrong_layout(files, EXPECTED)
     alone = len(images) - len(pairs)
     return SegmentedImages(name, files, pairs, (f"{alone} images have no JSON file",) if alone else ())
 

@@ -154,7 +154,7 @@ def open_sav(files: Files, name: str, masklets: str | None = None) -> SavVideos:
     if not videos:
         videos, notes = _training(files, name, MASKLETS[wanted])
     if not videos:
-        raise wrong_layout(name, files, EXPECTED)
+        raise wrong_layout(files, EXPECTED)
     return SavVideos(name, videos, notes)
 
 

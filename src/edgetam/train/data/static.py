@@ -61,7 +61,7 @@ def open_static(files: Files, name: str, masks: str | None = None) -> LabelledIm
     if not pairs:
         (pairs, alone), usual = _pairs(files, _beside_image, _beside_mask), "binary"
     if not pairs:
-        raise wrong_layout(name, files, EXPECTED)
+        raise wrong_layout(files, EXPECTED)
     cut = _HALF if (masks or usual) == "binary" else None
     return LabelledImages(name, files, pairs, cut, (f"{alone} images have no mask",) if alone else ())
 
