@@ -36,8 +36,8 @@ def colours(pred: Path) -> None:
     Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(pred / "dog/00002.png")
 
 
-def sixteen_bits(pred: Path) -> None:
-    Image.fromarray(np.zeros((20, 30), np.uint16)).save(pred / "dog/00002.png")
+def large_values(pred: Path) -> None:
+    Image.fromarray(np.full((20, 30), 300, np.uint16)).save(pred / "dog/00002.png")
 
 
 def truncated(pred: Path) -> None:
@@ -55,7 +55,7 @@ SPOILS: list[tuple[Callable[[Path], None], list[str]]] = [
     (other_names, ["Sequence 'dog', frame '00001'", "no prediction", "'000.png' to '004.png'"]),
     (other_size, ["Sequence 'dog', frame '00002'", "31x20", "30x20"]),
     (colours, ["Sequence 'dog', frame '00002'", "RGB", "palette"]),
-    (sixteen_bits, ["Sequence 'dog', frame '00002'", "I;16", "palette"]),
+    (large_values, ["Sequence 'dog', frame '00002'", "beyond 255"]),
     (truncated, ["Sequence 'dog', frame '00002'", "damaged"]),
     (empty_file, ["Sequence 'dog', frame '00002'", "damaged"]),
 ]
@@ -86,6 +86,15 @@ def test_lenient_scores_the_rest_and_lists_the_gaps(
     frames = {(entry.sequence, entry.object): len(entry.frames) for entry in scores.objects}
     assert frames["cat", "1"] == frames["cat", "2"] == 3
     assert frames.get(("dog", "1"), 0) == (0 if spoil in (missing_video, other_names) else 2)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, bool])
+def test_any_kind_of_grey_will_do(tmp_path: Path, kind: type) -> None:
+    gt, pred = pair(tmp_path, ("cat",))
+    for path in (pred / "cat").iterdir():
+        Image.fromarray(labels(1).astype(kind)).save(path)
+    first, second = score_folder("davis2017", gt, pred).objects
+    assert (first.scores["J"], second.scores["J"]) == (1.0, 0.0)
 
 
 def test_damaged_ground_truth_is_named(tmp_path: Path) -> None:

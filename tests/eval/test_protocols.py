@@ -127,6 +127,36 @@ def test_mosev2_wants_as_many_frames_as_described(tmp_path: Path) -> None:
         score_folder("mosev2", gt, pred)
 
 
+@pytest.mark.parametrize("protocol", ["mosev2", "lvos", "youtube-vos"])
+@pytest.mark.parametrize("entry", [{}, {"objects": {"1": {}}}, {"length": 5, "objects": 3}, []])
+def test_a_meta_file_of_something_else(tmp_path: Path, protocol: str, entry: object) -> None:
+    gt, pred = pair(tmp_path, ("cat",))
+    write_json(gt / "meta.json", {"videos": {"cat": entry}})
+    write_json(gt / "categories.json", {"seen": [], "unseen": []})
+    (gt / "unseen_videos.txt").write_text("")
+    with pytest.raises(MediaError, match="Sequence 'cat': its entry in the meta file cannot be used"):
+        score_folder(protocol, gt, pred)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"videos": {}}', '{"videos": 3}'])
+def test_a_meta_file_without_videos(tmp_path: Path, content: str) -> None:
+    gt, pred = pair(tmp_path, ("cat",))
+    (gt / "meta.json").write_text(content)
+    with pytest.raises(MediaError, match=r"meta.json' (cannot be read as JSON|has no entry 'videos')"):
+        score_folder("mosev2", gt, pred)
+
+
+def test_more_objects_than_proposals(tmp_path: Path) -> None:
+    picture = np.zeros((60, 60), np.uint8)
+    for value in range(1, 24):
+        picture[2 * value, 5:20] = value
+    for t in range(3):
+        save(tmp_path / f"gt/a/{t:05d}.png", picture)
+        save(tmp_path / f"pred/a/{t:05d}.png", np.where(picture <= 20, picture, 0).astype(np.uint8))
+    scores = score_folder("davis2017-unsupervised", tmp_path / "gt", tmp_path / "pred")
+    assert [entry.scores["J"] for entry in scores.objects] == [1.0] * 20 + [0.0] * 3
+
+
 def test_lvos_follows_the_ranges_of_its_meta_file(tmp_path: Path) -> None:
     for side in ("gt", "pred"):
         for t in range(1, 27, 5):

@@ -104,8 +104,7 @@ def _predictions(pred: Path, plans: Sequence[Plan]) -> Path:
     found = ", ".join(f"'{path.name}'" for path in sorted(inside)[:3]) or "no folders"
     raise MediaError(
         f"'{pred}' has no folder for any of the {len(plans)} sequences; expected '{plans[0].sequence}' "
-        "and so on, "
-        f"found {found}."
+        f"and so on, found {found}."
     )
 
 
@@ -125,8 +124,7 @@ def _check_videos(
     if extra and whole and rules.strict_videos:
         problems.report(
             f"{where(extra[0])} is in the prediction, but not in the ground truth (as are "
-            f"{len(extra) - 1} others); "
-            "this protocol wants the same sequences in both."
+            f"{len(extra) - 1} others); this protocol wants the same sequences in both."
         )
     return [plan for plan in plans if (root / plan.sequence).is_dir()]
 

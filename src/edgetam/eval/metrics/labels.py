@@ -17,6 +17,7 @@ __all__ = ["Labels", "Pair", "Reader", "present", "read_labels"]
 
 Labels = npt.NDArray[np.uint8]
 """Object ids ``[H, W]``, 0 where there is none."""
+_MODES = {"P", "L", "1", "I", "I;16"}
 
 
 @dataclass(frozen=True)
@@ -31,22 +32,25 @@ def read_labels(path: Path) -> Labels:
     """Read a palette, grey or black-and-white PNG as pixel values ``[H, W]``.
 
     Raises:
-        MediaError: the file is missing, damaged, or has colours or 16 bits instead of ids.
+        MediaError: the file is missing, damaged, or has colours or values beyond 255 instead of ids.
     """
     try:
         with Image.open(path) as image:
-            if image.mode not in ("P", "L", "1"):
+            if image.mode not in _MODES:
                 raise MediaError(
-                    f"'{path}' is a picture of type {image.mode}; expected a palette or grey PNG "
-                    "whose pixel values are object ids, so save it that way"
+                    f"'{path}' is a picture of type {image.mode}; expected a palette or grey PNG whose "
+                    "pixel values are object ids, so save it that way"
                 )
-            return np.asarray(image).astype(np.uint8, copy=False)
+            values = np.asarray(image)
     except FileNotFoundError as error:
         raise MediaError(f"There is no file '{path}'{_others(path)}") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         if isinstance(error, MediaError):
             raise
         raise MediaError(f"'{path}' cannot be read: it is empty, damaged or not an image") from error
+    if values.dtype.itemsize > 1 and (values.min() < 0 or values.max() > 255):
+        raise MediaError(f"'{path}' has pixel values beyond 255; expected object ids from 0 to 255")
+    return values.astype(np.uint8, copy=False)
 
 
 def _others(path: Path) -> str:
@@ -90,8 +94,8 @@ class Reader:
         if gt.shape != pred.shape:
             self.problems.report(
                 f"{where(sequence, frame, item)}: the prediction is {pred.shape[1]}x{pred.shape[0]} "
-                "pixels, the "
-                f"ground truth {gt.shape[1]}x{gt.shape[0]}; save predictions at the size of the annotations."
+                f"pixels, the ground truth {gt.shape[1]}x{gt.shape[0]}; save predictions at the size of "
+                "the annotations."
             )
             return None
         return Pair(pred, gt)

@@ -76,8 +76,8 @@ def _remark(plan: Plan, reader: Reader, annotated: set[int], extra: set[int]) ->
     if extra:
         ids = ", ".join(str(value) for value in sorted(extra))
         reader.problems.note(
-            f"{where(plan.sequence)}: object(s) {ids} of the prediction are not in the scored ground truth "
-            "and count for nothing."
+            f"{where(plan.sequence)}: object(s) {ids} of the prediction are not in the scored ground "
+            "truth and count for nothing."
         )
     if 255 in annotated:
         reader.problems.note(
@@ -143,8 +143,7 @@ class SaV:
         if not annotated:
             reader.problems.report(
                 f"{where(plan.sequence, item=item)}: the ground truth is empty on all {len(frames)} "
-                "scored frames, "
-                "so the object cannot be scored."
+                "scored frames, so the object cannot be scored."
             )
             return None
         return tally.finish(plan.sequence, item, folder)
@@ -159,8 +158,7 @@ class SaV:
         if extra:
             reader.problems.note(
                 f"{where(plan.sequence)}: object(s) {', '.join(extra)} of the prediction are not in the "
-                "ground "
-                "truth and count for nothing."
+                "ground truth and count for nothing."
             )
 
 
@@ -190,8 +188,7 @@ def _single(pair: Pair, plan: Plan, reader: Reader, frame: str, item: str) -> bo
         if values > 2:
             reader.problems.report(
                 f"{where(plan.sequence, frame, item)}: the {what} has {values} pixel values; expected 0 "
-                "and one "
-                "other, because every object has a folder of its own."
+                "and one other, because every object has a folder of its own."
             )
             return False
     return True

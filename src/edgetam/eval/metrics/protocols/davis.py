@@ -41,8 +41,8 @@ def davis_plans(root: Path, truth: GroundTruth, year: str) -> list[Plan]:
             return folder_plans(root, truth, _listed(folder / f"{split}.txt"))
     known = sorted({str(path.relative_to(lists)) for path in lists.rglob("*.txt")})
     raise MediaError(
-        f"There is no list '{lists / year / split}.txt'; the lists there are {', '.join(known) or 'none'}: "
-        "choose one with --split."
+        f"There is no list '{lists / year / split}.txt'; the lists there are "
+        f"{', '.join(known) or 'none'}: choose one with --split."
     )
 
 
@@ -145,8 +145,7 @@ def first_objects(plan: Plan, reader: Reader) -> int:
     if not count:
         reader.problems.report(
             f"{where(plan.sequence, plan.frames[0])}: the ground truth shows no object; this protocol "
-            "takes the "
-            "objects from the first annotation, so the sequence cannot be scored."
+            "takes the objects from the first annotation, so the sequence cannot be scored."
         )
     return count
 
@@ -161,8 +160,7 @@ def extra_ids(plan: Plan, reader: Reader, objects: int) -> Callable[[str, Pair],
                 known.add(value)
                 reader.problems.report(
                     f"{where(plan.sequence, frame, value)}: the prediction has this id, but the objects "
-                    "of the "
-                    f"sequence are 1 to {objects}; remove it, or renumber the objects."
+                    f"of the sequence are 1 to {objects}; remove it, or renumber the objects."
                 )
 
     return inspect
@@ -173,7 +171,6 @@ def inner_frames(plan: Plan, reader: Reader) -> tuple[str, ...]:
     if len(plan.frames) < 3:
         reader.problems.report(
             f"{where(plan.sequence)} has {len(plan.frames)} annotated frame(s); the first and the last "
-            "are not "
-            "scored, so nothing is left of it."
+            "are not scored, so nothing is left of it."
         )
     return plan.frames[1:-1]

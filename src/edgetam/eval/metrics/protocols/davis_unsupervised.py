@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgetam.eval.metrics.assignment import assign
-from edgetam.eval.metrics.bits import Box, boundary, bounding_box, grid_of, pack
+from edgetam.eval.metrics.bits import Box, bounding_box, grid_of, pack
 from edgetam.eval.metrics.disks import bound_radius, disk
 from edgetam.eval.metrics.labels import Pair, Reader, present
 from edgetam.eval.metrics.problems import where
@@ -23,14 +23,14 @@ from edgetam.eval.metrics.protocols.davis import (
     with_statistics,
 )
 from edgetam.eval.metrics.scores import ObjectScores, Tally
-from edgetam.eval.metrics.similarity import contour, f_measure, reach
+from edgetam.eval.metrics.similarity import Contour, contour, f_measure, reach
 
 __all__ = ["Davis2017Unsupervised"]
 
 PROPOSALS = 20
 """As many objects as a prediction may have."""
 Table = npt.NDArray[np.float64]
-"""J and F of each proposal with each object, ``[2, PROPOSALS, objects]``."""
+"""J and F of each proposal with each object, ``[2, proposals, objects]``."""
 
 
 @dataclass(frozen=True)
@@ -104,26 +104,9 @@ class _Matches:
 
 def _compare(pair: Pair, objects: int) -> Table:
     """Measure every proposal with every object; the boundary of each is looked for only once."""
-    counts = pair.gt != VOID  # [H, W]
-    predictions = {value: (pair.pred == value) & counts for value in present(pair.pred) if value <= PROPOSALS}
-    truths = {value: pair.gt == value for value in present(pair.gt) if value <= objects}
-    box = Box(0, 0, 0, 0)
-    for mask in (*predictions.values(), *truths.values()):
-        box = box.union(bounding_box(mask))
-    element = disk(bound_radius(*pair.gt.shape[:2]))
-    grid = grid_of(box, pair.gt.shape[0], pair.gt.shape[1], reach(element))
-    packed = [
-        {value: pack(mask, grid) for value, mask in masks.items()} if box.x1 else {}
-        for masks in (predictions, truths)
-    ]
-    found, wanted = (
-        [
-            (bits := side.get(value, 0), contour(bits, grid, element, boundary))
-            for value in range(1, count + 1)
-        ]
-        for side, count in zip(packed, (PROPOSALS, objects), strict=True)
-    )
-    table = np.ones((2, PROPOSALS, objects))
+    rows = max(PROPOSALS, objects)  # with fewer proposals than objects, empty ones stand in
+    found, wanted = _contours(pair, rows, objects)
+    table = np.ones((2, rows, objects))
     for row, (pred, pred_contour) in enumerate(found):
         for column, (gt, gt_contour) in enumerate(wanted):
             union = (pred | gt).bit_count()
@@ -131,3 +114,23 @@ def _compare(pair: Pair, objects: int) -> Table:
                 table[0, row, column] = (pred & gt).bit_count() / union
                 table[1, row, column] = f_measure(pred_contour, gt_contour)
     return table
+
+
+def _contours(pair: Pair, proposals: int, objects: int) -> list[list[tuple[int, Contour]]]:
+    """Return each proposal, then each object, packed on one grid without void pixels, with its boundary."""
+    height, width = pair.gt.shape
+    counts = pair.gt != VOID  # [H, W]
+    sides = [
+        {value: (labels == value) & counts for value in present(labels) if value <= count}
+        for labels, count in ((pair.pred, proposals), (pair.gt, objects))
+    ]
+    box = Box(0, 0, 0, 0)
+    for mask in (mask for side in sides for mask in side.values()):
+        box = box.union(bounding_box(mask))
+    element = disk(bound_radius(height, width))
+    grid = grid_of(box, height, width, reach(element))
+    packed = [{value: pack(mask, grid) for value, mask in side.items() if box.x1} for side in sides]
+    return [
+        [(bits := side.get(value, 0), contour(bits, grid, element)) for value in range(1, count + 1)]
+        for side, count in zip(packed, (proposals, objects), strict=True)
+    ]

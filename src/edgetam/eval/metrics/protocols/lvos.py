@@ -12,7 +12,7 @@ from edgetam.eval.metrics.labels import Reader
 from edgetam.eval.metrics.measures import Measure, jf, lvos_jf
 from edgetam.eval.metrics.problems import where
 from edgetam.eval.metrics.protocols.base import GroundTruth, Plan, score_scheduled, scored_objects
-from edgetam.eval.metrics.protocols.meta import find, videos
+from edgetam.eval.metrics.protocols.meta import describing, find, videos
 from edgetam.eval.metrics.scores import ObjectScores, mean_of
 
 __all__ = ["Lvos"]
@@ -42,8 +42,9 @@ class Lvos:
         unseen = find(truth, truth.groups, ("unseen_videos.txt",), "--groups").read_text().split()
         plans = []
         for name, entry in sorted(videos(truth).items()):
-            ranges = {item: about["frame_range"] for item, about in entry["objects"].items()}
-            schedule = {item: _inner(name, item, span) for item, span in ranges.items()}
+            with describing(name):
+                ranges = {item: about["frame_range"] for item, about in entry["objects"].items()}
+                schedule = {item: _inner(name, item, span) for item, span in ranges.items()}
             frames = tuple(sorted(frozenset[str]().union(*schedule.values())))
             group = "unseen" if name in unseen else "seen"
             plans.append(Plan(name, frames, schedule, dict.fromkeys(schedule, group)))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgetam.errors import MediaError
+from edgetam.errors import EdgeTAMError, MediaError
+from edgetam.eval.metrics.problems import where
 from edgetam.eval.metrics.protocols.base import GroundTruth
 
-__all__ = ["find", "read_json", "videos"]
+__all__ = ["describing", "find", "read_json", "videos"]
 
 
 def find(truth: GroundTruth, given: Path | None, names: tuple[str, ...], option: str) -> Path:
@@ -40,6 +42,24 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise MediaError(f"'{path}' cannot be read as JSON; expected the benchmark's own file.") from error
+
+
+@contextmanager
+def describing(video: str) -> Iterator[None]:
+    """Read what a meta file says about a video.
+
+    Raises:
+        MediaError: something is not there, or is not what it should be.
+    """
+    try:
+        yield
+    except EdgeTAMError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise MediaError(
+            f"{where(video)}: its entry in the meta file cannot be used ({type(error).__name__}: {error}); "
+            "expected the benchmark's own file."
+        ) from error
 
 
 def videos(truth: GroundTruth) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ from edgetam.eval.metrics.protocols.base import (
     scored_objects,
 )
 from edgetam.eval.metrics.protocols.davis import inner_frames
-from edgetam.eval.metrics.protocols.meta import videos
+from edgetam.eval.metrics.protocols.meta import describing, videos
 from edgetam.eval.metrics.scores import ObjectScores, mean_of
 
 __all__ = ["MoseV2"]
@@ -54,13 +54,14 @@ class MoseV2:
             entry = described.get(plan.sequence)
             if entry is None:
                 raise InputError(f"{where(plan.sequence)} is not described in the benchmark's meta file.")
-            if entry["length"] != len(plan.frames):
+            with describing(plan.sequence):
+                length, items = int(entry["length"]), [str(item) for item in entry["objects"]]
+            if length != len(plan.frames):
                 raise InputError(
                     f"{where(plan.sequence)} has {len(plan.frames)} annotations, but its meta file says "
-                    f"{entry['length']}; some are missing or too many."
+                    f"{length}; some are missing or too many."
                 )
-            schedule = {str(item): plan.frames[1:-1] for item in entry["objects"]}
-            plans.append(replace(plan, schedule=schedule))
+            plans.append(replace(plan, schedule=dict.fromkeys(items, plan.frames[1:-1])))
         return plans
 
     def score(self, plan: Plan, reader: Reader) -> list[ObjectScores]:

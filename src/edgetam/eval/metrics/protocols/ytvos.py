@@ -12,7 +12,7 @@ from edgetam.eval.metrics.labels import Reader
 from edgetam.eval.metrics.measures import Measure, jf, small_f
 from edgetam.eval.metrics.problems import where
 from edgetam.eval.metrics.protocols.base import GroundTruth, Plan, frames_in, score_scheduled, scored_objects
-from edgetam.eval.metrics.protocols.meta import find, read_json, videos
+from edgetam.eval.metrics.protocols.meta import describing, find, read_json, videos
 from edgetam.eval.metrics.scores import ObjectScores, mean_of
 
 __all__ = ["YouTubeVos"]
@@ -53,8 +53,9 @@ class YouTubeVos:
                 raise MediaError(
                     f"{where(name)}: '{root / name}' has no PNG files; expected the annotations."
                 )
-            schedule = {item: self._frames(about, annotated) for item, about in entry["objects"].items()}
-            groups = _groups_of(name, entry, group_of)
+            with describing(name):
+                schedule = {item: self._frames(about, annotated) for item, about in entry["objects"].items()}
+                groups = _groups_of(name, entry, group_of)
             plans.append(Plan(name, annotated, schedule, groups))
         return plans
 
@@ -86,8 +87,8 @@ def _groups_of(video: str, entry: Mapping[str, Any], group_of: Callable[[str], s
         group = group_of(about["category"])
         if group is None:
             raise InputError(
-                f"{where(video, item=item)}: nothing says whether category '{about['category']}' is seen or "
-                "unseen; add it to the file of categories."
+                f"{where(video, item=item)}: nothing says whether category '{about['category']}' is seen "
+                "or unseen; add it to the file of categories."
             )
         groups[item] = group
     return groups
