@@ -29,6 +29,10 @@ def scores(folder: Path) -> dict:
     return json.loads((folder / "scores.json").read_text())
 
 
+def about(folder: Path) -> dict:
+    return json.loads((folder / ".edgetam/run.json").read_text())
+
+
 def test_predictions_and_scores(run, data, tmp_path):
     result = run("eval", "vos", "--dataset", "generic", "--root", data, "--tracker", "copy", "-o", "res")
     assert result.exit_code == 0, result.output
@@ -36,12 +40,14 @@ def test_predictions_and_scores(run, data, tmp_path):
     table = scores(tmp_path / "res")
     # a square of 6 x 6 that is t pixels off on frame t overlaps by (6 - t) / (6 + t); the ends do not count
     expected = np.mean([5 / 7, 4 / 8, 3 / 9])
-    assert table["global"]["J"] == pytest.approx(expected, abs=1e-12)
+    assert table["summary"]["J"] == pytest.approx(expected, abs=1e-12)
     assert table["sequences"]["b"]["J"] == pytest.approx(expected, abs=1e-12)
-    assert table["global"]["J&F"] == pytest.approx((expected + table["global"]["F"]) / 2)
-    assert f"{100 * expected:.1f}" in result.stdout and "vos-benchmark: J&F" in result.stdout
-    assert "res/scores.json" in result.stdout
-    assert '"title":"res on ' in (tmp_path / "res/report.html").read_text()
+    assert table["summary"]["J&F"] == pytest.approx((expected + table["summary"]["F"]) / 2)
+    assert f"{100 * expected:.1f}" in result.stdout and "vos-benchmark, percent" in result.stdout
+    assert {"objects.csv", "sequences.csv"} <= tree(tmp_path / "res")
+    assert "res/scores.json" in result.stdout and "res/report.html" in result.stdout
+    page = (tmp_path / "res/report.html").read_text()
+    assert '"title":"res on ' in page and "data:image" in page
 
 
 def test_our_tracker_gets_its_options(run, engine, data, tmp_path):
@@ -64,7 +70,7 @@ def test_our_tracker_gets_its_options(run, engine, data, tmp_path):
     clicks = [len(prompt.points[0]) for prompt, _ in engine.prompts]
     assert max(clicks) >= 3
     assert "stand-in" in result.stderr
-    assert scores(tmp_path / "res")["about"]["prompt"] == "3click"
+    assert about(tmp_path / "res")["prompt"] == "3click"
 
 
 def test_a_tracker_of_ones_own(run, data, tmp_path, monkeypatch):
@@ -72,7 +78,7 @@ def test_a_tracker_of_ones_own(run, data, tmp_path, monkeypatch):
     words = ("eval", "vos", "--dataset", "generic", "--root", data, "--tracker")
     assert run(*words, "mine:follow", "-o", "res").exit_code == 0
     assert run(*words, "copy", "-o", "copied").exit_code == 0
-    assert scores(tmp_path / "res")["global"] == scores(tmp_path / "copied")["global"]
+    assert scores(tmp_path / "res")["summary"] == scores(tmp_path / "copied")["summary"]
     refused(run(*words, "mine:other", "-o", "x"), 2, "mine:other", "MODULE:FUNCTION")
     refused(run(*words, "magic", "-o", "x"), 2, "magic", "edgetam, copy, flow")
 
@@ -113,7 +119,7 @@ def test_results_of_another_run_are_kept_unless_asked(run, data, tmp_path):
     assert run(*words, "copy").exit_code == 0
     refused(run(*words, "flow"), 4, "another run", "tracker", "--overwrite")
     assert run(*words, "flow", "--overwrite").exit_code == 0
-    assert scores(tmp_path / "res")["about"]["tracker"] == ["flow"]
+    assert about(tmp_path / "res")["tracker"] == ["flow"]
 
 
 def test_sets_of_a_server_give_a_submission(run, tmp_path):

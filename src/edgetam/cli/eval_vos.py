@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from edgetam.cli.eval_runs import DataChoice, WorkChoice, begin, name_weights, percent, work_through
+from edgetam.cli.eval_runs import DataChoice, WorkChoice, begin, name_weights, work_through
 from edgetam.cli.eval_trackers import TrackerChoice
 from edgetam.cli.runs import Run
+from edgetam.cli.score import name_gaps, show_scores
 from edgetam.cli.screen import Screen
 from edgetam.errors import ConfigError
 from edgetam.eval.datasets import Dataset
-from edgetam.eval.metrics import Scores
 from edgetam.eval.predictions import write_submission
 from edgetam.eval.protocols.prompting import PROMPTS
-from edgetam.eval.report import compare, write_report
+from edgetam.eval.report import Illustrations, compare, write_report, write_scores
+from edgetam.eval.report.files import FILES
 from edgetam.eval.scoring import Scorer
 from edgetam.eval.vos_run import VosJob
-from edgetam.io import atomic_write
 
 __all__ = ["VosChoice", "evaluate_vos"]
 
-PREDICTIONS, SCORES, REPORT, SUBMISSION = "predictions", "scores.json", "report.html", "submission.zip"
+PREDICTIONS, REPORT, SUBMISSION = "predictions", "report.html", "submission.zip"
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def evaluate_vos(choice: VosChoice, screen: Screen) -> None:
     dataset = choice.data.open()
     mine = choice.work.mine(dataset.names)
     about = {"dataset": choice.data.about, "tracker": choice.tracker.about, "prompt": choice.prompt}
-    run = begin(choice.work, about, PREDICTIONS, (SCORES, REPORT, SUBMISSION))
+    run = begin(choice.work, about, PREDICTIONS, (*FILES, REPORT, SUBMISSION))
     scorer = choice.scorer(dataset, run.folder)
     if dataset.has_truth():
         scorer.check()
@@ -85,7 +83,7 @@ def _pack(dataset: Dataset, folder: Path, screen: Screen) -> None:
     if dataset.benchmark.submission is not None:
         form, target = dataset.benchmark.submission, folder / SUBMISSION
         write_submission(folder / PREDICTIONS, dataset.names, form, target)
-        screen.say(f"submission  {target}")
+        screen.say(f"{target.stem:>10}  {target}")
 
 
 def _score(scorer: Scorer, run: Run, jobs: int, screen: Screen) -> None:
@@ -93,38 +91,13 @@ def _score(scorer: Scorer, run: Run, jobs: int, screen: Screen) -> None:
     if not scorer.dataset.has_truth():
         screen.say("There is no ground truth here beyond the prompts, so nothing is scored.")
         return
-    scores = scorer.score(run.folder / PREDICTIONS, jobs=jobs)
-    atomic_write(run.folder / SCORES, json.dumps(_table(scores, run), indent=1).encode())
-    for line in _lines(scores):
-        screen.say(line)
-    for sentence in (*scores.notes, *scores.missing):
-        screen.note(f"edgetam: {sentence}")
-    write_report(compare({run.folder.name: scores}), run.folder / REPORT)
-    screen.say(f"scores  {run.folder / SCORES}")
-    screen.say(f"report  {run.folder / REPORT}")
-
-
-def _table(scores: Scores, run: Run) -> dict[str, Any]:
-    """All scores as JSON."""
-    return {
-        "about": run.about,
-        "protocol": scores.protocol,
-        "global": dict(scores.summary),
-        "sequences": {each.sequence: each.scores for each in scores.sequences},
-        "objects": {
-            each.sequence: {entry.object: dict(entry.scores) for entry in each.objects}
-            for each in scores.sequences
-        },
-        "missing": list(scores.missing),
-        "notes": list(scores.notes),
-    }
-
-
-def _lines(scores: Scores) -> list[str]:
-    """One line per sequence, worst first, and what the benchmark reports."""
-    rows = sorted(((each.sequence, each.scores) for each in scores.sequences), key=lambda row: row[1]["J&F"])
-    width = max(len("sequence"), *(len(name) for name, _ in rows))
-    out = [f"{'sequence':{width}}   J&F     J     F"]
-    out += [f"{name:{width}} {' '.join(percent(row[m]) for m in ('J&F', 'J', 'F'))}" for name, row in rows]
-    summary = ", ".join(f"{name} {percent(value).strip()}" for name, value in scores.summary.items())
-    return [*out, f"{scores.protocol}: {summary}"]
+    with screen.watching("scoring") as progress:
+        scores = scorer.score(run.folder / PREDICTIONS, jobs=jobs, progress=progress)
+    comparison = compare({run.folder.name: scores})
+    name_gaps(comparison, screen)
+    write_scores(scores, run.folder)
+    write_report(comparison, run.folder / REPORT, Illustrations(scorer.images()))
+    if not screen.quiet:
+        show_scores(comparison)
+    for file in (FILES[0], REPORT):
+        screen.say(f"{Path(file).stem:>10}  {run.folder / file}")

@@ -16,7 +16,7 @@ from edgetam.errors import InputError
 from edgetam.eval.metrics import Scores, score_folder
 from edgetam.eval.report import Comparison, Illustrations, Row, as_json, compare, write_report, write_scores
 
-__all__ = ["ScoreChoice", "score_predictions"]
+__all__ = ["ScoreChoice", "name_gaps", "score_predictions", "show_scores"]
 
 _SHOWN = 10
 """Rows of the table of sequences."""
@@ -73,13 +73,13 @@ def score_predictions(choice: ScoreChoice, screen: Screen) -> None:
         EdgeTAMError: something cannot be used, scored or written.
     """
     comparison = compare({name: _score(choice, name, pred, screen) for name, pred in choice.named().items()})
-    _warn(comparison, screen)
+    name_gaps(comparison, screen)
     _write(choice, comparison)
     if choice.as_json:
         screen.say(json.dumps({name: as_json(scores) for name, scores in comparison.scores.items()}))
         return
     if not screen.quiet:
-        _show(comparison)
+        show_scores(comparison)
     for path in (choice.output, choice.report):
         if path is not None:
             screen.note(f"Wrote {path}.")
@@ -101,7 +101,7 @@ def _score(choice: ScoreChoice, name: str, pred: Path, screen: Screen) -> Scores
         )
 
 
-def _warn(comparison: Comparison, screen: Screen) -> None:
+def name_gaps(comparison: Comparison, screen: Screen) -> None:
     """Say what was left out and what may surprise."""
     for name, scores in comparison.scores.items():
         where = f"{name}: " if len(comparison.names) > 1 else ""
@@ -122,7 +122,7 @@ def _write(choice: ScoreChoice, comparison: Comparison) -> None:
         write_report(comparison, choice.report, Illustrations(choice.images))
 
 
-def _show(comparison: Comparison) -> None:
+def show_scores(comparison: Comparison) -> None:
     """Print summary and worst sequences, in percent, with the differences from the first prediction."""
     console = Console(markup=False, emoji=False, highlight=False)
     summary = comparison.summary()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,7 @@ from edgetam.io.atomic import make_folder, output_error
 
 __all__ = ["Scorer"]
 
-_PLAIN = (
-    "{video}/{frame}.png",
-    "{video}/{frame}.*",
-    "{video}/{object}/{frame}.png",
-    "{video}/{object}/{frame}.*",
-)
+_PLAIN = re.compile(r"([^{}*]*)\{video\}/(?:\{object\}/)?\{frame\}\.[*\w]+")
 
 
 @dataclass(frozen=True)
@@ -69,13 +65,19 @@ class Scorer:
             progress=progress,
         )
 
+    def images(self) -> Path | None:
+        """The folder with a folder of frames per sequence; None where frames lie in another way."""
+        return _plain_folder(self.dataset, self.dataset.layout.frames)
+
     def _truth(self) -> Path:
         """The folder with a folder of PNG files per sequence."""
-        masks = self.dataset.layout.masks
-        for plain in _PLAIN:
-            if masks.endswith(plain) and "{" not in masks.removesuffix(plain):
-                return self.dataset.root / masks.removesuffix(plain)
-        return _linked(self.dataset, self.work)
+        return _plain_folder(self.dataset, self.dataset.layout.masks) or _linked(self.dataset, self.work)
+
+
+def _plain_folder(dataset: Dataset, pattern: str) -> Path | None:
+    """The folder of sequences, where nothing but that is before the frames."""
+    match = _PLAIN.fullmatch(pattern)
+    return dataset.root / match[1] if match else None
 
 
 def _linked(dataset: Dataset, folder: Path) -> Path:
