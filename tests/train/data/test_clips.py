@@ -17,6 +17,7 @@ from edgetam.train.data.augment import PRESETS, draw_geometry
 from edgetam.train.data.colour import Jitter, Tint, recolour
 from edgetam.train.data.geometry import Geometry, resized
 from edgetam.train.data.sampling import Sampling, draw_window
+from edgetam.train.data.sprites import filled
 from tests.train.data import fabricate
 from tests.train.data.fabricate import BLUE, RED
 
@@ -229,3 +230,15 @@ def test_masks_of_large_pictures_stay_in_place(side: int) -> None:
     for axis in (0, 1):
         places = [float(np.argwhere(mask)[:, axis].mean()) for mask in (found, expected)]
         assert abs(places[0] - places[1]) < 0.25
+
+
+def test_a_hole_is_filled_from_around_it() -> None:
+    canvas = np.full((60, 80, 3), (40, 90, 200), np.uint8)
+    mask = cv2.circle(np.zeros((60, 80), np.uint8), (30, 30), 14, 255, -1)
+    canvas[mask > 0] = (250, 0, 0)
+    assert np.abs(filled(canvas, mask).astype(int) - (40, 90, 200)).max() <= 2
+    canvas[:, 40:] = (200, 200, 10)
+    canvas[mask > 0] = (250, 0, 0)
+    out = filled(canvas, mask).astype(int)
+    assert (out[mask == 0] == canvas[mask == 0]).all()
+    assert np.abs(out[30, 17] - (40, 90, 200)).max() < 40 and np.abs(out[30, 43] - (200, 200, 10)).max() < 40

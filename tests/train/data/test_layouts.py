@@ -263,3 +263,23 @@ def test_a_video_inside_a_tar_file_must_be_unpacked(tmp_path: Path) -> None:
     archive = packed(fabricate.sav_training(tmp_path / "sav", videos=1), tmp_path / "sav.tar")
     with pytest.raises(MediaError, match="unpack the tar"):
         open_source({"kind": "sav", "root": str(archive)}).sample(np.random.default_rng(0), Ask(2, 1, 64))
+
+
+@pytest.mark.parametrize("file", ["sa_0.jpg", "sa_0.json"])
+def test_changed_bytes_give_a_clip_or_an_error_that_names_the_file(file: str, tmp_path: Path) -> None:
+    path = fabricate.sa1b(tmp_path, count=1) / file
+    whole = path.read_bytes()
+    dice = np.random.default_rng(0)
+    named = 0
+    for _ in range(60):
+        start, end = np.sort(dice.integers(0, len(whole), 2))
+        inserted = dice.integers(0, 256, dice.integers(0, 4), dtype=np.uint8).tobytes()
+        path.write_bytes(whole[:start] + inserted + whole[min(end, start + 9) :])
+        try:
+            clip = open_source({"kind": "sa1b", "root": str(tmp_path)}).sample(dice, Ask(1, 2, 32))
+        except MediaError as error:
+            named += "sa_0" in str(error) or "no object" in str(error)
+        else:
+            assert bool(clip.masks[0, clip.present].flatten(1).any(1).all())
+            named += 1
+    assert named == 60

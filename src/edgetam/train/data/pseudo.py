@@ -30,6 +30,9 @@ __all__ = ["Motion", "PseudoClips"]
 _SEEN = 0.002
 """Part of the first frame that an object covers at least."""
 
+_GHOST = 0.15
+"""Part of a hole that may show the object which was cut out, mirrored."""
+
 _CAMERA = Pace(shift=0.02, turn=0.02, grow=0.015, slant=0.01, squash=0.005)
 
 
@@ -193,16 +196,19 @@ def _touches_edge(mask: Mask) -> bool:
 
 
 def _emptied(dice: np.random.Generator, canvas: Rgb, masks: list[Mask]) -> Rgb:
-    """The picture without some objects: blur alone, or texture from the other side over it."""
+    """The picture without some objects: blur alone, or over it what a mirrored picture shows there."""
     if not masks:
         return canvas
-    hole = np.bitwise_or.reduce(masks)
+    reach = 2 * (canvas.shape[0] // 60) + 1  # masks are too small more often than too large
+    hole = cv2.dilate(np.bitwise_or.reduce(masks), np.ones((reach, reach), np.uint8))
     out = filled(canvas, hole)
-    if dice.random() < 0.5:
+    if dice.random() < 0.4:
         return out
-    other = np.roll(canvas[:, ::-1] if dice.random() < 0.5 else canvas, canvas.shape[1] // 2, axis=1)
-    share = cv2.blur(cv2.dilate(hole, np.ones((5, 5), np.uint8)), (9, 9)).astype(np.float32) / 255
-    return cv2.blendLinear(np.ascontiguousarray(other), out, share, 1 - share)
+    overlap, way = min((cv2.countNonZero(hole & cv2.flip(hole, way)), way) for way in (-1, 0, 1))
+    if overlap > _GHOST * cv2.countNonZero(hole):  # the object itself would be seen there
+        return out
+    share = cv2.blur(hole, (5, 5)).astype(np.float32) / 255
+    return cv2.blendLinear(cv2.flip(canvas, way), out, share, 1 - share)
 
 
 def _visible(owners: list[NDArray[np.uint8]], count: int) -> list[int]:

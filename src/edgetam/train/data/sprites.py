@@ -56,8 +56,7 @@ def cut_out(pixels: Rgb, mask: Mask) -> Cutout:
 
 def filled(pixels: Rgb, mask: Mask) -> Rgb:
     """The picture without what is in the mask: filled from around, ever more blurred."""
-    gone = cv2.dilate(mask, np.ones((7, 7), np.uint8))
-    keep = cv2.bitwise_not(gone).astype(np.float32) / 255
+    keep = cv2.bitwise_not(mask).astype(np.float32) / 255
     levels = [(pixels * keep[..., None], keep)]
     while min(levels[-1][1].shape) > 2:
         value, weight = levels[-1]
