@@ -37,11 +37,14 @@ def test_broken_files_are_listed_and_the_rest_is_counted(tmp_path: Path) -> None
     for number in range(12):
         (tmp_path / "images" / f"p{number}.jpg").write_bytes(b"broken")
     (tmp_path / "masks" / "p12.png").unlink()
-    (audit,) = check_data({"mine": open_source({"kind": "static", "root": str(tmp_path)})}, ASK)
+    sources = {"mine": open_source({"kind": "static", "root": str(tmp_path)})}
+    (audit,) = check_data(sources, ASK, sheet=tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").stat().st_size > 0
     assert audit.seen == 13 and len(audit.broken) == 12 and audit.frames == 1
     text = "\n".join(audit.lines())
     assert "left out: 1 images have no mask" in text
-    assert "12 broken:" in text and "p0.jpg' cannot be decoded" in text and "and 2 more" in text
+    assert "12 broken:" in text and "and 2 more" in text
+    assert "p0.jpg' cannot be decoded (not an image, or damaged)" in text
 
 
 def test_large_data_sets_are_looked_at_in_part(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from edgetam.errors import MediaError
 from edgetam.train.data.clip import Rgb
@@ -48,7 +48,7 @@ def decode_image(data: bytes, name: str, least: int) -> Picture:
             if image.format == "JPEG" and _END_OF_JPEG not in data[-_TRAILER:]:
                 image.load()  # stricter than OpenCV, which fills what is missing with grey
     except _ERRORS as error:
-        raise MediaError(f"'{name}' cannot be decoded ({error}): replace or remove it.") from error
+        raise _undecodable(name, error) from error
     part = min(height, width) // max(least, 1)
     # Data sets annotate stored pixels, whatever the EXIF orientation says.
     flag = next((flag for times, flag in _REDUCED if part >= times), cv2.IMREAD_COLOR)
@@ -76,7 +76,13 @@ def decode_labels(data: bytes, name: str) -> Labels:
     except _ERRORS as error:
         if isinstance(error, MediaError):
             raise
-        raise MediaError(f"'{name}' cannot be decoded ({error}): replace or remove it.") from error
+        raise _undecodable(name, error) from error
     if labels.dtype in (np.uint8, np.bool_):
         return labels.astype(np.uint8, copy=False)
     return labels.astype(np.int32, copy=False)
+
+
+def _undecodable(name: str, error: Exception) -> MediaError:
+    # PIL's own words would name a buffer in memory.
+    why = "not an image, or damaged" if isinstance(error, UnidentifiedImageError) else str(error).rstrip(".")
+    return MediaError(f"'{name}' cannot be decoded ({why}): replace or remove it.")

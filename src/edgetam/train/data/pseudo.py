@@ -6,7 +6,9 @@ their own in front of what lies behind them, and cut-outs of other images stand 
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
+from itertools import compress
 from typing import NamedTuple
 
 import cv2
@@ -129,21 +131,15 @@ class PseudoClips:
         stage = Stage(dice, ask.frames, ask.size, pace, float(dice.uniform(0.003, 0.02)) if bent else 0.0)
         cuts = [cut_out(world.canvas, mask) for mask in world.masks]
         free = [dice.random() < self.motion.alone and not _touches_edge(mask) for mask in world.masks]
-        layers = [
-            Layer(resident(stage, cut, side, world.view), True)
-            for cut, alone in zip(cuts, free, strict=True)
-            if alone
-        ]
+        rooted = list(compress(world.masks, map(operator.not_, free)))
+        layers = [Layer(resident(stage, cut, side, world.view), True) for cut in compress(cuts, free)]
         layers += self._strangers(stage, world, cuts, ask.objects - len(cuts))
         layers = [layers[i] for i in dice.permutation(len(layers))]
         layers.sort(key=lambda layer: layer.nearest)
         labels = np.zeros((side, side), np.uint8)
-        rooted = [mask for mask, alone in zip(world.masks, free, strict=True) if not alone]
         for number, mask in enumerate(rooted, 1):
             labels[mask > 0] = number
-        canvas = _emptied(
-            dice, world.canvas, [m for m, alone in zip(world.masks, free, strict=True) if alone]
-        )
+        canvas = _emptied(dice, world.canvas, list(compress(world.masks, free)))
         frames, owners = _drawn(stage, world._replace(canvas=canvas), labels, layers, len(rooted) + 1)
         return frames, owners, len(rooted) + sum(layer.labelled for layer in layers)
 

@@ -68,7 +68,8 @@ def open_source(given: Mapping[str, Any]) -> ClipSource:
     """
     spec = _spec(given)
     kind = spec.text("kind")
-    spec.take("weight"), spec.take("repeat")
+    for key in ("weight", "repeat"):  # of mixtures
+        spec.take(key)
     if kind == "synthetic":
         return _synthetic(spec)
     if kind == "pseudo":

@@ -46,11 +46,17 @@ def _band(name: str, source: ClipSource, ask: Ask, seed: int) -> Rgb:
 
 
 def _row(source: ClipSource, ask: Ask, dice: np.random.Generator) -> list[Rgb]:
-    """A clip, or as many images; broken samples leave the row empty, since the report names them."""
+    """A clip, or as many images; broken samples leave a gap, since the report names them."""
     try:
         return clip_row(source.sample(dice, ask))
     except ConfigError:  # images have no more than one frame
-        one = replace(ask, frames=1)
-        return [frame for _ in range(ask.frames) for frame in clip_row(source.sample(dice, one))]
+        return [frame for _ in range(ask.frames) for frame in _image(source, replace(ask, frames=1), dice)]
     except InputError:
         return []
+
+
+def _image(source: ClipSource, ask: Ask, dice: np.random.Generator) -> list[Rgb]:
+    try:
+        return clip_row(source.sample(dice, ask))
+    except InputError:
+        return [np.full((_TILE, _TILE, 3), _PAPER, np.uint8)]
