@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
@@ -108,10 +109,13 @@ class Trainer:
         learner = Learner(self.model, stage, self.recipe.losses, self.recipe.seed)
         if world() == 1:
             return learner
-        # prompts decide which modules a step uses
-        return DistributedDataParallel(
-            learner, find_unused_parameters=True, broadcast_buffers=False, gradient_as_bucket_view=True
-        )
+        with warnings.catch_warnings():
+            # newer versions have another name for broadcast_buffers, and say so
+            warnings.simplefilter("ignore", FutureWarning)
+            # prompts decide which modules a step uses
+            return DistributedDataParallel(
+                learner, find_unused_parameters=True, broadcast_buffers=False, gradient_as_bucket_view=True
+            )
 
     def _step(self, learner: nn.Module, batches: Iterator[Batch], order: Order) -> bool:
         """One optimiser step, and whether somebody wants it to be the last."""

@@ -1,0 +1,249 @@
+"""Runs on disk and from the command line: folders, interruptions, full disks, many processes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from typer.testing import CliRunner
+
+from edgetam.cli.main import app
+from edgetam.errors import ConfigError, OutputError, WeightsError
+from edgetam.train.checkpoint import load_checkpoint
+from edgetam.train.progress import Report
+from edgetam.train.run import Run, Scores
+from edgetam.weights import load_state
+from tests.cli.conftest import refused
+from tests.train.tiny import RECIPE, trainer
+
+
+def started(folder: Path, *overrides: str, **named) -> Run:
+    return Run(trainer("stages.0.clips=1", "stages.0.objects=1", *overrides), folder, **named)
+
+
+def lines(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def totals(folder: Path) -> list[float]:
+    return [line["total"] for line in lines(folder) if "total" in line]
+
+
+def test_a_run_leaves_weights_a_recipe_and_a_log(tmp_path: Path) -> None:
+    run = started(tmp_path, "notes.licence=Apache-2.0", evaluate=lambda trainer, journal: {"drawn/tracked": 0.5})
+    events = list(run.go())
+    assert [type(e) for e in events] == [Report] * 4 + [Scores]
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "last.pt", "weights.safetensors", "recipe.yaml", "log.jsonl", "tensorboard",
+    }  # fmt: skip
+    loaded = load_state(run.weights)
+    assert loaded.metadata["steps"] == "4" and loaded.metadata["licence"] == "Apache-2.0"
+    assert loaded.config == run.trainer.recipe.model.config
+    assert lines(tmp_path)[-1] == {"step": 4, "scores": {"drawn/tracked": 0.5}}
+    again = started(tmp_path)
+    assert again.resume() and again.trainer.finished
+    assert [type(e) for e in again.go()] == []
+
+
+def test_lines_of_steps_that_are_done_again_are_dropped(tmp_path: Path) -> None:
+    run = started(tmp_path / "a")
+    for event in run.go():
+        if isinstance(event, Report) and event.step == 2:
+            run.save()
+        if isinstance(event, Report) and event.step == 3:
+            break  # as if killed: step 3 is in the log and not in the checkpoint
+    with (tmp_path / "a" / "log.jsonl").open("a") as file:
+        file.write('{"step": 4, "to')
+    second = started(tmp_path / "a")
+    assert second.resume() and second.trainer.progress.step == 2
+    list(second.go())
+    list(started(tmp_path / "b").go())
+    assert totals(tmp_path / "a") == totals(tmp_path / "b")
+
+
+def test_another_recipe_does_not_go_on_by_accident(tmp_path: Path) -> None:
+    list(started(tmp_path, "stages.0.steps=1").go())
+    longer = started(tmp_path, "stages.0.steps=2")
+    with pytest.raises(ConfigError, match=r"stages\.0\.steps differ; pass --accept-changes"):
+        longer.resume()
+    assert started(tmp_path, "stages.0.steps=1", "every.log_steps=5", "threads=1").resume()
+    assert longer.resume(accept_changes=True)
+    with pytest.raises(ConfigError, match=r"model\.attention_layers differ, and a network cannot change"):
+        started(tmp_path, "stages.0.steps=1", "model.attention_layers=2").resume(accept_changes=True)
+
+
+def test_damaged_states_are_refused(tmp_path: Path) -> None:
+    run = started(tmp_path)
+    run.save()
+    whole = run.checkpoint.read_bytes()
+    for content in (b"", b"not a state", whole[: len(whole) // 2]):
+        run.checkpoint.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"last\.pt cannot be read as a training state"):
+            started(tmp_path).resume()
+    torch.save({"model": {}}, run.checkpoint)
+    with pytest.raises(WeightsError, match=r"last\.pt is no training state"):
+        started(tmp_path).resume()
+
+
+def test_a_full_disk_keeps_the_last_checkpoint_and_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = started(tmp_path, "every.save_minutes=0")
+    steps = run.go()
+    next(steps), next(steps)  # the first step is saved before the second one
+    before = run.checkpoint.read_bytes()
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert isinstance(next(steps), Report)
+    assert "the disk is full" in caplog.text and "tried again later" in caplog.text
+    with pytest.raises(OutputError, match="the disk is full"):
+        list(steps)
+    assert run.trainer.finished
+    assert run.checkpoint.read_bytes() == before
+    assert {p.name for p in tmp_path.glob(".*")} == set()  # nothing half-written is left
+    assert load_checkpoint(run.checkpoint)["progress"]["step"] == 1
+
+
+def test_a_run_starts_from_weights_and_from_other_runs(tmp_path: Path) -> None:
+    first = started(tmp_path, "stages.0.steps=1")
+    list(first.go())
+    average = dict(first.trainer.average.named_parameters())
+    for path in (first.weights, first.checkpoint):
+        model = trainer(f"model.init={path}").model
+        for name, value in model.named_parameters():
+            assert torch.equal(value, average[name]), name
+    for path in (first.weights, first.checkpoint):
+        with pytest.raises(WeightsError, match="of another model|the model is"):
+            trainer(f"model.init={path}", "model.attention_layers=2")
+    with pytest.raises(WeightsError, match=r"missing\.safetensors"):
+        trainer("model.init=missing.safetensors")
+
+
+# The command line, with clips that are drawn.
+
+DRAWN = """
+data: { workers: 1, sources: { synthetic: { kind: synthetic, difficulty: 0.1 } } }
+every: { log_steps: 1, save_minutes: 0 }
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    content = yaml.safe_load(RECIPE) | yaml.safe_load(DRAWN)
+    content["stages"][0] |= {"clips": 1, "objects": 1, "norms": "frozen", "steps": 3}
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def command(recipe: Path, folder: Path, *overrides: str) -> list[str]:
+    return [sys.executable, "-m", "edgetam", "train", str(recipe), *overrides, "-o", str(folder)]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"} | more
+
+
+def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
+    while process.poll() is None:
+        if (folder / "log.jsonl").exists() and len((folder / "log.jsonl").read_text().splitlines()) >= step:
+            return
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_interrupted_runs_go_on_from_a_whole_checkpoint(
+    recipe_file: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    endless, folder = "stages.0.steps=100000", tmp_path / "run"
+    process = subprocess.Popen(
+        command(recipe_file, folder, endless), env=environment(), stderr=subprocess.PIPE, text=True
+    )
+    wait_for_step(folder, 2, process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    state = load_checkpoint(folder / "last.pt")
+    if number is signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+        assert state["progress"]["step"] >= 1
+    else:
+        assert process.returncode == 130
+        assert f"Stopped at step {state['progress']['step']}" in errors
+        assert state["progress"]["step"] == len(lines(folder))
+    assert "Traceback" not in errors
+    step = state["progress"]["step"]
+    done = CliRunner().invoke(
+        app, command(recipe_file, folder, f"stages.0.steps={step + 1}", "--accept-changes")[3:]
+    )
+    assert done.exit_code == 0, done.output
+    assert f"Going on from {folder / 'last.pt'} (step {step}" in done.stderr
+    assert done.stdout.strip() == str(folder / "weights.safetensors")
+
+
+def test_two_processes_are_one_with_the_doubled_batch(recipe_file: Path, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    both = [
+        subprocess.Popen(
+            command(recipe_file, tmp_path / "two", "stages.0.prompts={mask: 1, box: 1, corrections: 1}"),
+            env=environment(
+                RANK=str(i), LOCAL_RANK=str(i), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=port
+            ),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    outputs = [process.communicate(timeout=300)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert "in 2 processes" in outputs[0] and outputs[1] == ""
+    one = CliRunner().invoke(
+        app,
+        command(
+            recipe_file,
+            tmp_path / "one",
+            "stages.0.clips=2",
+            "stages.0.prompts={mask: 1, box: 1, corrections: 1}",
+        )[3:],
+    )
+    assert one.exit_code == 0, one.output
+    assert totals(tmp_path / "two") == pytest.approx(totals(tmp_path / "one"), rel=1e-3)
+    a, b = (load_state(tmp_path / name / "weights.safetensors").state for name in ("one", "two"))
+    for name, value in a.items():
+        torch.testing.assert_close(value, b[name], rtol=1e-3, atol=1e-4)
+
+
+def test_mistakes_end_in_one_sentence(recipe_file: Path, tmp_path: Path) -> None:
+    def run(*words: str):
+        return CliRunner().invoke(app, ["train", str(recipe_file), "-o", str(tmp_path / "run"), *words])
+
+    refused(run("stages.0.step=1"), 2, "'step'", "did you mean 'steps'")
+    refused(run("distill.teacher=edgetam"), 2, "edgetam distill", "distill=null")
+    refused(run("data.sources.synthetic.kind=davis", "data.sources.synthetic.root=missing"), 2, "missing")
+    refused(run("model.init=missing.pt"), 3, "missing.pt")
+    refused(run("device=cuda:7"), 3, "cuda:7")
+    refused(CliRunner().invoke(app, ["train", str(tmp_path / "none.yaml")]), 2, "none.yaml")
+    refused(CliRunner().invoke(app, ["distill", str(recipe_file)]), 2, "has no teacher", "distill.teacher=")
+    (tmp_path / "file").write_text("")
+    refused(CliRunner().invoke(app, ["train", str(recipe_file), "-o", str(tmp_path / "file")]), 4, "file")
+
+
+def test_data_can_be_checked_instead(recipe_file: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["train", str(recipe_file), "--check-data", "-o", str(tmp_path / "run")])
+    assert done.exit_code == 0, done.output
+    assert "synthetic: drawn from nothing" in done.stdout
+    assert (tmp_path / "run" / "data.png").read_bytes().startswith(b"\x89PNG")
