@@ -40,7 +40,9 @@ def totals(folder: Path) -> list[float]:
 
 
 def test_a_run_leaves_weights_a_recipe_and_a_log(tmp_path: Path) -> None:
-    run = started(tmp_path, "notes.licence=Apache-2.0", evaluate=lambda trainer, journal: {"drawn/tracked": 0.5})
+    run = started(
+        tmp_path, "notes.licence=Apache-2.0", evaluate=lambda trainer, journal: {"drawn/tracked": 0.5}
+    )
     events = list(run.go())
     assert [type(e) for e in events] == [Report] * 4 + [Scores]
     assert {p.name for p in tmp_path.iterdir()} == {
@@ -126,7 +128,7 @@ def test_a_run_starts_from_weights_and_from_other_runs(tmp_path: Path) -> None:
         for name, value in model.named_parameters():
             assert torch.equal(value, average[name]), name
     for path in (first.weights, first.checkpoint):
-        with pytest.raises(WeightsError, match="of another model|the model is"):
+        with pytest.raises(WeightsError, match=r"of another model|the model is"):
             trainer(f"model.init={path}", "model.attention_layers=2")
     with pytest.raises(WeightsError, match=r"missing\.safetensors"):
         trainer("model.init=missing.safetensors")

@@ -28,6 +28,7 @@ from edgetam.train.recipe_file import load_recipe
 from edgetam.train.run import Run, Scores
 from edgetam.train.setup import starting_model
 from edgetam.train.sources import open_sources, stage_clips
+from edgetam.train.teacher import open_teacher
 from edgetam.train.trial import make_evaluator
 
 __all__ = [
@@ -140,7 +141,9 @@ def _check_teacher(recipe: Recipe, job: TrainJob) -> None:
 
 
 def _open(job: TrainJob, recipe: Recipe, device: torch.device, screen: Screen) -> Run:
-    trainer = Trainer(recipe, starting_model(recipe.model, recipe.seed), partial(stage_clips, recipe), device)
+    teacher = open_teacher(recipe.distill, device) if recipe.distill else None
+    model = starting_model(recipe.model, recipe.seed)
+    trainer = Trainer(recipe, model, partial(stage_clips, recipe), device, teacher)
     run = Run(trainer, job.folder, make_evaluator(recipe))
     if not job.overwrite and run.resume(accept_changes=job.accept_changes):
         at = f"step {trainer.progress.step}, {trainer.progress.seconds / 60:.1f} minutes"

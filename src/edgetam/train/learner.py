@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
 from edgetam.model import EdgeTAM
 from edgetam.train.batches import Batch
+from edgetam.train.distill import image_distance, mask_distance, memory_distance, pointer_distance
 from edgetam.train.losses import rollout_terms
 from edgetam.train.plan import Plan
-from edgetam.train.recipe import Losses, Stage
-from edgetam.train.rollout import Rules, make_task, roll_out
+from edgetam.train.recipe import Recipe, Stage
+from edgetam.train.rollout import RollOut, Rules, make_task, roll_out
+from edgetam.train.teacher import Teacher
 from edgetam.train.users import SimulatedUser
 from edgetam.train.verbs import Verbs
 
-__all__ = ["Learner"]
+__all__ = ["Counting", "Learner"]
+
+
+@dataclass(frozen=True)
+class Counting:
+    """What things count in a step, so that passes and processes add up to one large batch.
+
+    Attributes:
+        objects: what one object counts: processes over objects in the whole step.
+        passes: what one pass counts where means over frames are taken.
+        teacher: strength of all distillation, 0..1.
+    """
+
+    objects: float
+    passes: float = 1.0
+    teacher: float = 1.0
 
 
 class Learner(nn.Module):
-    """The network with what a stage asks of it."""
+    """The network with what a stage asks of it, and perhaps a teacher."""
 
-    def __init__(self, model: EdgeTAM, stage: Stage, losses: Losses, seed: int) -> None:
+    def __init__(self, model: EdgeTAM, recipe: Recipe, stage: Stage, teacher: Teacher | None) -> None:
         super().__init__()
         self.model = model
+        self.recipe = recipe
         self.stage = stage
-        self.losses = losses
-        self.seed = seed
         self.rules = Rules(trust_presence=stage.presence == "trusted")
+        self.teacher = teacher if stage.distill else None  # no module of ours: it is not trained
 
-    def forward(self, batch: Batch, plan: Plan, share: float) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, plan: Plan, counting: Counting) -> dict[str, Tensor]:
         """Roll out a batch.
-
-        Args:
-            batch: of this process.
-            plan: of the step.
-            share: what one object counts: over all processes and passes of the step, these add up to one
-                for each process.
 
         Returns:
             ``total``, to be differentiated, and its parts without weights or gradients.
@@ -44,10 +57,43 @@ class Learner(nn.Module):
             checkpointing=self.stage.checkpointing,
             frozen_encoder=self.stage.encoder == "frozen",
         )
-        user = SimulatedUser(plan, batch.generators(self.seed))
+        user = SimulatedUser(plan, batch.generators(self.recipe.seed))
         task = make_task(batch)
         done = roll_out(verbs, task, plan, user, self.rules)
-        terms = rollout_terms(done.steps, task.masks, self.losses)
-        total = terms.weighted(self.losses, presence=self.stage.presence != "off")
-        parts = {name: part.detach() * share for name, part in terms._asdict().items()}
-        return {"total": total * share, **parts}
+        losses = self.recipe.losses
+        terms = rollout_terms(done.steps, task.masks, losses)
+        total = terms.weighted(losses, presence=self.stage.presence != "off") * counting.objects
+        parts = {name: part * counting.objects for name, part in terms._asdict().items()}
+        if self.teacher is not None:
+            distances = self._distances(self.teacher, batch, plan, user, done, counting)
+            total = total + counting.teacher * sum(weight * part for weight, part in distances.values())
+            parts |= {name: part for name, (_, part) in distances.items()}
+        return {"total": total, **{name: part.detach() for name, part in parts.items()}}
+
+    def _distances(
+        self,
+        teacher: Teacher,
+        batch: Batch,
+        plan: Plan,
+        user: SimulatedUser,
+        done: RollOut,
+        counting: Counting,
+    ) -> dict[str, tuple[float, Tensor]]:
+        """Weights and distances to the teacher, by name."""
+        wanted = teacher.settings
+        features = teacher.features(batch)
+        image = image_distance(features.stride16, done.features.stride16, normalised=wanted.normalised)
+        found = {"teacher_image": (wanted.image, image * counting.passes)}
+        if not (wanted.memory or wanted.mask or wanted.pointer):
+            return found
+        known = teacher.roll_out(batch, plan, user.asked, features)
+        by_object = {}
+        if wanted.memory:
+            by_object["memory"] = memory_distance(known, done, normalised=wanted.normalised)
+        if wanted.mask:
+            by_object["mask"] = mask_distance(known.steps, done.steps)
+        if wanted.pointer:
+            by_object["pointer"] = pointer_distance(known.pointers, done.pointers)
+        for name, distance in by_object.items():
+            found[f"teacher_{name}"] = (getattr(wanted, name), distance.sum() * counting.objects)
+        return found

@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from edgetam.errors import TrainingError, WeightsError
 from edgetam.model import EdgeTAM
 from edgetam.train.batches import Batch
-from edgetam.train.learner import Learner
+from edgetam.train.learner import Counting, Learner
 from edgetam.train.loader import Clips, Order, open_loader
 from edgetam.train.optimize import follow, make_average, make_optimizer, set_rates, share_norms
 from edgetam.train.plan import Plan, draw_plan
@@ -26,6 +26,7 @@ from edgetam.train.recipe import Recipe, Stage
 from edgetam.train.schedule import learning_rate
 from edgetam.train.setup import freeze_norms, resized
 from edgetam.train.strict import plain
+from edgetam.train.teacher import Teacher
 
 __all__ = ["Opener", "Trainer"]
 
@@ -43,12 +44,21 @@ class Trainer:
         model: in training mode; from `edgetam.train.setup.starting_model`.
         clips: opens the clips of a stage.
         device: where to train.
+        teacher: on the same device; stages may follow it.
     """
 
-    def __init__(self, recipe: Recipe, model: EdgeTAM, clips: Opener, device: torch.device) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: EdgeTAM,
+        clips: Opener,
+        device: torch.device,
+        teacher: Teacher | None = None,
+    ) -> None:
         self.recipe = recipe
         self.device = device
         self.clips = clips
+        self.teacher = teacher
         self.model = model.to(device)
         self.average = make_average(self.model)
         self.optimizer = make_optimizer(self.model, recipe.optimizer)
@@ -106,7 +116,7 @@ class Trainer:
         self.model.train()
         if stage.norms == "frozen" or stage.encoder == "frozen":
             freeze_norms(self.model)
-        learner = Learner(self.model, stage, self.recipe.losses, self.recipe.seed)
+        learner = Learner(self.model, self.recipe, stage, self.teacher)
         if world() == 1:
             return learner
         with warnings.catch_warnings():
@@ -135,16 +145,23 @@ class Trainer:
         # what is random inside the network follows from the step too, so that nothing has to be saved of it
         torch.manual_seed(hash((self.recipe.seed, self.progress.step, rank())) % 2**63)
         count = torch.tensor(float(sum(len(batch.masks) for batch in passes)), device=self.device)
-        share = world() / float(add_up(count))
+        counting = Counting(world() / float(add_up(count)), 1 / len(passes), self._strength())
         self.optimizer.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
         for i, batch in enumerate(passes):
             with self._unsynchronised(learner, last=i == len(passes) - 1):
                 with self._numerics():
-                    terms = learner(batch.to(self.device), plan, share)
+                    terms = learner(batch.to(self.device), plan, counting)
                 terms["total"].backward()
             sums = {name: sums.get(name, 0.0) + term.detach() for name, term in terms.items()}
         return sums
+
+    def _strength(self) -> float:
+        """Of the distillation: it may fade towards the end of a stage."""
+        if self.recipe.distill is None or not self.recipe.distill.fade:
+            return 1.0
+        left = 1.0 - self.progress.share(self.stage)
+        return min(1.0, max(0.0, left) / self.recipe.distill.fade)
 
     def _unsynchronised(self, learner: nn.Module, *, last: bool) -> AbstractContextManager[None]:
         """Processes add up their gradients in the last pass only."""

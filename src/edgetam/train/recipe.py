@@ -316,6 +316,7 @@ class Distillation:
         pointer: weight of pointing the object pointers the same way; not in the paper.
         normalised: compare features whose every token has mean 0 and variance 1; not in the paper.
         teacher_memory: what the teacher remembers: its ``own`` answers, or the truth (``gt``).
+        image_size: at which the teacher looks; that of the student's stage when left out.
         cache: folder where the teacher's image features are kept, found again by the content of the frame.
         fade: share of each stage, at its end, over which all weights fall to zero.
     """
@@ -328,12 +329,13 @@ class Distillation:
     pointer: float = 0.0
     normalised: bool = False
     teacher_memory: Literal["own", "gt"] = "own"
+    image_size: int | None = None
     cache: str | None = None
     fade: float = 0.0
 
     def __post_init__(self) -> None:
         _check_least(0, image=self.image, memory=self.memory, mask=self.mask, pointer=self.pointer)
-        get_config(self.variant)
+        get_config(self.variant, self.image_size)
         if not 0.0 <= self.fade <= 1.0:
             raise ConfigError(f"fade is {self.fade}, expected a share from 0 to 1.")
 
