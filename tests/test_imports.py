@@ -144,6 +144,14 @@ from edgetam.eval.metrics import frame_scores, score_folder
 from edgetam.eval.report import write_report
 
 assert frame_scores(np.eye(3), np.eye(3)) == (1.0, 1.0)
+
+import edgetam.eval.scoring, edgetam.eval.vos_run, edgetam.eval.pvs_run, edgetam.eval.sa_run
+from edgetam.eval.trackers import EdgeTAMTracker
+from edgetam.io import open_frames
+
+measured = EdgeTAMTracker(tracker).open(open_frames([Clip(3).image(t) for t in range(3)]))
+measured.prompt(0, 1, Prompt(points=[[3, 4]]))
+assert len(list(measured.propagate(0))) == 3
 assert "torch" not in sys.modules
 print(len(results), stream.frame)
 """

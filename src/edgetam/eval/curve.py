@@ -24,39 +24,52 @@ def line_chart(
         x_label: below it.
         y_label: at its left, turned.
         xs: ascending, at least one; every one gets a tick.
-        lines: values from 0 to 100 by label, one per x.
+        lines: values from 0 to 100 by label, one per x; as many as there are `COLOURS` at most.
     """
-    values = [y for line in lines.values() for y in line]
-    low = STEP * int(min(values) // STEP)
-    high = min(100, max(low + STEP, STEP * -int(-max(values) // STEP)))
-    span = (xs[-1] - xs[0]) or 1
-
-    def at(x: float, y: float) -> tuple[float, float]:
-        return (
-            LEFT + (x - xs[0]) / span * (WIDTH - LEFT - RIGHT),
-            HEIGHT - BOTTOM - (y - low) / (high - low) * (HEIGHT - TOP - BOTTOM),
-        )
-
+    chart = _Chart(xs, [y for line in lines.values() for y in line])
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
         f'font-size="13"><rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         _text(LEFT, TOP - 16, title, 'font-size="15" font-weight="bold"'),
         _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, x_label, 'text-anchor="middle"'),
         _text(0, 0, y_label, f'text-anchor="middle" transform="translate(16 {HEIGHT / 2}) rotate(-90)"'),
+        *chart.grid(),
     ]
-    for y in range(low, high + 1, STEP):
-        (x0, height), (x1, _) = at(xs[0], y), at(xs[-1], y)
-        parts.append(f'<path d="M{x0:.1f} {height:.1f}H{x1:.1f}" stroke="#ddd"/>')
-        parts.append(_text(LEFT - 8, height + 4, str(y), 'text-anchor="end"'))
-    parts += [_text(at(x, low)[0], HEIGHT - BOTTOM + 18, f"{x:g}", 'text-anchor="middle"') for x in xs]
-    ends = _apart([at(xs[-1], line[-1])[1] for line in lines.values()])
+    ends = _apart([chart.y(line[-1]) for line in lines.values()])
     for (label, line), end, colour in zip(lines.items(), ends, COLOURS, strict=False):
-        points = [at(x, y) for x, y in zip(xs, line, strict=True)]
-        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-        parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points]
+        parts += chart.line(line, colour)
         parts.append(_text(WIDTH - RIGHT + 10, end + 4, f"{label} {line[-1]:.1f}", f'fill="{colour}"'))
     return "\n".join([*parts, "</svg>\n"])
+
+
+class _Chart:
+    """Places numbers on the picture."""
+
+    def __init__(self, xs: Sequence[float], ys: Sequence[float]) -> None:
+        self.xs = xs
+        self.low = STEP * int(min(ys) // STEP)
+        self.high = min(100, max(self.low + STEP, STEP * -int(-max(ys) // STEP)))
+
+    def x(self, value: float) -> float:
+        span = (self.xs[-1] - self.xs[0]) or 1
+        return LEFT + (value - self.xs[0]) / span * (WIDTH - LEFT - RIGHT)
+
+    def y(self, value: float) -> float:
+        return HEIGHT - BOTTOM - (value - self.low) / (self.high - self.low) * (HEIGHT - TOP - BOTTOM)
+
+    def grid(self) -> list[str]:
+        out = []
+        for value in range(self.low, self.high + 1, STEP):
+            out.append(f'<path d="M{LEFT} {self.y(value):.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
+            out.append(_text(LEFT - 8, self.y(value) + 4, str(value), 'text-anchor="end"'))
+        base = HEIGHT - BOTTOM + 18
+        return out + [_text(self.x(value), base, f"{value:g}", 'text-anchor="middle"') for value in self.xs]
+
+    def line(self, ys: Sequence[float], colour: str) -> list[str]:
+        points = [(self.x(x), self.y(y)) for x, y in zip(self.xs, ys, strict=True)]
+        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+        dots = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points]
+        return [f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"/>', *dots]
 
 
 def _apart(heights: Sequence[float], gap: float = 16) -> list[float]:

@@ -71,9 +71,11 @@ def _run_in_pool(job: Job, names: Sequence[str], processes: int) -> Iterator[tup
         raise EngineError(
             "A worker process died, probably for lack of memory; use fewer (finished sequences are kept)."
         ) from error
-    finally:
+    except BaseException:  # also when nobody wants more: what was begun is not worth waiting for
         for process in set(multiprocessing.active_children()) - before:
             process.terminate()
+        raise
+    finally:
         pool.shutdown(cancel_futures=True)
 
 
