@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import NamedTuple
 
-from edgetam.errors import InputError, MediaError
+from edgetam.errors import EngineError, InputError, MediaError
 from edgetam.eval.metrics.labels import Reader
 from edgetam.eval.metrics.problems import Problems, where
 from edgetam.eval.metrics.protocols import GroundTruth, Plan, Protocol, find_protocol
@@ -62,6 +64,7 @@ def score_folder(
         ConfigError: there is no such protocol.
         InputError: something is missing, damaged or of the wrong size and ``lenient`` is not set, or
             nothing at all can be scored. The sentence names the sequence, the frame and the object.
+        EngineError: a process died.
     """
     rules = find_protocol(protocol)
     truth = GroundTruth(
@@ -161,15 +164,26 @@ def _in_processes(
 ) -> Iterator[tuple[int, _Part]]:
     """Score sequences as processes get free, the longest first so that none is left over at the end."""
     order = sorted(range(len(plans)), key=lambda place: -len(plans[place].frames))
+    others = set(multiprocessing.active_children())
     # Not forked: a caller's threads (PyTorch, OpenCV) would leave the children with locks held by nobody.
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
+    try:
         futures = {pool.submit(_score_one, rules, plans[place], roots, lenient): place for place in order}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # what has not begun is not begun any more
-            raise
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        raise EngineError("A scoring process died, probably for lack of memory; use fewer --jobs.") from error
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()  # what was begun is not wanted any more, and nothing is being written
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C reaches all processes; the first one decides."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _score_one(
