@@ -32,7 +32,7 @@ class Check:
         if not np.array_equal(np.isnan(a), np.isnan(b)):
             self.fail(f"{what}: {a} instead of {b}")
             return
-        gap = float(np.nanmax(np.abs(a - b), initial=0.0))
+        gap = float(np.max(np.nan_to_num(np.abs(a - b)), initial=0.0))
         self.worst = max(self.worst, gap)
         if gap > tolerance:
             self.fail(f"{what}: {a} instead of {b}")
