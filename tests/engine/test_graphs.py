@@ -37,6 +37,15 @@ def close(got: Tensor, expected: Tensor, tolerance: float = 2e-5) -> None:
     assert (got - expected).abs().max() <= tolerance * expected.abs().max().clamp(min=1)
 
 
+def last(x: Tensor) -> Tensor:
+    """Maps as graphs take them."""
+    return x.permute(0, 2, 3, 1)
+
+
+def first(x: Tensor) -> Tensor:
+    return x.permute(0, 3, 1, 2)
+
+
 def points_of(count: int, mask: bool) -> DecoderPrompt[Tensor]:
     generator = torch.Generator().manual_seed(count)
     logits = torch.randn(3, 1, 64, 64, generator=generator) * 5 if mask else None
@@ -90,18 +99,22 @@ def test_padded_memories_are_not_read(name: str) -> None:
     whole = torch.ones(2, 3), torch.ones(2, 4)
     ages = context.ages.int()
     extra = [context.distances] if len(graph.inputs) == 7 else []
-    got = graph.module(features.stride16, context.tokens, ages, whole[0], context.pointers, whole[1], *extra)
-    close(got, trained.attend(features, context))
+    got = graph.module(
+        last(features.stride16), context.tokens, ages, whole[0], context.pointers, whole[1], *extra
+    )
+    close(first(got), trained.attend(features, context))
     whole[0][1, 1:], whole[1][1, 2:] = 0, 0
     valid = replace(context, tokens_valid=whole[0] > 0, pointers_valid=whole[1] > 0)
-    got = graph.module(features.stride16, context.tokens, ages, whole[0], context.pointers, whole[1], *extra)
-    close(got, trained.attend(features, valid))
+    got = graph.module(
+        last(features.stride16), context.tokens, ages, whole[0], context.pointers, whole[1], *extra
+    )
+    close(first(got), trained.attend(features, valid))
 
 
 def test_frames_without_prompts(model: EdgeTAM, folded: EdgeTAM) -> None:
     features, fused = features_of(model), torch.randn(3, 256, 16, 16)
     masks, scores, presence, pointer = make_graph("track", folded).module(
-        fused, features.stride4, features.stride8
+        last(fused), last(features.stride4), last(features.stride8)
     )
     nothing = DecoderPrompt(torch.zeros(3, 1, 2), torch.full((3, 1), -1))
     expected = model.decode(fused, features, nothing, "several")
@@ -124,7 +137,9 @@ def test_answers_to_prompts(
     arrays = DecoderPrompt(*(None if x is None else x.numpy() for x in astuple(prompt)))
     inputs = {name: torch.from_numpy(value) for name, value in prompt_inputs(arrays, 64).items()}
     assert inputs["points"].shape[1] % 8 == 0
-    found = make_graph("answer", folded).module(fused, features.stride4, features.stride8, **inputs)
+    found = make_graph("answer", folded).module(
+        last(fused), last(features.stride4), last(features.stride8), **inputs
+    )
     got = choose(*(part.numpy() for part in found), mode)
     expected = model.decode(fused, features, prompt, mode)
     for mine, wanted in zip(astuple(got), astuple(expected), strict=True):
@@ -148,7 +163,7 @@ def test_given_masks(model: EdgeTAM, folded: EdgeTAM, empty: bool) -> None:
     features, mask = features_of(model), torch.zeros(2, 1, 256, 256)
     if not empty:
         mask[:, :, 40:90, 33:121] = 1
-    masks, presence, pointer = make_graph("adopt", folded).module(*astuple(features), mask)
+    masks, presence, pointer = make_graph("adopt", folded).module(*map(last, astuple(features)), mask)
     expected = model.adopt(features, mask)
     close(masks, expected.masks)
     close(presence, expected.presence)
@@ -162,7 +177,7 @@ def test_memories(model: EdgeTAM, folded: EdgeTAM, name: str, binarize: bool) ->
     masks = torch.randn(3, 1, 64, 64, generator=torch.Generator().manual_seed(2)) * 5
     presence = torch.tensor([[4.0], [-4.0], [1.0]])
     tokens = make_graph(name, folded).module(
-        features.stride16, masks, presence, torch.tensor([float(binarize)])
+        last(features.stride16), masks, presence, torch.tensor([float(binarize)])
     )
     exclusive = name == "remember_exclusive"
     pointer = torch.zeros(3, 256)

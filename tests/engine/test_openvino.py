@@ -23,10 +23,10 @@ from edgetam.engine.torch import TorchEngine
 from edgetam.engine.verbs import GraphEngine
 from edgetam.errors import EngineError
 from edgetam.model import EdgeTAM
-from edgetam.structs import DecoderPrompt, FrameResult
+from edgetam.structs import DecoderPrompt, FrameResult, ImageFeatures, MemoryContext
 from edgetam.tracking import ImageSegmenter, TrackerOptions, VideoTracker
 from edgetam.weights import save_native
-from tests.model.lively import shared_model
+from tests.model.lively import context_of, features_of, shared_model
 
 FRAMES, WIDTH, HEIGHT = 9, 72, 56
 IMAGE = np.random.default_rng(0).normal(size=(1, 3, 256, 256)).astype(np.float32)
@@ -106,17 +106,14 @@ def test_images_equal_the_torch_engine(fast: GraphEngine, engine: TorchEngine, c
         assert got.scores == pytest.approx(expected.scores, abs=1e-4)
 
 
-def test_sam_2_1_runs_too(clip: np.ndarray) -> None:
-    """Another encoder, no perceiver, and pointers that know their age."""
+def test_memories_of_sam_2_1_are_read_too() -> None:
+    """No tokens without a place, and pointers that know their age."""
     network = shared_model("sam2.1-t", 256)
-    engines = openvino_engine(Source.of_network(network), threads=1), TorchEngine(network)
-    results = []
-    for each in engines:
-        with VideoTracker(each, TrackerOptions(store="fp32")).open(clip[:3]) as session:
-            session.prompt(0, 1, points=[[18, 20]])
-            results.append(list(session.propagate()))
-    for mine, wanted in zip(*results, strict=True):
-        close(mine, wanted, 1e-4)
+    fast, slow = openvino_engine(Source.of_network(network), threads=1), TorchEngine(network)
+    features, context = features_of(network), context_of(network, 2, 3, 4)
+    seen = ImageFeatures(*(part.numpy() for part in astuple(features)))
+    known = MemoryContext(*(None if part is None else part.numpy() for part in astuple(context)))
+    assert np.abs(fast.attend(seen, known) - slow.attend(features, known).numpy()).max() <= 1e-4
 
 
 @pytest.mark.parametrize("order", [("fast", "engine"), ("engine", "fast")])
@@ -170,7 +167,7 @@ def test_the_number_of_threads_is_honoured(fast: GraphEngine) -> None:
     fast.encode(IMAGE)
     runner = fast.runner
     assert isinstance(runner, OpenVINORunner)
-    compiled = runner._requests["encode"].get_compiled_model()
+    compiled = runner._compiled["encode"].request.get_compiled_model()
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
 
 

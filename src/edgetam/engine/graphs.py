@@ -2,7 +2,8 @@
 
 Each graph is a thin wrapper around the network's inference form (`edgetam.model.inference_form`). Axes named
 by a letter may have any length: B objects, T remembered frames, P pointers or points, F one or B. What graphs
-leave out (padding, the choice among candidates) is in `edgetam.engine.verbs`, in NumPy.
+leave out (padding, the choice among candidates) is in `edgetam.engine.verbs`, in NumPy. Maps cross with their
+channels last, ``[B, H, W, C]``, masks as ``[B, M, H, W]``.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from edgetam.config import HIDDEN_DIM, MEMORY_DIM, ModelConfig
 from edgetam.model import EdgeTAM
 from edgetam.model.edgetam import keep_highest
 from edgetam.model.image_encoder import HIGH_RES_DIMS
-from edgetam.model.mask_decoder import MASK_TOKENS, upsample
+from edgetam.model.mask_decoder import MASK_TOKENS
 from edgetam.structs import DecoderPrompt, ImageFeatures, MemoryContext
 
 __all__ = ["GRAPHS", "Graph", "Port", "make_graph"]
@@ -28,6 +30,20 @@ PADDING_LABEL = -2
 """A point that is not even "not a point"."""
 
 Outputs = tuple[Tensor, ...]
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """``[B, C, H, W]`` to ``[B, H, W, C]``: how maps cross between graphs, as runtimes keep them inside."""
+    return x.permute(0, 2, 3, 1)
+
+
+def channels_first(x: Tensor) -> Tensor:
+    """Undo `channels_last`."""
+    return x.permute(0, 3, 1, 2)
+
+
+def _seen(*maps: Tensor) -> ImageFeatures[Tensor]:
+    return ImageFeatures(*(channels_first(x) for x in maps))
 
 
 class Port(NamedTuple):
@@ -58,7 +74,7 @@ class Encode(nn.Module):
     def forward(self, image: Tensor) -> Outputs:
         """``[1, 3, S, S]`` to maps at strides 4, 8 and 16."""
         features = self.image_encoder(image)
-        return features.stride4, features.stride8, features.stride16
+        return tuple(channels_last(x) for x in (features.stride4, features.stride8, features.stride16))
 
 
 class Attend(nn.Module):
@@ -83,7 +99,8 @@ class Attend(nn.Module):
         memory = self.memory_attention.arrange(context)  # type: ignore[arg-type]
         assert memory.valid is not None
         bias = (1 - memory.valid) * UNREADABLE  # [B, 1, L]
-        return self.memory_attention.read(stride16, memory._replace(valid=bias))
+        fused = self.memory_attention.read(channels_first(stride16), memory._replace(valid=bias))
+        return channels_last(fused)
 
 
 class Track(nn.Module):
@@ -102,8 +119,8 @@ class Track(nn.Module):
 
     def forward(self, fused: Tensor, stride4: Tensor, stride8: Tensor) -> Outputs:
         """Logits, score, presence and pointer of each object."""
-        features = ImageFeatures(stride4, stride8, fused)
-        found = self.mask_decoder.best(fused, features, self.sparse, self.dense, self.place)
+        features = _seen(stride4, stride8, fused)
+        found = self.mask_decoder.best(features.stride16, features, self.sparse, self.dense, self.place)
         return (
             found.masks,
             found.scores,
@@ -144,8 +161,8 @@ class Answer(nn.Module):
         real = (labels > PADDING_LABEL).to(points.dtype)
         real = torch.cat([real, real.amax(1, keepdim=True)], dim=1)  # the closing token follows a prompt only
         bias = (1 - real) * UNREADABLE  # [B, P + 1]
-        features = ImageFeatures(stride4, stride8, fused)
-        found = self.mask_decoder(fused, features, sparse, dense, self.place, bias)
+        features = _seen(stride4, stride8, fused)
+        found = self.mask_decoder(features.stride16, features, sparse, dense, self.place, bias)
         pointers = self.object_pointer(found.tokens, found.presence[:, None])
         return found.masks, found.scores, found.presence, pointers
 
@@ -159,26 +176,38 @@ class Adopt(nn.Module):
 
     def forward(self, stride4: Tensor, stride8: Tensor, stride16: Tensor, given: Tensor) -> Outputs:
         """Masks of zeros and ones to logits, presence and pointer."""
-        decoded = self.model.adopt(ImageFeatures(stride4, stride8, stride16), given)
+        decoded = self.model.adopt(_seen(stride4, stride8, stride16), given)
         return decoded.masks, decoded.presence, decoded.pointer
 
 
 class Remember(nn.Module):
     """Compress frame and masks into memory; ``binarize`` is 1 or 0."""
 
+    enlarge: Tensor
+
     def __init__(self, model: EdgeTAM) -> None:
         super().__init__()
         self.model = model
+        small, size = model.config.mask_size, model.config.image_size
+        # bilinear enlargement is linear in rows and in columns, and runtimes multiply matrices best
+        rows = F.interpolate(torch.eye(small)[None, None], size=(size, small), mode="bilinear")
+        self.register_buffer("enlarge", rows[0, 0])
 
     def forward(self, stride16: Tensor, masks: Tensor, presence: Tensor, binarize: Tensor) -> Tensor:
         """Logits to tokens."""
-        return self.compress(stride16, upsample(masks, self.model.config.image_size), presence, binarize)
+        return self.compress(stride16, self.refine(masks), presence, binarize)
+
+    def refine(self, masks: Tensor) -> Tensor:
+        """Logits ``[B, 1, 4g, 4g]`` at the size of the image, ``[B, S, S]``."""
+        return self.enlarge @ masks[:, 0] @ self.enlarge.T
 
     def compress(self, stride16: Tensor, fine: Tensor, presence: Tensor, binarize: Tensor) -> Tensor:
-        """Logits at the size of the image to tokens."""
-        likely = torch.where(binarize > 0, (fine > 0).to(fine.dtype), torch.sigmoid(fine))
+        """Logits ``[B, S, S]`` to tokens."""
+        likely = torch.where(binarize > 0, (fine > 0).to(fine.dtype), torch.sigmoid(fine))[:, None]
         # OpenVINO adds the mask in the place of the projected image and so needs one for each object
-        return self.model.compress(stride16.expand(fine.shape[0], -1, -1, -1), likely, presence)
+        return self.model.compress(
+            channels_first(stride16).expand(fine.shape[0], -1, -1, -1), likely, presence
+        )
 
 
 class RememberExclusive(Remember):
@@ -186,16 +215,16 @@ class RememberExclusive(Remember):
 
     def forward(self, stride16: Tensor, masks: Tensor, presence: Tensor, binarize: Tensor) -> Tensor:
         """Logits to tokens."""
-        fine = keep_highest(upsample(masks, self.model.config.image_size))
+        fine = keep_highest(self.refine(masks)[:, None])[:, 0]
         return self.compress(stride16, fine, presence, binarize)
 
 
 def _features(config: ModelConfig) -> tuple[Port, Port, Port]:
     g, (wide, middle) = config.grid, HIGH_RES_DIMS
     return (
-        Port("stride4", (1, wide, 4 * g, 4 * g)),
-        Port("stride8", (1, middle, 2 * g, 2 * g)),
-        Port("stride16", (1, HIDDEN_DIM, g, g)),
+        Port("stride4", (1, 4 * g, 4 * g, wide)),
+        Port("stride8", (1, 2 * g, 2 * g, middle)),
+        Port("stride16", (1, g, g, HIDDEN_DIM)),
     )
 
 
@@ -227,20 +256,20 @@ def _attend(model: EdgeTAM) -> Graph:
     ]
     if config.pointer_time:
         inputs.append(Port("distances", ("B", "P")))
-    fused = Port("fused", ("B", HIDDEN_DIM, config.grid, config.grid))
+    fused = Port("fused", ("B", config.grid, config.grid, HIDDEN_DIM))
     return Graph("attend", Attend(model), tuple(inputs), (fused,))
 
 
 def _track(model: EdgeTAM) -> Graph:
     config = model.config
-    fused = Port("fused", ("B", HIDDEN_DIM, config.grid, config.grid))
+    fused = Port("fused", ("B", config.grid, config.grid, HIDDEN_DIM))
     return Graph("track", Track(model), (fused, *_features(config)[:2]), _answer_ports(config, 1))
 
 
 def _answer(model: EdgeTAM) -> Graph:
     config = model.config
     inputs = (
-        Port("fused", ("F", HIDDEN_DIM, config.grid, config.grid)),  # 1, or B
+        Port("fused", ("F", config.grid, config.grid, HIDDEN_DIM)),  # 1, or B
         *_features(config)[:2],
         Port("points", ("B", "P", 2)),
         Port("labels", ("B", "P"), "int32"),

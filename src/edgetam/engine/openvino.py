@@ -12,7 +12,7 @@ import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import openvino as ov
@@ -30,6 +30,8 @@ __all__ = ["OpenVINORunner", "capabilities", "convert", "has_fast_bf16", "openvi
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 EXAMPLE_LENGTHS = {"B": 2, "T": 2, "P": 3, "F": 1}
 """Lengths of dynamic axes while tracing."""
+ONE_BY_ONE = {"remember"}
+"""Graphs whose maps of one object fill the cache: faster with fixed shapes, one object after the other."""
 _log = logging.getLogger(__name__)
 
 
@@ -59,6 +61,14 @@ def capabilities() -> list[str]:
     return list(ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
+class Compiled(NamedTuple):
+    """A graph ready to run."""
+
+    request: ov.InferRequest
+    per_object: list[str]
+    """Inputs to be handed in object by object; none where objects go together."""
+
+
 class OpenVINORunner:
     """Compiles each graph when it is first run; may be shared between threads, which then take turns."""
 
@@ -68,23 +78,37 @@ class OpenVINORunner:
         self.source, self.store, self.precision = source, store, precision
         self._core = ov.Core()
         self._settings = _settings(precision, threads)
-        self._requests: dict[str, ov.InferRequest] = {}
+        self._compiled: dict[str, Compiled] = {}
         self._lock = threading.Lock()
 
     def run(self, graph: str, inputs: Mapping[str, Any]) -> Sequence[Any]:
         """See `Runner.run`."""
         with self._lock:
-            request = self._requests.get(graph) or self._compile(graph)
-            self._requests[graph] = request
-            outputs = _fresh_outputs(request)
-            shared = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
-            results = request.infer(shared, share_inputs=True, share_outputs=True)
-            return [results[i].copy() if out is None else out for i, out in enumerate(outputs)]
+            compiled = self._compiled.get(graph) or self._compile(graph)
+            self._compiled[graph] = compiled
+            arrays = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
+            count = max((len(arrays[name]) for name in compiled.per_object), default=1)
+            if count == 1 or not compiled.per_object:
+                return _infer(compiled.request, arrays)
+            rows = [
+                _infer(
+                    compiled.request, arrays | {name: arrays[name][i : i + 1] for name in compiled.per_object}
+                )
+                for i in range(count)
+            ]
+            return [np.concatenate(parts) for parts in zip(*rows, strict=True)]
 
-    def _compile(self, graph: str) -> ov.InferRequest:
+    def _compile(self, graph: str) -> Compiled:
         folder = self.store.get(graph, lambda folder: self._convert(graph, folder))
         model = self._core.read_model(folder / "model.xml")
-        return self._core.compile_model(model, "CPU", self._settings).create_infer_request()
+        per_object = []
+        if graph in ONE_BY_ONE:
+            per_object = [port.any_name for port in model.inputs if port.partial_shape[0].is_dynamic]
+            model.reshape(
+                {name: ov.PartialShape([1, *model.input(name).partial_shape[1:]]) for name in per_object}
+            )
+        request = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
+        return Compiled(request, per_object)
 
     def _convert(self, graph: str, folder: Path) -> None:
         _log.info("Converting '%s' for OpenVINO; this happens once.", graph)
@@ -100,6 +124,12 @@ def _settings(precision: str, threads: int | None) -> dict[str, Any]:
         )
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": HINTS[precision]}
     return settings if threads is None else settings | {"INFERENCE_NUM_THREADS": threads}
+
+
+def _infer(request: ov.InferRequest, inputs: Mapping[str, Any]) -> list[Any]:
+    outputs = _fresh_outputs(request)
+    results = request.infer(inputs, share_inputs=True, share_outputs=True)
+    return [results[i].copy() if out is None else out for i, out in enumerate(outputs)]
 
 
 def _fresh_outputs(request: ov.InferRequest) -> list[Any]:

@@ -76,22 +76,22 @@ class GraphEngine:
 
     def encode(self, image: Floats) -> ImageFeatures[Any]:
         """See `Engine.encode`."""
-        return ImageFeatures(*self.runner.run("encode", {"image": image}))
+        return ImageFeatures(*(_channels_first(x) for x in self.runner.run("encode", {"image": image})))
 
     def attend(self, features: ImageFeatures[Any], context: MemoryContext[Any] | None) -> Any:
         """See `Engine.attend`."""
         if context is None:
             return features.stride16 + self.constants.no_memory[:, None, None]
-        inputs = {"stride16": features.stride16, **padded(context)}
+        inputs = {"stride16": _channels_last(features.stride16), **padded(context)}
         if not self.config.pointer_time:
             del inputs["distances"]
-        return self.runner.run("attend", inputs)[0]
+        return _channels_first(self.runner.run("attend", inputs)[0])
 
     def decode(
         self, fused: Any, features: ImageFeatures[Any], prompt: DecoderPrompt[Any], mode: DecodeMode
     ) -> Decoded[Any]:
         """See `Engine.decode`."""
-        seen = {"fused": fused, "stride4": features.stride4, "stride8": features.stride8}
+        seen = {"fused": _channels_last(fused), **_fine(features)}
         if mode == "best" and is_empty(prompt) and len(fused) == len(prompt.points):
             masks, scores, presence, pointer = self.runner.run("track", seen)
             return Decoded(masks, scores, presence, pointer, np.zeros(len(masks), np.int64))
@@ -101,7 +101,7 @@ class GraphEngine:
 
     def adopt(self, features: ImageFeatures[Any], mask: Floats) -> Decoded[Any]:
         """See `Engine.adopt`."""
-        seen = {"stride4": features.stride4, "stride8": features.stride8, "stride16": features.stride16}
+        seen = {"stride16": _channels_last(features.stride16), **_fine(features)}
         masks, presence, pointer = self.runner.run("adopt", seen | {"given": mask})
         count = len(masks)
         return Decoded(masks, np.ones((count, 1), np.float32), presence, pointer, np.zeros(count, np.int64))
@@ -118,13 +118,26 @@ class GraphEngine:
     ) -> FrameMemory[Any]:
         """See `Engine.remember`."""
         inputs = {
-            "stride16": features.stride16,
+            "stride16": _channels_last(features.stride16),
             "masks": masks,
             "presence": presence,
             "binarize": np.array([binarize], np.float32),
         }
         graph = "remember_exclusive" if exclusive else "remember"
         return FrameMemory(self.runner.run(graph, inputs)[0], pointer)
+
+
+def _channels_first(x: Any) -> Any:
+    """A view ``[B, C, H, W]`` of what graphs give, ``[B, H, W, C]``."""
+    return x.transpose(0, 3, 1, 2)
+
+
+def _channels_last(x: Any) -> Any:
+    return x.transpose(0, 2, 3, 1)
+
+
+def _fine(features: ImageFeatures[Any]) -> dict[str, Any]:
+    return {"stride4": _channels_last(features.stride4), "stride8": _channels_last(features.stride8)}
 
 
 def padded(context: MemoryContext[Any]) -> dict[str, NDArray[Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ __all__ = [
     "compose_linear",
     "fold_",
     "merge_heads",
+    "shallow_copy",
     "split_heads",
     "to_map",
     "to_tokens",
@@ -33,13 +35,13 @@ QUERY_BLOCK = 1024
 
 def to_tokens(x: Tensor) -> Tensor:
     """``[B, C, H, W]`` to ``[B, H * W, C]``, row-major."""
-    return x.flatten(2).transpose(1, 2)
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def to_map(x: Tensor) -> Tensor:
     """``[B, N, C]`` to the square ``[B, C, g, g]`` with ``g * g == N``."""
     side = int(x.shape[1] ** 0.5)
-    return x.transpose(1, 2).unflatten(2, (side, side))
+    return x.unflatten(1, (side, side)).permute(0, 3, 1, 2)
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -138,6 +140,16 @@ class ConvNorm(nn.Module):
         new.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
         new.weight.data.copy_(old.weight * scale[:, None, None, None])
         return new
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def shallow_copy(module: M) -> M:
+    """A module with the same parts, which can be replaced without changing the original."""
+    other = copy.copy(module)
+    other._modules = dict(module._modules)
+    return other
 
 
 @torch.no_grad()

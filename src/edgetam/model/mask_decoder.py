@@ -31,24 +31,82 @@ class Candidates(NamedTuple):
     presence: Tensor  # [B, 1] logit
 
 
-class MaskDecoder(nn.Module):
-    """Two-way transformer, upscaling and one small network per mask token."""
+class Upscaling(nn.Sequential):
+    """Enlarges the image tokens, helped by the finer maps, and draws masks on them."""
 
     def __init__(self) -> None:
-        super().__init__()
-        dim, (wide, middle) = HIDDEN_DIM, HIGH_RES_DIMS
-        self.presence_token = nn.Parameter(torch.randn(1, dim))
-        self.score_token = nn.Parameter(torch.randn(1, dim))
-        self.mask_tokens = nn.Parameter(torch.randn(MASK_TOKENS, dim))
-        self.transformer = TwoWayTransformer(dim)
-        self.upscaling = nn.Sequential(
-            nn.ConvTranspose2d(dim, middle, 2, stride=2),
+        wide, middle = HIGH_RES_DIMS
+        super().__init__(
+            nn.ConvTranspose2d(HIDDEN_DIM, middle, 2, stride=2),
             LayerNorm2d(middle),
             nn.GELU(),
             nn.ConvTranspose2d(middle, wide, 2, stride=2),
             nn.GELU(),
         )
-        self.hypernetworks = nn.ModuleList(MLP((dim, dim, dim, wide)) for _ in range(MASK_TOKENS))
+
+    def forward(  # type: ignore[override]
+        self, weights: Tensor, image: Tensor, features: ImageFeatures[Tensor]
+    ) -> Tensor:
+        """What ``weights [B, M, 32]`` find on ``image [B, N, 256]``: logits ``[B, M, 4g, 4g]``."""
+        up1, norm, act1, up2, act2 = self
+        x = act1(norm(up1(to_map(image)) + features.stride8))
+        fine = act2(up2(x) + features.stride4)  # [B, 32, 4g, 4g]
+        return (weights @ fine.flatten(2)).unflatten(2, fine.shape[2:])
+
+    def folded(self) -> FoldedUpscaling:
+        """The same with channels last."""
+        return FoldedUpscaling(self)
+
+
+class FoldedUpscaling(nn.Module):
+    """Inference form of `Upscaling`: transposed convolutions that do not overlap are linear layers."""
+
+    def __init__(self, plain: Upscaling) -> None:
+        super().__init__()
+        up1, norm, _, up2, _ = plain
+        assert isinstance(up1, nn.ConvTranspose2d) and isinstance(up2, nn.ConvTranspose2d)
+        self.up1, self.up2 = _as_linear(up1), _as_linear(up2)
+        assert isinstance(norm, LayerNorm2d)
+        self.norm = nn.LayerNorm(len(norm.weight), eps=1e-6).to(norm.weight)
+        self.norm.load_state_dict(norm.state_dict())
+
+    def forward(self, weights: Tensor, image: Tensor, features: ImageFeatures[Tensor]) -> Tensor:
+        """As `Upscaling.forward`."""
+        side = int(image.shape[1] ** 0.5)
+        stride8, stride4 = (x.permute(0, 2, 3, 1) for x in (features.stride8, features.stride4))
+        x = _spread(self.up1(image.unflatten(1, (side, side)))) + stride8
+        fine = F.gelu(_spread(self.up2(F.gelu(self.norm(x)))) + stride4)  # [B, 4g, 4g, 32]
+        masks = fine.flatten(1, 2) @ weights.transpose(1, 2)  # [B, 16N, M]
+        return masks.transpose(1, 2).unflatten(2, fine.shape[1:3])
+
+
+def _as_linear(conv: nn.ConvTranspose2d) -> nn.Linear:
+    """A linear layer whose outputs are the four pixels of each input pixel."""
+    assert conv.bias is not None
+    linear = nn.Linear(conv.in_channels, 4 * conv.out_channels).to(conv.weight)
+    linear.weight.data.copy_(conv.weight.permute(2, 3, 1, 0).flatten(0, 2))
+    linear.bias.data.copy_(conv.bias.repeat(4))
+    return linear
+
+
+def _spread(x: Tensor) -> Tensor:
+    """Put four pixels in their places: ``[B, H, W, 4C]`` to ``[B, 2H, 2W, C]``."""
+    x = x.unflatten(3, (2, 2, -1)).permute(0, 1, 3, 2, 4, 5)  # [B, H, 2, W, 2, C]
+    return x.flatten(3, 4).flatten(1, 2)
+
+
+class MaskDecoder(nn.Module):
+    """Two-way transformer, upscaling and one small network per mask token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        dim = HIDDEN_DIM
+        self.presence_token = nn.Parameter(torch.randn(1, dim))
+        self.score_token = nn.Parameter(torch.randn(1, dim))
+        self.mask_tokens = nn.Parameter(torch.randn(MASK_TOKENS, dim))
+        self.transformer = TwoWayTransformer(dim)
+        self.upscaling = Upscaling()
+        self.hypernetworks = nn.ModuleList(MLP((dim, dim, dim, HIGH_RES_DIMS[0])) for _ in range(MASK_TOKENS))
         self.score_head = MLP((dim, dim, dim, MASK_TOKENS))
         self.presence_head = MLP((dim, dim, dim, 1))
 
@@ -76,7 +134,7 @@ class MaskDecoder(nn.Module):
             bias = F.pad(bias, (2 + MASK_TOKENS, 0))[:, None, None]
         tokens, image = self.transformer(image, to_tokens(place), self.with_own_tokens(sparse), bias)
         mask_tokens = tokens[:, 2 : 2 + MASK_TOKENS]
-        masks = self.draw(self.mask_weights(mask_tokens), image, features)
+        masks = self.upscaling(self.mask_weights(mask_tokens), image, features)
         scores = torch.sigmoid(self.score_head(tokens[:, 1]))
         return Candidates(masks, scores, mask_tokens, self.presence_head(tokens[:, 0]))
 
@@ -95,7 +153,7 @@ class MaskDecoder(nn.Module):
         mask_tokens = tokens[:, 3 : 2 + MASK_TOKENS]
         best = scores.argmax(dim=1, keepdim=True)  # [B, 1]
         weights = _pick(self.mask_weights(mask_tokens, first=1), best)
-        masks = self.draw(weights, image, features)
+        masks = self.upscaling(weights, image, features)
         return Candidates(
             masks, scores.gather(1, best), _pick(mask_tokens, best), self.presence_head(tokens[:, 0])
         )
@@ -109,17 +167,6 @@ class MaskDecoder(nn.Module):
         """What each mask token ``[B, M, 256]`` looks for in the fine map: ``[B, M, 32]``."""
         nets = self.hypernetworks[first:]
         return torch.stack([net(mask_tokens[:, i]) for i, net in enumerate(nets)], dim=1)
-
-    def draw(self, weights: Tensor, image: Tensor, features: ImageFeatures[Tensor]) -> Tensor:
-        """Weights ``[B, M, 32]`` on the image tokens ``[B, N, 256]``: logits ``[B, M, 4g, 4g]``."""
-        fine = self.upscale(to_map(image), features)
-        return (weights @ fine.flatten(2)).unflatten(2, fine.shape[2:])
-
-    def upscale(self, image: Tensor, features: ImageFeatures[Tensor]) -> Tensor:
-        """``[B, 256, g, g]`` to ``[B, 32, 4g, 4g]``, helped by the finer maps."""
-        up1, norm, act1, up2, act2 = self.upscaling
-        x = act1(norm(up1(image) + features.stride8))
-        return act2(up2(x) + features.stride4)
 
 
 def _pick(x: Tensor, index: Tensor) -> Tensor:

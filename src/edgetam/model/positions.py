@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FourierPositions", "Rotary", "sine_grid", "sine_of"]
+__all__ = ["FourierPositions", "HalvesRotary", "Rotary", "halves_first", "sine_grid", "sine_of"]
 
 TEMPERATURE = 10000.0
 
@@ -85,7 +85,47 @@ class Rotary(nn.Module):
         self.register_buffer("cos", angles.cos().repeat_interleave(2, dim=-1), persistent=False)
         self.register_buffer("sin", (angles.sin()[..., None] * sign).flatten(-2), persistent=False)
 
+    @property
+    def cells(self) -> int:
+        """How many positions there are."""
+        return self.cos.shape[0]
+
     def forward(self, x: Tensor) -> Tensor:
         """Rotate ``[..., side * side, channels]``."""
         swapped = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
         return torch.addcmul(x * self.cos, swapped, self.sin).to(x.dtype)
+
+
+class HalvesRotary(nn.Module):
+    """Inference form of `Rotary`: the two members of a pair lie in the two halves of the channels.
+
+    Attention does not care about the order of channels that queries and keys share: see `halves_first`.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, plain: Rotary) -> None:
+        super().__init__()
+        self.register_buffer("cos", plain.cos[:, 0::2].contiguous(), persistent=False)
+        self.register_buffer("sin", plain.sin[:, 1::2].contiguous(), persistent=False)
+
+    @property
+    def cells(self) -> int:
+        """How many positions there are."""
+        return self.cos.shape[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rotate ``[..., side * side, channels]``."""
+        a, b = x.chunk(2, dim=-1)
+        return torch.cat([a * self.cos - b * self.sin, b * self.cos + a * self.sin], dim=-1).to(x.dtype)
+
+
+@torch.no_grad()
+def halves_first(linear: nn.Linear) -> nn.Linear:
+    """A projection whose even outputs come first, then its odd ones."""
+    order = torch.arange(linear.out_features).unflatten(0, (-1, 2)).T.flatten()
+    permuted = nn.Linear(linear.in_features, linear.out_features).to(linear.weight)
+    permuted.weight.copy_(linear.weight[order])
+    permuted.bias.copy_(linear.bias[order])
+    return permuted
