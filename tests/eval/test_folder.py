@@ -203,7 +203,17 @@ def test_progress_counts_frames(tmp_path: Path) -> None:
     gt, pred = pair(tmp_path, ("a",))
     calls: list[int] = []
     score_folder("davis2017-unsupervised", gt, pred, progress=lambda done, total: calls.append(done))
-    assert calls == [0, 1, 2, 3, 4, 5]
+    assert calls == [0, 1, 2, 3, 4, 5, 5]
+
+
+def test_progress_is_the_same_for_objects_in_folders(tmp_path: Path) -> None:
+    for side in ("gt", "pred"):
+        for item in ("a/000", "a/001", "b/000"):
+            video(tmp_path / side / item, 5, 1)
+    calls: list[tuple[int, int]] = []
+    score_folder("sav", tmp_path / "gt", tmp_path / "pred", progress=lambda *now: calls.append(now))
+    assert {total for _, total in calls} == {10}
+    assert [done for done, _ in calls] == [0, 1, 2, 3, 4, 5, 5, 5, 6, 7, 8, 10]
 
 
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:

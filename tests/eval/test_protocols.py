@@ -45,6 +45,17 @@ def test_davis_scores_ids_nobody_shows_as_rightly_absent(tmp_path: Path) -> None
     scores = score_folder("davis2017", tmp_path / "gt", tmp_path / "pred")
     assert [entry.object for entry in scores.objects] == ["1", "2", "3"]
     assert scores.objects[1].scores["J"] == 1.0
+    assert scores.notes == (
+        "Sequence 'cat': object(s) 2 are not in the first annotation; this protocol scores such ids as "
+        "objects that are rightly absent.",
+    )
+
+
+def test_davis_notes_objects_that_come_later(tmp_path: Path) -> None:
+    gt, pred = pair(tmp_path, ("cat",))
+    save(gt / "cat/00002.png", labels(1, 2, 3))
+    (note,) = score_folder("davis2017", gt, pred).notes
+    assert note.startswith("Sequence 'cat', frame '00002', object 3: this object of the ground truth")
 
 
 def test_unsupervised_matches_proposals_and_ignores_void(tmp_path: Path) -> None:
@@ -94,6 +105,14 @@ def test_sav_has_a_folder_for_each_object(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Sequence 'clip', object 001: the ground truth is empty on all 3"):
         score_folder("sav", gt, pred)
     assert [entry.object for entry in score_folder("sav", gt, pred, lenient=True).objects] == ["000"]
+
+
+def test_sav_objects_too_short_are_named(tmp_path: Path) -> None:
+    for side in ("gt", "pred"):
+        video(tmp_path / side / "clip/000", 5, 1)
+        video(tmp_path / side / "clip/001", 2, 1)
+    with pytest.raises(InputError, match=r"Sequence 'clip', object 001 has 2 annotated frame"):
+        score_folder("sav", tmp_path / "gt", tmp_path / "pred")
 
 
 def test_sav_notes_objects_that_do_not_count(tmp_path: Path) -> None:

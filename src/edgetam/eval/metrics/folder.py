@@ -8,6 +8,8 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,22 +143,37 @@ def _score_all(
     progress: Progress | None,
 ) -> list[_Part]:
     """Score all sequences, in one process or several, and return them in their order."""
-    total = sum(len(plan.frames) for plan in plans)
-    tell = progress or (lambda done, total: None)
-    tell(0, total)
+    meter = _Meter(progress or (lambda done, total: None), sum(len(plan.frames) for plan in plans))
+    meter.add(0)
+    parts: dict[int, _Part] = {}
     if min(jobs, len(plans)) <= 1:
-        counter = iter(range(1, total + 1))
-        return [
-            _score_one(rules, plan, roots, lenient, lambda: tell(next(counter, total), total))
-            for plan in plans
-        ]
-    parts: list[_Part | None] = [None] * len(plans)
-    done = 0
-    for place, part in _in_processes(rules, plans, roots, lenient, min(jobs, len(plans))):
-        parts[place] = part
-        done += len(plans[place].frames)
-        tell(done, total)
-    return [part for part in parts if part is not None]
+        for place, plan in enumerate(plans):
+            parts[place] = _score_one(rules, plan, roots, lenient, meter.within(plan))
+            meter.add(len(plan.frames))
+    else:
+        for place, part in _in_processes(rules, plans, roots, lenient, min(jobs, len(plans))):
+            parts[place] = part
+            meter.add(len(plans[place].frames))
+    return [parts[place] for place in range(len(plans))]
+
+
+@dataclass
+class _Meter:
+    """Counts frames for whoever watches; where objects have files of their own, a frame counts once."""
+
+    tell: Progress
+    total: int
+    done: int = 0
+
+    def add(self, frames: int) -> None:
+        """Count the frames of a sequence that is done."""
+        self.done += frames
+        self.tell(self.done, self.total)
+
+    def within(self, plan: Plan) -> Callable[[], None]:
+        """Return what is to be called for each frame of a sequence while it is being scored."""
+        steps = count(1)
+        return lambda: self.tell(self.done + min(next(steps), len(plan.frames)), self.total)
 
 
 def _in_processes(

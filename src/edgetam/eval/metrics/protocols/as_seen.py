@@ -16,9 +16,9 @@ from edgetam.eval.metrics.protocols.base import (
     folder_plans,
     folders_in,
     frames_in,
+    inner_frames,
     jf_summary,
 )
-from edgetam.eval.metrics.protocols.davis import inner_frames
 from edgetam.eval.metrics.scores import ObjectScores, Tally
 
 __all__ = ["SaV", "VosBenchmark"]
@@ -47,7 +47,7 @@ class VosBenchmark:
         """Score one sequence."""
         tallies: dict[int, Tally] = {}
         annotated: set[int] = set()
-        frames = plan.frames if self.ends else inner_frames(plan, reader)
+        frames = plan.frames if self.ends else inner_frames(reader, plan.frames, plan.sequence)
         for frame in frames:
             pair = reader.pair(plan.sequence, plan.sequence, frame)
             if pair is not None:
@@ -124,13 +124,13 @@ class SaV:
         if not plan.schedule:
             return VosBenchmark(self.ends).score(plan, reader)
         self._extras(plan, reader)
-        entries = [
-            self._object(plan, reader, item, frames if self.ends else frames[1:-1])
-            for item, frames in plan.schedule.items()
-        ]
+        entries = [self._object(plan, reader, item, frames) for item, frames in plan.schedule.items()]
         return [entry for entry in entries if entry is not None]
 
     def _object(self, plan: Plan, reader: Reader, item: str, frames: Sequence[str]) -> ObjectScores | None:
+        frames = frames if self.ends else inner_frames(reader, frames, plan.sequence, item)
+        if not frames:
+            return None
         tally, folder, annotated = Tally(), f"{plan.sequence}/{item}", False
         for frame in frames:
             pair = reader.pair(plan.sequence, folder, frame, item)

@@ -20,6 +20,7 @@ __all__ = [
     "folder_plans",
     "folders_in",
     "frames_in",
+    "inner_frames",
     "jf_summary",
     "object_means",
     "score_scheduled",
@@ -121,6 +122,18 @@ def folder_plans(root: Path, truth: GroundTruth, names: Sequence[str] | None = N
     if not plans:
         raise MediaError(f"'{root}' has no folders of sequences; expected '{root}/SEQUENCE/FRAME.png'.")
     return plans
+
+
+def inner_frames(
+    reader: Reader, frames: Sequence[str], sequence: str, item: str | None = None
+) -> tuple[str, ...]:
+    """Return all frames but the first and the last; none, with a complaint, where nothing is left."""
+    if len(frames) < 3:
+        reader.problems.report(
+            f"{where(sequence, item=item)} has {len(frames)} annotated frame(s); the first and the last are "
+            "not scored, so nothing is left of it."
+        )
+    return tuple(frames[1:-1])
 
 
 def score_scheduled(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from edgetam.errors import MediaError
 from edgetam.eval.metrics.labels import Pair, Reader, present, read_labels
@@ -16,6 +14,7 @@ from edgetam.eval.metrics.protocols.base import (
     GroundTruth,
     Plan,
     folder_plans,
+    inner_frames,
     jf_summary,
     object_means,
     score_scheduled,
@@ -88,7 +87,7 @@ class Davis2016:
     def score(self, plan: Plan, reader: Reader) -> list[ObjectScores]:
         """Score one sequence."""
         tally = Tally()
-        for frame in inner_frames(plan, reader):
+        for frame in inner_frames(reader, plan.frames, plan.sequence):
             pair = reader.pair(plan.sequence, plan.sequence, frame)
             if pair is not None:
                 tally.add(frame, jf(pair.pred > 0, pair.gt > 0))
@@ -121,7 +120,7 @@ class Davis2017:
     def score(self, plan: Plan, reader: Reader) -> list[ObjectScores]:
         """Score one sequence."""
         objects = first_objects(plan, reader)
-        inner = inner_frames(plan, reader)
+        inner = inner_frames(reader, plan.frames, plan.sequence)
         if not (objects and inner):
             return []
         plan = replace(plan, schedule={str(value): inner for value in range(1, objects + 1)})
@@ -141,7 +140,13 @@ def first_objects(plan: Plan, reader: Reader) -> int:
     except MediaError as error:
         reader.problems.report(f"{where(plan.sequence, plan.frames[0])}: no ground truth: {error}.")
         return 0
-    count = int(np.where(labels == VOID, 0, labels).max())
+    shown = set(present(labels)) - {VOID}
+    count = max(shown, default=0)
+    if gaps := set(range(1, count)) - shown:
+        reader.problems.note(
+            f"{where(plan.sequence)}: object(s) {_listing(gaps)} are not in the first annotation; this "
+            "protocol scores such ids as objects that are rightly absent."
+        )
     if not count:
         reader.problems.report(
             f"{where(plan.sequence, plan.frames[0])}: the ground truth shows no object; this protocol "
@@ -151,10 +156,18 @@ def first_objects(plan: Plan, reader: Reader) -> int:
 
 
 def extra_ids(plan: Plan, reader: Reader, objects: int) -> Callable[[str, Pair], None]:
-    """Return what complains about ids in the prediction that the sequence does not have, once each."""
-    known: set[int] = set(range(objects + 1))
+    """Return what complains about ids only the prediction has, and notes those only later frames have."""
+    known = set(range(objects + 1))
+    late = {*known, VOID}
 
     def inspect(frame: str, pair: Pair) -> None:
+        if pair.gt.max() > objects:
+            for value in set(present(pair.gt)) - late:
+                late.add(value)
+                reader.problems.note(
+                    f"{where(plan.sequence, frame, value)}: this object of the ground truth is not in the "
+                    "first annotation, so this protocol does not score it."
+                )
         if pair.pred.max() > objects:
             for value in set(present(pair.pred)) - known:
                 known.add(value)
@@ -166,11 +179,5 @@ def extra_ids(plan: Plan, reader: Reader, objects: int) -> Callable[[str, Pair],
     return inspect
 
 
-def inner_frames(plan: Plan, reader: Reader) -> tuple[str, ...]:
-    """Return all frames but the first and the last; none, with a complaint, where nothing is left."""
-    if len(plan.frames) < 3:
-        reader.problems.report(
-            f"{where(plan.sequence)} has {len(plan.frames)} annotated frame(s); the first and the last "
-            "are not scored, so nothing is left of it."
-        )
-    return plan.frames[1:-1]
+def _listing(values: Iterable[int]) -> str:
+    return ", ".join(str(value) for value in sorted(values))

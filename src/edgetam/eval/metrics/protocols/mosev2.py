@@ -17,11 +17,11 @@ from edgetam.eval.metrics.protocols.base import (
     GroundTruth,
     Plan,
     folder_plans,
+    inner_frames,
     object_means,
     score_scheduled,
     scored_objects,
 )
-from edgetam.eval.metrics.protocols.davis import inner_frames
 from edgetam.eval.metrics.protocols.meta import describing, videos
 from edgetam.eval.metrics.scores import ObjectScores, mean_of
 
@@ -66,7 +66,7 @@ class MoseV2:
 
     def score(self, plan: Plan, reader: Reader) -> list[ObjectScores]:
         """Score one video."""
-        if not inner_frames(plan, reader):
+        if not inner_frames(reader, plan.frames, plan.sequence):
             return []
         found = scored_objects(plan, reader, score_scheduled(plan, reader, mosev2))
         return [_with_stretches(entry) for entry in found]
