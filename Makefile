@@ -47,6 +47,7 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.tracking
 	$(BIN)/python -m benchmarks.streaming_memory
 	$(BIN)/python -m benchmarks.metrics
+	$(BIN)/python -m benchmarks.training recipes/demo.yaml
 
 docs: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[docs]'

@@ -58,10 +58,22 @@ class HieraConfig:
 
 @dataclass(frozen=True)
 class PerceiverConfig:
-    """2D Spatial Perceiver (EdgeTAM, section 3.2): latents that compress one frame's memory."""
+    """2D Spatial Perceiver (EdgeTAM, section 3.2): latents that compress one frame's memory.
+
+    Either kind may be left out with 0, as in the paper's table 3b; not both.
+    """
 
     global_latents: int = 256
     window_grid: int = 16
+
+    def __post_init__(self) -> None:
+        if min(self.global_latents, self.window_grid) < 0 or not (self.global_latents or self.window_grid):
+            raise ConfigError(
+                f"global_latents is {self.global_latents} and window_grid {self.window_grid}; expected "
+                "numbers of at least 0, one of them more."
+            )
+        if self.window_grid and 16 % self.window_grid:
+            raise ConfigError(f"window_grid is {self.window_grid}; expected a divisor of 16, or 0 for none.")
 
 
 @dataclass(frozen=True)

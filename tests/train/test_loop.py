@@ -109,6 +109,19 @@ def test_a_stage_of_another_size_goes_on_with_the_same_weights() -> None:
     assert one.optimizer.param_groups[0]["params"][0] is next(one.model.parameters())
 
 
+@pytest.mark.parametrize(("latents", "windows"), [(8, 0), (0, 16)])
+def test_one_kind_of_latents_is_enough(latents: int, windows: int, tmp_path) -> None:
+    one = trainer(
+        f"model.perceiver={{global_latents: {latents}, window_grid: {windows}}}",
+        "stages.0.steps=1",
+        "stages.0.clips=1",
+    )
+    assert one.model.config.memory_layout.tokens == latents + windows**2
+    curve(one)
+    path = save_native(tmp_path / "weights.safetensors", one.average)
+    assert load_network(weights=path).config == one.average.config
+
+
 class _Resized(Shapes):
     """Shapes at the size a stage wants."""
 
@@ -174,7 +187,7 @@ def test_processes_share_the_clips_of_a_step() -> None:
 def test_lengths_of_clips_are_those_of_the_plan_of_their_step() -> None:
     stage = Stage("x", steps=1, clips=2, accumulate=2, frames=(1, 8))
     order = Order(stage, 3, clip=100, step=7, rank=0, world=1)
-    lengths = [order.frames(n) for n in range(100, 120)]
+    lengths = [order.plan(n).length for n in range(100, 120)]
     assert all(len(set(lengths[i : i + 4])) == 1 for i in range(0, 20, 4))
     assert len(set(lengths)) > 1
 

@@ -84,6 +84,14 @@ def test_another_recipe_does_not_go_on_by_accident(tmp_path: Path) -> None:
         started(tmp_path, "stages.0.steps=1", "model.attention_layers=2").resume(accept_changes=True)
 
 
+def test_a_run_can_be_started_anew(tmp_path: Path) -> None:
+    list(started(tmp_path, "stages.0.steps=1").go())
+    run = started(tmp_path, "stages.0.steps=2")
+    run.start_anew()
+    assert {p.name for p in tmp_path.iterdir()} == {"recipe.yaml"}
+    assert not run.resume()
+
+
 def test_damaged_states_are_refused(tmp_path: Path) -> None:
     run = started(tmp_path)
     run.save()

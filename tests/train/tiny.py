@@ -61,7 +61,7 @@ class Shapes:
         self.broken: dict[str, int] = {}
 
     def __getitem__(self, number: int) -> Clip:
-        return moving_shapes(number, self.order.frames(number), self.stage.objects, self.order.seed)
+        return moving_shapes(number, self.order.plan(number).length, self.stage.objects, self.order.seed)
 
 
 def batch(frames: int = 2, clips: int = 1, objects: int = 2, first: int = 0) -> Batch:

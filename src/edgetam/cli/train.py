@@ -145,7 +145,10 @@ def _open(job: TrainJob, recipe: Recipe, device: torch.device, screen: Screen) -
     model = starting_model(recipe.model, recipe.seed)
     trainer = Trainer(recipe, model, partial(stage_clips, recipe), device, teacher)
     run = Run(trainer, job.folder, make_evaluator(recipe))
-    if not job.overwrite and run.resume(accept_changes=job.accept_changes):
+    if job.overwrite:
+        if rank() == 0:
+            run.start_anew()
+    elif run.resume(accept_changes=job.accept_changes):
         at = f"step {trainer.progress.step}, {trainer.progress.seconds / 60:.1f} minutes"
         screen.note(f"Going on from {run.checkpoint} ({at}).")
     many = f" in {world()} processes" if world() > 1 else ""

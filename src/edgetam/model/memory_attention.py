@@ -74,6 +74,8 @@ class CrossAttention(nn.Module):
     def keys(self, memory: MemoryKeys) -> Tensor:
         """Keys ``[B, L, 256]``; only tokens on a grid are rotated."""
         k = self.k_proj(memory.values + memory.positions)
+        if not memory.placed:
+            return k
         free, placed = k.split([k.shape[1] - memory.placed, memory.placed], dim=1)
         cells = self.memory_rotary.cells
         placed = self.memory_rotary(placed.unflatten(1, (-1, cells))).flatten(1, 2)

@@ -100,6 +100,10 @@ class Perceiver(nn.Module):
 
     def forward(self, memory: Tensor) -> Tensor:
         """``[B, 64, g, g]`` to ``[B, 512, 64]``: global latents first, then windows row-major."""
+        if not self.windows:
+            return self.look_everywhere(memory)
+        if not len(self.latents):
+            return self.look_in_windows(memory)
         return torch.cat([self.look_everywhere(memory), self.look_in_windows(memory)], dim=1)
 
     def look_everywhere(self, memory: Tensor) -> Tensor:

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from edgetam.io.atomic import atomic_write, output_error
 from edgetam.train.progress import Report
 
-__all__ = ["Journal"]
+__all__ = ["BOARD", "LOG", "Journal"]
+
+LOG = "log.jsonl"
+BOARD = "tensorboard"
 
 
 class Journal:
@@ -25,11 +28,11 @@ class Journal:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        self.path = folder / "log.jsonl"
+        self.path = folder / LOG
         if self.path.exists():
             lines = [line for line in self.path.read_text().splitlines() if _step(line) <= step]
             atomic_write(self.path, "".join(f"{line}\n" for line in lines).encode())
-        self.board = _open_board(folder / "tensorboard", step)
+        self.board = _open_board(folder / BOARD, step)
 
     def report(self, report: Report) -> None:
         """Write a report down."""

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from edgetam.errors import EdgeTAMError, InputError
 from edgetam.train.batches import Batch, make_batch
 from edgetam.train.data import Clip
-from edgetam.train.plan import draw_plan
+from edgetam.train.plan import Plan, draw_plan
 from edgetam.train.ranks import rank, world
 from edgetam.train.recipe import DataRecipe, Stage
 
@@ -61,10 +61,15 @@ class Order:
         start = self.clip + (index * self.world + self.rank) * self.stage.clips
         return range(start, start + self.stage.clips)
 
-    def frames(self, number: int) -> int:
-        """How long clip ``number`` is."""
+    def plan(self, number: int) -> Plan:
+        """Of the step that clip ``number`` is for."""
         step = self.step + (number - self.clip) // self.clips_per_step
-        return draw_plan(self.stage, self.seed, step).length
+        return draw_plan(self.stage, self.seed, step)
+
+    def objects(self, number: int) -> int:
+        """Most objects of clip ``number``."""
+        images = self.stage.images
+        return images.objects if images and self.plan(number).images else self.stage.objects
 
     @property
     def clips_per_step(self) -> int:
@@ -83,7 +88,7 @@ class _Batches(Dataset[Batch | EdgeTAMError]):
         """Make a batch. Errors are handed over as they are: a worker would wrap them into a traceback."""
         numbers = self.order.numbers(index)
         try:
-            return make_batch([self.clips[n] for n in numbers], numbers, self.order.stage.objects)
+            return make_batch([self.clips[n] for n in numbers], numbers, self.order.objects(numbers[0]))
         except EdgeTAMError as error:
             return error
 

@@ -28,6 +28,7 @@ class Plan:
         corrected: frames with correction clicks.
         corrections: clicks on each of them.
         centre: how often clicks fall deepest inside.
+        images: whether single images take the place of clips.
     """
 
     length: int = 1
@@ -36,12 +37,14 @@ class Plan:
     corrected: tuple[int, ...] = ()
     corrections: int = 0
     centre: float = 0.0
+    images: bool = False
 
 
 def draw_plan(stage: Stage, seed: int, step: int) -> Plan:
     """Draw the plan of a step of a stage."""
     dice = random.Random(f"{seed}-{step}")
-    length = dice.randint(*stage.frames)
+    images = stage.images is not None and dice.random() < stage.images.share
+    length = 1 if images else dice.randint(*stage.frames)
     prompts = stage.prompts
     kinds: tuple[Kind, ...] = ("mask", "point", "box")
     kind = dice.choices(kinds, [prompts.mask, prompts.point, prompts.box])[0]
@@ -49,8 +52,9 @@ def draw_plan(stage: Stage, seed: int, step: int) -> Plan:
     others = dice.sample(range(1, length), length - 1)
     prompted = (0, *others[: count - 1])
     if kind == "mask":  # SAM 2: what a mask says needs no correction
-        return Plan(length, kind, prompted, centre=prompts.centre)
+        return Plan(length, kind, prompted, centre=prompts.centre, images=images)
     most = min(max(prompts.corrected, count), length)
     corrected = (0, *others[: dice.randint(count, most) - 1]) if prompts.corrected else ()
     corrections = dice.randint(*prompts.corrections)
-    return Plan(length, kind, prompted, corrected if corrections else (), corrections, prompts.centre)
+    corrected = corrected if corrections else ()
+    return Plan(length, kind, prompted, corrected, corrections, prompts.centre, images)

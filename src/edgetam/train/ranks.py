@@ -12,7 +12,7 @@ from torch import Tensor, distributed
 
 from edgetam.errors import EngineError
 
-__all__ = ["add_up", "barrier", "collect", "connected", "device_for", "rank", "world"]
+__all__ = ["add_up", "collect", "connected", "device_for", "rank", "world"]
 
 
 def rank() -> int:
@@ -74,9 +74,3 @@ def collect(value: Any) -> list[Any]:
     found: list[Any] = [None] * world()
     distributed.all_gather_object(found, value)
     return found
-
-
-def barrier() -> None:
-    """Wait for the others."""
-    if world() > 1:
-        distributed.barrier()

@@ -19,6 +19,7 @@ __all__ = [
     "DataRecipe",
     "Distillation",
     "Evaluation",
+    "Images",
     "Intervals",
     "Losses",
     "ModelRecipe",
@@ -148,6 +149,27 @@ class Prompts:
 
 
 @dataclass(frozen=True)
+class Images:
+    """Steps on single images between those on clips, as SAM 2 trains on both in turn.
+
+    Attributes:
+        sources: weights of the sources that give images.
+        share: how often a step is one on images.
+        objects: most per image.
+    """
+
+    sources: dict[str, float]
+    share: float = 0.2
+    objects: int = 32
+
+    def __post_init__(self) -> None:
+        _check_shares(self.sources, "sources")
+        _check_least(1, objects=self.objects)
+        if not 0.0 <= self.share <= 1.0:
+            raise ConfigError(f"share is {self.share}, expected a share from 0 to 1.")
+
+
+@dataclass(frozen=True)
 class Losses:
     """What is minimised (SAM 2, appendix D).
 
@@ -181,6 +203,7 @@ class Stage:
         steps: budget in optimiser steps ...
         minutes: ... or in minutes of training; exactly one of the two.
         sources: weights of the data sources; all of them equally when left out.
+        images: steps on single images in between.
         image_size: input size of this stage.
         frames: frames per clip.
         clips: clips per process and forward pass.
@@ -202,6 +225,7 @@ class Stage:
     steps: int | None = None
     minutes: float | None = None
     sources: dict[str, float] = field(default_factory=dict)
+    images: Images | None = None
     image_size: int = 256
     frames: Range = (1, 1)
     clips: int = 4
@@ -375,6 +399,8 @@ class Recipe:
         for i, stage in enumerate(self.stages):
             for name in stage.sources:
                 self._check_source(f"stages.{i}.sources", name)
+            for name in stage.images.sources if stage.images else ():
+                self._check_source(f"stages.{i}.images.sources", name)
 
     def _check_source(self, place: str, name: str) -> None:
         if name not in self.data.sources:

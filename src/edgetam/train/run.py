@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgetam.errors import ConfigError, OutputError
-from edgetam.io.atomic import atomic_write, make_folder
+from edgetam.io.atomic import atomic_write, make_folder, output_error
 from edgetam.train.checkpoint import load_checkpoint, save_checkpoint
-from edgetam.train.journal import Journal
+from edgetam.train.journal import BOARD, LOG, Journal
 from edgetam.train.loop import Trainer
 from edgetam.train.progress import Report
 from edgetam.train.ranks import rank
@@ -90,6 +91,20 @@ class Run:
         self.trainer.restore(state)
         self.saved = self.scored = self.trainer.progress.seconds
         return True
+
+    def start_anew(self) -> None:
+        """Remove what an earlier run left, so that nothing goes on from it.
+
+        Raises:
+            OutputError: something cannot be removed.
+        """
+        try:
+            for path in (self.checkpoint, self.weights, self.folder / LOG):
+                path.unlink(missing_ok=True)
+            if (self.folder / BOARD).exists():
+                shutil.rmtree(self.folder / BOARD)
+        except OSError as error:
+            raise output_error(self.folder, error) from error
 
     def go(self) -> Iterator[Report | Scores]:
         """Train to the end, or until the trainer is stopped; save and evaluate on the way and at the end.

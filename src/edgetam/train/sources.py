@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from edgetam.train.data import Ask, ClipSource, Mixture, open_mixture, open_source
-from edgetam.train.loader import Order
+from edgetam.train.data import Ask, Clip, ClipSource, Mixture, open_mixture, open_source
+from edgetam.train.loader import Clips, Order
 from edgetam.train.recipe import Recipe, Stage
 
 __all__ = ["mix", "open_sources", "stage_clips"]
@@ -44,10 +45,28 @@ def mix(
     return Mixture(list(sources.values()), list(used.values()), seed, ask)
 
 
-def stage_clips(recipe: Recipe, stage: Stage, order: Order) -> Mixture:
+class _InTurn:
+    """Clips, or images where the plan of a step wants them."""
+
+    def __init__(self, clips: Clips, images: Clips, order: Order) -> None:
+        self.clips, self.images, self.order = clips, images, order
+
+    @property
+    def broken(self) -> dict[str, int]:
+        """How many samples of each source could not be used."""
+        return dict(Counter(self.clips.broken) + Counter(self.images.broken))
+
+    def __getitem__(self, index: int, /) -> Clip:
+        return (self.images if self.order.plan(index).images else self.clips)[index]
+
+
+def stage_clips(recipe: Recipe, stage: Stage, order: Order) -> Clips:
     """The clips of a stage, as long as its plans want them."""
 
     def ask(number: int) -> Ask:
-        return Ask(order.frames(number), stage.objects, stage.image_size)
+        return Ask(order.plan(number).length, order.objects(number), stage.image_size)
 
-    return mix(recipe.data.sources, stage.sources, recipe.seed, ask)
+    clips = mix(recipe.data.sources, stage.sources, recipe.seed, ask)
+    if stage.images is None:
+        return clips
+    return _InTurn(clips, mix(recipe.data.sources, stage.images.sources, recipe.seed, ask), order)

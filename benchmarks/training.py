@@ -1,0 +1,107 @@
+"""Clips per second, share of time spent waiting for data and peak memory of training.
+
+    python -m benchmarks.training recipes/demo.yaml [KEY=VALUE]... --steps 20
+
+prints one JSON record with a row per stage of the recipe. Every stage runs in a process of its own, so that
+none profits from memory that another has freed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from benchmarks.common import machine
+from edgetam.train.loop import Trainer
+from edgetam.train.progress import Report, Window
+from edgetam.train.ranks import device_for
+from edgetam.train.recipe import Recipe
+from edgetam.train.recipe_file import load_recipe
+from edgetam.train.setup import starting_model
+from edgetam.train.sources import stage_clips
+from edgetam.train.teacher import open_teacher
+
+WARM_UP = 3
+"""Steps before measuring: workers start, memory grows, convolutions choose their form."""
+
+
+def measure(recipe: Recipe, number: int, steps: int) -> dict[str, Any]:
+    """Train a stage for some steps."""
+    stage = replace(recipe.stages[number], steps=WARM_UP + steps, minutes=None)
+    one = replace(recipe, stages=(stage,), every=replace(recipe.every, log_steps=10**9))
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    device = device_for(recipe.device)
+    teacher = open_teacher(recipe.distill, device) if recipe.distill else None
+    trainer = Trainer(one, starting_model(one.model, one.seed), partial(stage_clips, one), device, teacher)
+    reports = []
+    for report in trainer.run():
+        reports.append(report)
+        if len(reports) == WARM_UP:
+            trainer.progress.window = Window()
+    last = reports[-1]
+    assert isinstance(last, Report)
+    return {
+        "stage": stage.name,
+        "image_size": stage.image_size,
+        "frames": stage.frames,
+        "clips": stage.clips,
+        "objects": stage.objects,
+        "steps": steps,
+        "clips_per_second": round(last.clips_per_second, 3),
+        "share_waiting_for_data": round(last.waiting, 4),
+        "peak_memory_mb": round(_peak_memory(device)),
+    }
+
+
+def _peak_memory(device: torch.device) -> float:
+    """Of the training process, without its data workers; on a GPU, of the GPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def in_own_process(given: argparse.Namespace, number: int) -> dict[str, Any]:
+    """`measure` in a fresh interpreter."""
+    command = [sys.executable, "-m", "benchmarks.training", given.recipe, *given.overrides]
+    command += ["--steps", str(given.steps), "--stage", str(number)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    row: dict[str, Any] = json.loads(done.stdout)
+    return row
+
+
+def main() -> None:
+    """Print one record."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("recipe")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--stage", type=int, help="only this one, in this process")
+    given = parser.parse_args()
+    recipe = load_recipe(given.recipe, given.overrides)
+    if given.stage is not None:
+        print(json.dumps(measure(recipe, given.stage, given.steps)))
+        return
+    record = {
+        "benchmark": "training",
+        "machine": machine(),
+        "recipe": given.recipe,
+        "overrides": given.overrides,
+        "precision": recipe.precision,
+        "threads": recipe.threads or torch.get_num_threads(),
+        "workers": recipe.data.workers,
+        "stages": [in_own_process(given, number) for number in range(len(recipe.stages))],
+    }
+    print(json.dumps(record, indent=1))
+
+
+if __name__ == "__main__":
+    main()

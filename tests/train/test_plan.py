@@ -1,0 +1,76 @@
+"""What steps do, drawn from seed and number."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from edgetam.train.loader import Order
+from edgetam.train.plan import Plan, draw_plan
+from edgetam.train.recipe import Images, Prompts, Recipe, Stage
+from edgetam.train.recipe_file import parse_recipe
+from edgetam.train.sources import stage_clips
+
+
+def drawn(stage: Stage, count: int = 2000) -> list[Plan]:
+    return [draw_plan(stage, 0, step) for step in range(count)]
+
+
+def test_a_plan_follows_from_seed_and_step() -> None:
+    stage = Stage("x", steps=1, frames=(1, 8), prompts=Prompts(corrections=(0, 7), frames=(1, 2)))
+    assert drawn(stage, 50) == drawn(stage, 50)
+    assert draw_plan(stage, 1, 0) != draw_plan(stage, 0, 0) or draw_plan(stage, 1, 1) != draw_plan(
+        stage, 0, 1
+    )
+
+
+def test_prompts_are_those_of_sam_2() -> None:
+    """A half, a quarter and a quarter; one or two frames; corrections of clicks and boxes."""
+    stage = Stage(
+        "x", steps=1, frames=(8, 8), prompts=Prompts(corrections=(7, 7), frames=(1, 2), corrected=2)
+    )
+    plans = drawn(stage)
+    kinds = Counter(plan.kind for plan in plans)
+    for kind, share in (("mask", 0.5), ("point", 0.25), ("box", 0.25)):
+        assert abs(kinds[kind] / len(plans) - share) < 0.05
+    assert {len(plan.prompted) for plan in plans} == {1, 2}
+    for plan in plans:
+        assert plan.prompted[0] == 0 and all(0 < t < 8 for t in plan.prompted[1:])
+        if plan.kind == "mask":
+            assert plan.corrected == () and plan.corrections == 0
+        else:
+            assert set(plan.prompted) <= set(plan.corrected)
+            assert len(plan.corrected) <= 2 and plan.corrections == 7
+
+
+def test_short_clips_have_no_more_prompts_than_frames() -> None:
+    stage = Stage(
+        "x", steps=1, frames=(1, 2), prompts=Prompts(frames=(1, 3), corrected=5, corrections=(1, 1))
+    )
+    for plan in drawn(stage, 300):
+        assert set(plan.prompted) | set(plan.corrected) <= set(range(plan.length))
+
+
+def test_images_take_turns_with_clips() -> None:
+    images = Images({"stills": 1.0}, share=0.25, objects=5)
+    stage = Stage("x", steps=1, frames=(2, 3), clips=1, objects=2, images=images)
+    plans = drawn(stage)
+    assert abs(sum(plan.images for plan in plans) / len(plans) - 0.25) < 0.05
+    assert all((plan.length == 1) == plan.images for plan in plans)
+    order = Order(stage, 0, rank=0, world=1)
+    first = next(n for n in range(100) if order.plan(n).images)
+    assert order.objects(first) == 5
+
+
+def test_images_come_from_their_own_sources() -> None:
+    recipe: Recipe = parse_recipe(
+        "data: {sources: {drawn: {kind: synthetic}, stills: {kind: synthetic, difficulty: 0}}}\n"
+        "stages: [{name: x, steps: 1, frames: 2, clips: 1, objects: 1, sources: {drawn: 1},"
+        " images: {share: 0.5, sources: {stills: 1}, objects: 3}}]"
+    )
+    stage = recipe.stages[0]
+    order = Order(stage, 0, rank=0, world=1)
+    clips = stage_clips(recipe, stage, order)
+    for number in range(6):
+        shape = clips[number].masks.shape[:2]
+        assert shape == ((1, 3) if order.plan(number).images else (2, 1))
+    assert not any(clips.broken.values())
