@@ -10,7 +10,7 @@ from edgetam.errors import InputError, TrainingError
 from edgetam.train.evaluate import score
 from edgetam.train.loader import Order
 from edgetam.train.loop import Trainer
-from edgetam.train.recipe import Stage
+from edgetam.train.stage import Stage
 from edgetam.train.strict import plain
 from edgetam.weights import load_network, save_native
 from tests.train.tiny import Shapes, batch, curve, trainer

@@ -11,6 +11,7 @@ from torch import Tensor
 from edgetam.model.mask_decoder import Candidates
 from edgetam.train.losses import (
     Terms,
+    balanced_loss,
     cover,
     dice_loss,
     focal_loss,
@@ -89,10 +90,24 @@ def taught(one: Step, losses: Losses = AS_USUAL) -> list[bool]:
 
 def test_weights_of_the_parts() -> None:
     one = step(torch.randn(1, 4, 2, 2))
-    focal, dice, score, presence = (float(x) for x in step_terms(one, TRUTH, Losses()))
+    terms = step_terms(one, TRUTH, Losses(balanced=2.0))
+    focal, dice, score, presence, balanced = (float(x) for x in terms)
+    assert total(one, losses=Losses(balanced=2.0)).item() == pytest.approx(
+        20 * focal + dice + score + presence + 2 * balanced
+    )
     assert total(one).item() == pytest.approx(20 * focal + dice + score + presence)
     assert total(one, presence=False).item() == pytest.approx(20 * focal + dice + score)
     assert presence == pytest.approx(math.log(2))
+
+
+def test_a_small_object_counts_as_much_as_what_surrounds_it() -> None:
+    target = torch.zeros(1, 40, 40)
+    target[:, :4, :8] = 1  # a fiftieth of the picture
+    sure = torch.full((1, 1, 40, 40), 3.0)
+    wrong, right = math.log1p(math.exp(3)), math.log1p(math.exp(-3))
+    assert balanced_loss(-sure, target).item() == pytest.approx((wrong * 32 / 40 + right * 1568 / 1576) / 2)
+    assert balanced_loss(sure, target).item() == pytest.approx((right * 32 / 40 + wrong * 1568 / 1576) / 2)
+    assert balanced_loss(-sure, torch.zeros(1, 40, 40)).item() == pytest.approx(right * 1600 / 1608 / 2)
 
 
 def test_an_ambiguous_prompt_teaches_only_the_best_of_the_three() -> None:

@@ -6,9 +6,10 @@ from collections import Counter
 
 from edgetam.train.loader import Order
 from edgetam.train.plan import Plan, draw_plan
-from edgetam.train.recipe import Images, Prompts, Recipe, Stage
+from edgetam.train.recipe import Recipe
 from edgetam.train.recipe_file import parse_recipe
-from edgetam.train.sources import stage_clips
+from edgetam.train.sources import StageClips
+from edgetam.train.stage import Prompts, Stage
 
 
 def drawn(stage: Stage, count: int = 2000) -> list[Plan]:
@@ -50,27 +51,16 @@ def test_short_clips_have_no_more_prompts_than_frames() -> None:
         assert set(plan.prompted) | set(plan.corrected) <= set(range(plan.length))
 
 
-def test_images_take_turns_with_clips() -> None:
-    images = Images({"stills": 1.0}, share=0.25, objects=5)
-    stage = Stage("x", steps=1, frames=(2, 3), clips=1, objects=2, images=images)
-    plans = drawn(stage)
-    assert abs(sum(plan.images for plan in plans) / len(plans) - 0.25) < 0.05
-    assert all((plan.length == 1) == plan.images for plan in plans)
-    order = Order(stage, 0, rank=0, world=1)
-    first = next(n for n in range(100) if order.plan(n).images)
-    assert order.objects(first) == 5
-
-
 def test_images_come_from_their_own_sources() -> None:
     recipe: Recipe = parse_recipe(
         "data: {sources: {drawn: {kind: synthetic}, stills: {kind: synthetic, difficulty: 0}}}\n"
         "stages: [{name: x, steps: 1, frames: 2, clips: 1, objects: 1, sources: {drawn: 1},"
-        " images: {share: 0.5, sources: {stills: 1}, objects: 3}}]"
+        " turns: [{}, {frames: 1, sources: {stills: 1}, objects: 3}]}]"
     )
     stage = recipe.stages[0]
     order = Order(stage, 0, rank=0, world=1)
-    clips = stage_clips(recipe, stage, order)
-    for number in range(6):
-        shape = clips[number].masks.shape[:2]
-        assert shape == ((1, 3) if order.plan(number).images else (2, 1))
+    clips = StageClips(recipe, stage, order)
+    shapes = [tuple(clips[number].masks.shape[:2]) for number in range(6)]
+    assert shapes == [(order.frames(n), order.kind(n).objects) for n in range(6)]
+    assert set(shapes) == {(1, 3), (2, 1)}
     assert not any(clips.broken.values())

@@ -11,9 +11,10 @@ from edgetam.train.batches import Batch, make_batch
 from edgetam.train.data import Clip
 from edgetam.train.loader import Order
 from edgetam.train.loop import Trainer
-from edgetam.train.recipe import Recipe, Stage
+from edgetam.train.recipe import Recipe
 from edgetam.train.recipe_file import parse_recipe
 from edgetam.train.setup import starting_model
+from edgetam.train.stage import Stage
 
 SIZE = 256
 RECIPE = """
@@ -61,7 +62,8 @@ class Shapes:
         self.broken: dict[str, int] = {}
 
     def __getitem__(self, number: int) -> Clip:
-        return moving_shapes(number, self.order.plan(number).length, self.stage.objects, self.order.seed)
+        objects = self.order.kind(number).objects
+        return moving_shapes(number, self.order.frames(number), objects, self.order.seed)
 
 
 def batch(frames: int = 2, clips: int = 1, objects: int = 2, first: int = 0) -> Batch:

@@ -27,7 +27,7 @@ from edgetam.train.recipe import Recipe
 from edgetam.train.recipe_file import load_recipe
 from edgetam.train.run import Run, Scores
 from edgetam.train.setup import starting_model
-from edgetam.train.sources import open_sources, stage_clips
+from edgetam.train.sources import StageClips, open_sources
 from edgetam.train.teacher import open_teacher
 from edgetam.train.trial import make_evaluator
 
@@ -103,7 +103,8 @@ def check(job: TrainJob, screen: Screen) -> None:
     recipe = load_recipe(job.recipe, job.overrides)
     sheet = make_folder(job.folder) / "data.png"
     sources = open_sources({**recipe.data.sources, **recipe.evaluation.sources})
-    longest = max(recipe.stages, key=lambda stage: stage.frames[1])
+    kinds = (kind for stage in recipe.stages for kind in stage.kinds)
+    longest = max(kinds, key=lambda kind: kind.frames[1])
     ask = Ask(longest.frames[1], longest.objects, longest.image_size)
     for audit in check_data(sources, ask, sheet=sheet):
         for line in audit.lines():
@@ -143,7 +144,7 @@ def _check_teacher(recipe: Recipe, job: TrainJob) -> None:
 def _open(job: TrainJob, recipe: Recipe, device: torch.device, screen: Screen) -> Run:
     teacher = open_teacher(recipe.distill, device) if recipe.distill else None
     model = starting_model(recipe.model, recipe.seed)
-    trainer = Trainer(recipe, model, partial(stage_clips, recipe), device, teacher)
+    trainer = Trainer(recipe, model, partial(StageClips, recipe), device, teacher)
     run = Run(trainer, job.folder, make_evaluator(recipe))
     if job.overwrite:
         if rank() == 0:

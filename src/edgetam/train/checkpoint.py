@@ -15,7 +15,7 @@ from edgetam.io.atomic import atomic_open
 __all__ = ["is_checkpoint", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = 1
-PARTS = ("format", "recipe", "model", "average", "optimizer", "progress")
+PARTS = ("format", "recipe", "model", "average", "guides", "optimizer", "progress")
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:

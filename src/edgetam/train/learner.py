@@ -9,10 +9,12 @@ from torch import Tensor, nn
 from edgetam.model import EdgeTAM
 from edgetam.train.batches import Batch
 from edgetam.train.distill import image_distance, mask_distance, memory_distance, pointer_distance
+from edgetam.train.guides import Guides
 from edgetam.train.losses import rollout_terms
 from edgetam.train.plan import Plan
-from edgetam.train.recipe import Recipe, Stage
+from edgetam.train.recipe import Recipe
 from edgetam.train.rollout import RollOut, Rules, make_task, roll_out
+from edgetam.train.stage import Stage
 from edgetam.train.teacher import Teacher
 from edgetam.train.users import SimulatedUser
 from edgetam.train.verbs import Verbs
@@ -38,9 +40,12 @@ class Counting:
 class Learner(nn.Module):
     """The network with what a stage asks of it, and perhaps a teacher."""
 
-    def __init__(self, model: EdgeTAM, recipe: Recipe, stage: Stage, teacher: Teacher | None) -> None:
+    def __init__(
+        self, model: EdgeTAM, guides: Guides, recipe: Recipe, stage: Stage, teacher: Teacher | None
+    ) -> None:
         super().__init__()
         self.model = model
+        self.guides = guides
         self.recipe = recipe
         self.stage = stage
         self.rules = Rules(trust_presence=stage.presence == "trusted")
@@ -64,6 +69,9 @@ class Learner(nn.Module):
         terms = rollout_terms(done.steps, task.masks, losses)
         total = terms.weighted(losses, presence=self.stage.presence != "off") * counting.objects
         parts = {name: part * counting.objects for name, part in terms._asdict().items()}
+        for name, weight, part in self.guides(done, task):
+            total = total + weight * part * counting.objects
+            parts[name] = part * counting.objects
         if self.teacher is not None:
             distances = self._distances(self.teacher, batch, plan, user, done, counting)
             total = total + counting.teacher * sum(weight * part for weight, part in distances.values())

@@ -19,9 +19,10 @@ from torch.utils.data import DataLoader, Dataset
 from edgetam.errors import EdgeTAMError, InputError
 from edgetam.train.batches import Batch, make_batch
 from edgetam.train.data import Clip
-from edgetam.train.plan import Plan, draw_plan
+from edgetam.train.plan import draw_plan
 from edgetam.train.ranks import rank, world
-from edgetam.train.recipe import DataRecipe, Stage
+from edgetam.train.recipe import DataRecipe
+from edgetam.train.stage import Stage
 
 __all__ = ["Clips", "Order", "open_loader"]
 
@@ -58,23 +59,36 @@ class Order:
 
     def numbers(self, index: int) -> range:
         """Clips of this process in its forward pass ``index`` from here on."""
-        start = self.clip + (index * self.world + self.rank) * self.stage.clips
-        return range(start, start + self.stage.clips)
+        start = self.clip + (index * self.world + self.rank) * self._room
+        return range(start, start + self.at(index // self.stage.accumulate).clips)
 
-    def plan(self, number: int) -> Plan:
-        """Of the step that clip ``number`` is for."""
-        step = self.step + (number - self.clip) // self.clips_per_step
-        return draw_plan(self.stage, self.seed, step)
+    def frames(self, number: int) -> int:
+        """How long clip ``number`` is."""
+        return draw_plan(self.stage, self.seed, self.step + self._step_of(number)).length
 
-    def objects(self, number: int) -> int:
-        """Most objects of clip ``number``."""
-        images = self.stage.images
-        return images.objects if images and self.plan(number).images else self.stage.objects
+    def kind(self, number: int) -> Stage:
+        """The stage as it is at the step of clip ``number``."""
+        return self.at(self._step_of(number))
+
+    def at(self, steps: int) -> Stage:
+        """The stage as it is ``steps`` steps from here."""
+        return self.stage.kind_at(self.seed, self.step + steps)
+
+    def clips_at(self, steps: int) -> int:
+        """Clips that all processes see in a step, ``steps`` steps from here."""
+        return self.at(steps).clips * self.stage.accumulate * self.world
 
     @property
-    def clips_per_step(self) -> int:
-        """Clips that all processes see in a step."""
-        return self.stage.clips * self.stage.accumulate * self.world
+    def numbers_per_step(self) -> int:
+        """Numbers set aside for each step: enough for any turn, so that a number tells its step."""
+        return self._room * self.stage.accumulate * self.world
+
+    @property
+    def _room(self) -> int:
+        return max(kind.clips for kind in self.stage.kinds)
+
+    def _step_of(self, number: int) -> int:
+        return (number - self.clip) // self.numbers_per_step
 
 
 class _Batches(Dataset[Batch | EdgeTAMError]):
@@ -88,7 +102,8 @@ class _Batches(Dataset[Batch | EdgeTAMError]):
         """Make a batch. Errors are handed over as they are: a worker would wrap them into a traceback."""
         numbers = self.order.numbers(index)
         try:
-            return make_batch([self.clips[n] for n in numbers], numbers, self.order.objects(numbers[0]))
+            most = self.order.kind(numbers[0]).objects
+            return make_batch([self.clips[n] for n in numbers], numbers, most)
         except EdgeTAMError as error:
             return error
 

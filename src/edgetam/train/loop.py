@@ -16,15 +16,17 @@ from torch.nn.parallel import DistributedDataParallel
 from edgetam.errors import TrainingError, WeightsError
 from edgetam.model import EdgeTAM
 from edgetam.train.batches import Batch
+from edgetam.train.guides import make_guides
 from edgetam.train.learner import Counting, Learner
 from edgetam.train.loader import Clips, Order, open_loader
 from edgetam.train.optimize import follow, make_average, make_optimizer, set_rates, share_norms
 from edgetam.train.plan import Plan, draw_plan
 from edgetam.train.progress import Progress, Report
 from edgetam.train.ranks import add_up, collect, rank, world
-from edgetam.train.recipe import Recipe, Stage
+from edgetam.train.recipe import Recipe
 from edgetam.train.schedule import learning_rate
 from edgetam.train.setup import freeze_norms, resized
+from edgetam.train.stage import Stage
 from edgetam.train.strict import plain
 from edgetam.train.teacher import Teacher
 
@@ -61,7 +63,8 @@ class Trainer:
         self.teacher = teacher
         self.model = model.to(device)
         self.average = make_average(self.model)
-        self.optimizer = make_optimizer(self.model, recipe.optimizer)
+        self.guides = make_guides(recipe.guides, self.model.config, recipe.seed).to(device)
+        self.optimizer = make_optimizer(self.model, self.guides, recipe.optimizer)
         self.progress = Progress()
         self.stopping = False
 
@@ -101,8 +104,9 @@ class Trainer:
         order = Order(stage, self.recipe.seed, progress.clips, progress.step)
         clips = self.clips(stage, order)
         batches = open_loader(clips, order, self.recipe.data, self.device)
+        first = progress.step
         while progress.share(stage) < 1:
-            stop = self._step(learner, batches, order)
+            stop = self._step(learner, batches, order, progress.step - first)
             due = progress.step % self.recipe.every.log_steps == 0 or progress.share(stage) >= 1
             yield Report.of(progress, stage, sum(clips.broken.values())) if due else None
             if stop:
@@ -116,7 +120,7 @@ class Trainer:
         self.model.train()
         if stage.norms == "frozen" or stage.encoder == "frozen":
             freeze_norms(self.model)
-        learner = Learner(self.model, self.recipe, stage, self.teacher)
+        learner = Learner(self.model, self.guides, self.recipe, stage, self.teacher)
         if world() == 1:
             return learner
         with warnings.catch_warnings():
@@ -127,18 +131,20 @@ class Trainer:
                 learner, find_unused_parameters=True, broadcast_buffers=False, gradient_as_bucket_view=True
             )
 
-    def _step(self, learner: nn.Module, batches: Iterator[Batch], order: Order) -> bool:
-        """One optimiser step, and whether somebody wants it to be the last."""
+    def _step(self, learner: nn.Module, batches: Iterator[Batch], order: Order, steps: int) -> bool:
+        """One optimiser step, ``steps`` after the start of ``order``; whether it shall be the last."""
         begin = time.monotonic()
         passes = [next(batches) for _ in range(order.stage.accumulate)]
         waited = time.monotonic() - begin
         plan = draw_plan(order.stage, self.recipe.seed, self.progress.step)
         terms = self._differentiate(learner, passes, plan)
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimizer.clip)
+        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        norm = nn.utils.clip_grad_norm_(trained, self.recipe.optimizer.clip)
         if not torch.isfinite(norm):
             raise TrainingError(self._what_failed(passes, plan))
         self._update(order.stage)
-        return self._count(terms, order.clips_per_step, time.monotonic() - begin, waited)
+        self.progress.clips += order.numbers_per_step
+        return self._count(terms, order.clips_at(steps), time.monotonic() - begin, waited)
 
     def _differentiate(self, learner: nn.Module, passes: list[Batch], plan: Plan) -> dict[str, Tensor]:
         """Gradients of the mean over the objects of all passes and processes, and the terms of the loss."""
@@ -195,7 +201,7 @@ class Trainer:
         summed = add_up(torch.cat([torch.stack(list(terms.values())).double(), known])).tolist()
         seconds, waited, stop = summed[-3:]
         means = {name: value / world() for name, value in zip(terms, summed, strict=False)}
-        self.progress.step_done(clips, seconds)
+        self.progress.step_done(seconds)
         self.progress.window.add(means, clips, seconds, waited)
         return stop > 0
 
@@ -215,6 +221,7 @@ class Trainer:
             "recipe": plain(self.recipe),
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
+            "guides": self.guides.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "progress": self.progress.state(),
         }
@@ -228,6 +235,7 @@ class Trainer:
         try:
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
+            self.guides.load_state_dict(state["guides"])
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]

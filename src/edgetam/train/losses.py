@@ -19,9 +19,19 @@ from edgetam.model.mask_decoder import upsample
 from edgetam.train.recipe import Losses
 from edgetam.train.rollout import Step
 
-__all__ = ["Terms", "cover", "dice_loss", "focal_loss", "mask_iou", "rollout_terms", "step_terms"]
+__all__ = [
+    "Terms",
+    "balanced_loss",
+    "cover",
+    "dice_loss",
+    "focal_loss",
+    "mask_iou",
+    "rollout_terms",
+    "step_terms",
+]
 
 ALPHA, GAMMA = 0.25, 2.0
+FEW_PIXELS = 8.0
 
 
 class Terms(NamedTuple):
@@ -31,10 +41,12 @@ class Terms(NamedTuple):
     dice: Tensor
     score: Tensor
     presence: Tensor
+    balanced: Tensor
 
     def weighted(self, weights: Losses, *, presence: bool) -> Tensor:
         """Their weighted sum, with or without the presence term."""
         total = weights.focal * self.focal + weights.dice * self.dice + weights.score * self.score
+        total = total + weights.balanced * self.balanced
         return total + weights.presence * self.presence if presence else total
 
 
@@ -59,6 +71,19 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
     return 1 - (2 * (p * y).sum(2) + 1) / (p.sum(2) + y.sum(2) + 1)
 
 
+def balanced_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy in which object and background each count half, whatever their sizes.
+
+    ``[B, M, h, w]`` and ``[B, h, w]`` to ``[B, M]``. Objects of a few pixels count less, down to nothing
+    for none.
+    """
+    y = target[:, None].expand_as(logits)
+    entropy = F.binary_cross_entropy_with_logits(logits, y, reduction="none")
+    inside = (entropy * y).sum((2, 3)) / (y.sum((2, 3)) + FEW_PIXELS)
+    outside = (entropy * (1 - y)).sum((2, 3)) / ((1 - y).sum((2, 3)) + FEW_PIXELS)
+    return (inside + outside) / 2
+
+
 @torch.no_grad()
 def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
     """Overlap of thresholded ``[B, M, h, w]`` and ``[B, h, w]``: ``[B, M]``, 1 when both are empty."""
@@ -80,19 +105,21 @@ def step_terms(step: Step, truth: Tensor, losses: Losses) -> Terms:
     if losses.resolution == "full":
         logits, target = upsample(logits, truth.shape[-1]), truth.float()
     focal, dice = focal_loss(logits, target), dice_loss(logits, target)  # [B, 4]
+    balanced = balanced_loss(logits, target) if losses.balanced else torch.zeros_like(dice)
     error = (step.found.scores.float() - mask_iou(logits, target)).abs()
     if step.ambiguous or (losses.tracking == "best" and step.points <= 1):
-        focal, dice, error = focal[:, 1:], dice[:, 1:], error[:, 1:]
-        best = (losses.focal * focal + losses.dice * dice).argmin(1, keepdim=True)
-        focal, dice = focal.gather(1, best), dice.gather(1, best)
+        focal, dice, balanced, error = (x[:, 1:] for x in (focal, dice, balanced, error))
+        cost = losses.focal * focal + losses.dice * dice + losses.balanced * balanced
+        best = cost.argmin(1, keepdim=True)
+        focal, dice, balanced = (x.gather(1, best) for x in (focal, dice, balanced))
     elif losses.tracking == "best":
-        focal, dice, error = focal[:, :1], dice[:, :1], error[:, :1]
+        focal, dice, balanced, error = (x[:, :1] for x in (focal, dice, balanced, error))
     there = truth.flatten(1).any(1)  # [B]
-    shown = [(x.mean(1) * there).sum() for x in (focal, dice, error)]
+    shown = [(x.mean(1) * there).sum() for x in (focal, dice, error, balanced)]
     presence = F.binary_cross_entropy_with_logits(
         step.found.presence.float()[:, 0], there.float(), reduction="sum"
     )
-    return Terms(shown[0], shown[1], shown[2], presence)
+    return Terms(shown[0], shown[1], shown[2], presence, shown[3])
 
 
 def rollout_terms(steps: list[Step], masks: Tensor, losses: Losses) -> Terms:

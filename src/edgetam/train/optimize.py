@@ -17,8 +17,11 @@ __all__ = ["follow", "make_average", "make_optimizer", "set_rates", "share_norms
 ENCODER = "image_encoder."
 
 
-def make_optimizer(model: EdgeTAM, settings: Optimizer) -> torch.optim.AdamW:
-    """AdamW with a group per rate and decay: encoder and the rest; only matrices and filters decay."""
+def make_optimizer(model: EdgeTAM, guides: nn.Module, settings: Optimizer) -> torch.optim.AdamW:
+    """AdamW with a group per rate and decay: encoder and the rest; only matrices and filters decay.
+
+    Guides learn at the rate of the encoder, and never decay.
+    """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         decays = parameter.ndim >= 2 and name.endswith("weight")
@@ -31,6 +34,9 @@ def make_optimizer(model: EdgeTAM, settings: Optimizer) -> torch.optim.AdamW:
         }
         for (encoder, decays), parameters in groups.items()
     ]
+    helpers = list(guides.parameters())
+    if helpers:
+        listed.append({"params": helpers, "encoder": True, "weight_decay": 0.0})
     return torch.optim.AdamW(listed, lr=0.0, betas=settings.betas, fused=True)
 
 

@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
-from edgetam.train.recipe import Stage
+from edgetam.train.stage import Stage
 
 __all__ = ["Plan", "draw_plan"]
 
@@ -28,7 +28,6 @@ class Plan:
         corrected: frames with correction clicks.
         corrections: clicks on each of them.
         centre: how often clicks fall deepest inside.
-        images: whether single images take the place of clips.
     """
 
     length: int = 1
@@ -37,14 +36,13 @@ class Plan:
     corrected: tuple[int, ...] = ()
     corrections: int = 0
     centre: float = 0.0
-    images: bool = False
 
 
 def draw_plan(stage: Stage, seed: int, step: int) -> Plan:
     """Draw the plan of a step of a stage."""
+    stage = stage.kind_at(seed, step)
     dice = random.Random(f"{seed}-{step}")
-    images = stage.images is not None and dice.random() < stage.images.share
-    length = 1 if images else dice.randint(*stage.frames)
+    length = dice.randint(*stage.frames)
     prompts = stage.prompts
     kinds: tuple[Kind, ...] = ("mask", "point", "box")
     kind = dice.choices(kinds, [prompts.mask, prompts.point, prompts.box])[0]
@@ -52,9 +50,9 @@ def draw_plan(stage: Stage, seed: int, step: int) -> Plan:
     others = dice.sample(range(1, length), length - 1)
     prompted = (0, *others[: count - 1])
     if kind == "mask":  # SAM 2: what a mask says needs no correction
-        return Plan(length, kind, prompted, centre=prompts.centre, images=images)
+        return Plan(length, kind, prompted, centre=prompts.centre)
     most = min(max(prompts.corrected, count), length)
     corrected = (0, *others[: dice.randint(count, most) - 1]) if prompts.corrected else ()
     corrections = dice.randint(*prompts.corrections)
     corrected = corrected if corrections else ()
-    return Plan(length, kind, prompted, corrected, corrections, prompts.centre, images)
+    return Plan(length, kind, prompted, corrected, corrections, prompts.centre)

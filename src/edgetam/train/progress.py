@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from edgetam.train.recipe import Stage
+from edgetam.train.stage import Stage
 
 __all__ = ["Progress", "Report", "Window"]
 
@@ -39,7 +39,7 @@ class Progress:
         stage_step: steps done in it.
         stage_seconds: time spent on it.
         step: steps done in the run.
-        clips: clips seen in the run, over all processes.
+        clips: number of the next clip.
         seconds: time spent on the run, without that between runs.
         window: what the next line of the log will hold.
     """
@@ -68,11 +68,10 @@ class Progress:
             return None
         return (stage.steps - self.stage_step) * self.stage_seconds / self.stage_step
 
-    def step_done(self, clips: int, seconds: float) -> None:
+    def step_done(self, seconds: float) -> None:
         """Count a step."""
         self.stage_step += 1
         self.step += 1
-        self.clips += clips
         self.spent(seconds)
 
     def spent(self, seconds: float) -> None:

@@ -7,19 +7,18 @@ small machine wants, so that recipes stay short.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from edgetam.config import ModelConfig, PerceiverConfig, RepViTConfig, get_config
 from edgetam.errors import ConfigError
-from edgetam.train.schedule import Schedule
+from edgetam.train.stage import Prompts, Stage, Turn, check_least
 
 __all__ = [
     "DataRecipe",
     "Distillation",
     "Evaluation",
-    "Images",
+    "Guides",
     "Intervals",
     "Losses",
     "ModelRecipe",
@@ -27,26 +26,8 @@ __all__ = [
     "Prompts",
     "Recipe",
     "Stage",
+    "Turn",
 ]
-
-Range = tuple[int, int]
-"""Fewest and most, both included; one number in a recipe stands for both."""
-
-
-def _check_range(name: str, given: Range, least: int) -> None:
-    if not least <= given[0] <= given[1]:
-        raise ConfigError(f"{name} is {list(given)}, expected {least} <= fewest <= most.")
-
-
-def _check_least(least: float, **given: float) -> None:
-    for name, value in given.items():
-        if value < least:
-            raise ConfigError(f"{name} is {value}, expected at least {least}.")
-
-
-def _check_shares(weights: Mapping[str, float], what: str) -> None:
-    if any(weight < 0 for weight in weights.values()) or not any(weights.values()):
-        raise ConfigError(f"{what} weigh {dict(weights)}, expected numbers of at least 0, one above 0.")
 
 
 @dataclass(frozen=True)
@@ -80,7 +61,7 @@ class ModelRecipe:
                 f"perceiver is given and {self.variant} has none; leave it out, or use edgetam."
             )
         if self.attention_layers is not None:
-            _check_least(1, attention_layers=self.attention_layers)
+            check_least(1, attention_layers=self.attention_layers)
 
     @property
     def config(self) -> ModelConfig:
@@ -109,64 +90,10 @@ class DataRecipe:
     prefetch: int = 4
 
     def __post_init__(self) -> None:
-        _check_least(0, workers=self.workers)
-        _check_least(1, prefetch=self.prefetch)
+        check_least(0, workers=self.workers)
+        check_least(1, prefetch=self.prefetch)
         if not self.sources:
             raise ConfigError("sources is empty, expected at least one source of clips.")
-
-
-@dataclass(frozen=True)
-class Prompts:
-    """How simulated users prompt (SAM 2, appendix D).
-
-    Attributes:
-        mask: weight of prompting with the true mask. A mask on a clip of one frame leaves nothing to
-            answer, so there a damaged mask is given and has to be mended.
-        point: weight of prompting with a click.
-        box: weight of prompting with a box.
-        frames: how many frames are prompted; the first one always is.
-        corrected: most frames that get correction clicks; all prompted frames do, then others at random.
-        corrections: clicks on each corrected frame, each with the earlier answer fed back. After mask
-            prompts there are none.
-        centre: how often a click falls where the evaluation would put it, deepest inside, and not anywhere.
-    """
-
-    mask: float = 0.5
-    point: float = 0.25
-    box: float = 0.25
-    frames: Range = (1, 1)
-    corrected: int = 1
-    corrections: Range = (0, 0)
-    centre: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_shares({"mask": self.mask, "point": self.point, "box": self.box}, "prompts")
-        _check_range("frames", self.frames, 1)
-        _check_range("corrections", self.corrections, 0)
-        _check_least(0, corrected=self.corrected)
-        if not 0.0 <= self.centre <= 1.0:
-            raise ConfigError(f"centre is {self.centre}, expected a share from 0 to 1.")
-
-
-@dataclass(frozen=True)
-class Images:
-    """Steps on single images between those on clips, as SAM 2 trains on both in turn.
-
-    Attributes:
-        sources: weights of the sources that give images.
-        share: how often a step is one on images.
-        objects: most per image.
-    """
-
-    sources: dict[str, float]
-    share: float = 0.2
-    objects: int = 32
-
-    def __post_init__(self) -> None:
-        _check_shares(self.sources, "sources")
-        _check_least(1, objects=self.objects)
-        if not 0.0 <= self.share <= 1.0:
-            raise ConfigError(f"share is {self.share}, expected a share from 0 to 1.")
 
 
 @dataclass(frozen=True)
@@ -175,6 +102,9 @@ class Losses:
 
     Attributes:
         focal, dice, score, presence: weights of the terms.
+        balanced: weight of a cross-entropy in which object and background count alike, however small the
+            object is. Not in the papers; without it, a network that knows nothing yet learns to answer clicks
+            with empty masks first and takes long to leave that.
         tracking: which mask candidates learn where one answer is right: ``all``, so that the choice between
             them stays harmless, or the ``best`` of three as SAM 2.
         over_steps: ``mean`` or ``sum`` over the answers of a clip; SAM 2 sums, and clips the gradients hard.
@@ -186,75 +116,30 @@ class Losses:
     dice: float = 1.0
     score: float = 1.0
     presence: float = 1.0
+    balanced: float = 0.0
     tracking: Literal["all", "best"] = "all"
     over_steps: Literal["mean", "sum"] = "mean"
     resolution: Literal["stride4", "full"] = "stride4"
 
     def __post_init__(self) -> None:
-        _check_least(0, focal=self.focal, dice=self.dice, score=self.score, presence=self.presence)
+        weights = (self.focal, self.dice, self.score, self.presence, self.balanced)
+        check_least(0, **dict(zip(("focal", "dice", "score", "presence", "balanced"), weights, strict=True)))
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A part of the run with its own data, prompts and rates.
+class Guides:
+    """Weights of helpers that only training knows (`edgetam.train.guides`); not in the papers.
 
     Attributes:
-        name: for logs.
-        steps: budget in optimiser steps ...
-        minutes: ... or in minutes of training; exactly one of the two.
-        sources: weights of the data sources; all of them equally when left out.
-        images: steps on single images in between.
-        image_size: input size of this stage.
-        frames: frames per clip.
-        clips: clips per process and forward pass.
-        objects: most objects per clip.
-        accumulate: forward passes per step.
-        prompts: how objects are prompted.
-        norms: ``batch`` statistics in batch norms, or ``frozen`` running ones, for few correlated frames.
-        encoder: ``trained`` or ``frozen``.
-        presence: ``off``: no loss, and the truth decides what is remembered as absent; ``taught``: the same
-            with the loss; ``trusted``: the network's own presence decides, as in tracking.
-        encoder_rate: peak learning rate of the image encoder.
-        rate: peak learning rate of everything else.
-        schedule: of both rates.
-        distill: follow the teacher, where the recipe has one.
-        checkpointing: recompute activations on the way back: about a third slower, much less memory.
+        features: pixels of an object look alike, across frames too, and unlike its surroundings.
+        memory: a memory shows where its mask was, and the map it conditions where the mask is now.
     """
 
-    name: str
-    steps: int | None = None
-    minutes: float | None = None
-    sources: dict[str, float] = field(default_factory=dict)
-    images: Images | None = None
-    image_size: int = 256
-    frames: Range = (1, 1)
-    clips: int = 4
-    objects: int = 4
-    accumulate: int = 1
-    prompts: Prompts = Prompts()
-    norms: Literal["batch", "frozen"] = "batch"
-    encoder: Literal["trained", "frozen"] = "trained"
-    presence: Literal["off", "taught", "trusted"] = "taught"
-    encoder_rate: float = 7e-4
-    rate: float = 5e-4
-    schedule: Schedule = field(default_factory=Schedule)
-    distill: bool = True
-    checkpointing: bool = False
+    features: float = 0.0
+    memory: float = 0.0
 
     def __post_init__(self) -> None:
-        if (self.steps is None) == (self.minutes is None):
-            raise ConfigError(
-                f"steps is {self.steps} and minutes is {self.minutes}, expected exactly one of the two."
-            )
-        if (self.steps or self.minutes or 0) <= 0:
-            raise ConfigError(f"the budget is {self.steps or self.minutes}, expected more than 0.")
-        _check_range("frames", self.frames, 1)
-        _check_least(1, clips=self.clips, objects=self.objects, accumulate=self.accumulate)
-        _check_least(0, encoder_rate=self.encoder_rate, rate=self.rate)
-        if self.image_size <= 0 or self.image_size % 256:
-            raise ConfigError(f"image_size is {self.image_size}, expected a positive multiple of 256.")
-        if self.sources:
-            _check_shares(self.sources, "sources")
+        check_least(0, features=self.features, memory=self.memory)
 
 
 @dataclass(frozen=True)
@@ -275,7 +160,7 @@ class Optimizer:
     average: float = 0.998
 
     def __post_init__(self) -> None:
-        _check_least(0, weight_decay=self.weight_decay)
+        check_least(0, weight_decay=self.weight_decay)
         if self.clip <= 0:
             raise ConfigError(f"clip is {self.clip}, expected more than 0.")
         for name, value in (
@@ -302,8 +187,8 @@ class Intervals:
     evaluate_minutes: float = 15.0
 
     def __post_init__(self) -> None:
-        _check_least(1, log_steps=self.log_steps)
-        _check_least(0, save_minutes=self.save_minutes, evaluate_minutes=self.evaluate_minutes)
+        check_least(1, log_steps=self.log_steps)
+        check_least(0, save_minutes=self.save_minutes, evaluate_minutes=self.evaluate_minutes)
 
 
 @dataclass(frozen=True)
@@ -324,7 +209,7 @@ class Evaluation:
     objects: int = 2
 
     def __post_init__(self) -> None:
-        _check_least(1, clips=self.clips, frames=self.frames, objects=self.objects)
+        check_least(1, clips=self.clips, frames=self.frames, objects=self.objects)
 
 
 @dataclass(frozen=True)
@@ -358,7 +243,7 @@ class Distillation:
     fade: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_least(0, image=self.image, memory=self.memory, mask=self.mask, pointer=self.pointer)
+        check_least(0, image=self.image, memory=self.memory, mask=self.mask, pointer=self.pointer)
         get_config(self.variant, self.image_size)
         if not 0.0 <= self.fade <= 1.0:
             raise ConfigError(f"fade is {self.fade}, expected a share from 0 to 1.")
@@ -382,6 +267,7 @@ class Recipe:
     data: DataRecipe = field(default_factory=DataRecipe)
     optimizer: Optimizer = Optimizer()
     losses: Losses = Losses()
+    guides: Guides = Guides()
     distill: Distillation | None = None
     evaluation: Evaluation = field(default_factory=Evaluation)
     every: Intervals = Intervals()
@@ -395,17 +281,15 @@ class Recipe:
         if not self.stages:
             raise ConfigError("stages is empty, expected at least one.")
         if self.threads is not None:
-            _check_least(1, threads=self.threads)
+            check_least(1, threads=self.threads)
         for i, stage in enumerate(self.stages):
-            for name in stage.sources:
-                self._check_source(f"stages.{i}.sources", name)
-            for name in stage.images.sources if stage.images else ():
-                self._check_source(f"stages.{i}.images.sources", name)
+            for name in stage.every_source:
+                self._check_source(f"stages.{i}", name)
 
     def _check_source(self, place: str, name: str) -> None:
         if name not in self.data.sources:
             close = difflib.get_close_matches(name, self.data.sources, n=1, cutoff=0.5)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise ConfigError(
-                f"{place} names {name!r}, expected one of {', '.join(self.data.sources)}{hint}."
+                f"{place} draws from {name!r}, expected one of {', '.join(self.data.sources)}{hint}."
             )

@@ -77,6 +77,7 @@ class RollOut(NamedTuple):
     features: ImageFeatures[Tensor]  # of V * T frames
     steps: list[Step]
     pointers: list[Tensor]  # [B, 256] of every frame in the order they were visited
+    adopted: dict[int, FrameMemory[Tensor]]  # by frame: memories of given masks
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,7 @@ class _Course:
         self.prompted: list[int] = []
         self.steps: list[Step] = []
         self.pointers: list[Tensor] = []
+        self.adopted: dict[int, FrameMemory[Tensor]] = {}
 
     def run(self) -> RollOut:
         first = list(self.plan.prompted)
@@ -154,7 +156,9 @@ class _Course:
                 self.prompted.append(t)
             if place + 1 < len(order):
                 self.memories[t] = self.remember(t, answer, binarize=adopted)
-        return RollOut(self.encoded, self.steps, self.pointers)
+                if adopted:
+                    self.adopted[t] = self.memories[t]
+        return RollOut(self.encoded, self.steps, self.pointers, self.adopted)
 
     def features(self, t: int) -> ImageFeatures[Tensor]:
         """Features of frame ``t`` for every object."""

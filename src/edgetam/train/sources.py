@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edgetam.train.data import Ask, Clip, ClipSource, Mixture, open_mixture, open_source
-from edgetam.train.loader import Clips, Order
-from edgetam.train.recipe import Recipe, Stage
+from edgetam.train.loader import Order
+from edgetam.train.recipe import Recipe
+from edgetam.train.stage import Stage
 
-__all__ = ["mix", "open_sources", "stage_clips"]
+__all__ = ["StageClips", "mix", "open_sources"]
 
 
 def open_sources(given: Mapping[str, Any]) -> dict[str, ClipSource]:
@@ -45,28 +46,39 @@ def mix(
     return Mixture(list(sources.values()), list(used.values()), seed, ask)
 
 
-class _InTurn:
-    """Clips, or images where the plan of a step wants them."""
+class StageClips:
+    """The clips of a stage by number, as its turns and plans want them.
 
-    def __init__(self, clips: Clips, images: Clips, order: Order) -> None:
-        self.clips, self.images, self.order = clips, images, order
+    Raises:
+        ConfigError: a description is wrong.
+        MediaError: a file cannot be read.
+    """
+
+    def __init__(self, recipe: Recipe, stage: Stage, order: Order) -> None:
+        self.order = order
+        self.mixtures: dict[str, Mixture] = {}
+        for kind in stage.kinds:
+            if _named(kind) not in self.mixtures:
+                self.mixtures[_named(kind)] = mix(recipe.data.sources, kind.sources, recipe.seed, self.ask)
+
+    def ask(self, number: int) -> Ask:
+        """Shape of clip ``number``."""
+        kind = self.order.kind(number)
+        return Ask(self.order.frames(number), kind.objects, kind.image_size)
+
+    def __getitem__(self, number: int) -> Clip:
+        """Draw clip ``number``."""
+        return self.mixtures[_named(self.order.kind(number))][number]
 
     @property
     def broken(self) -> dict[str, int]:
         """How many samples of each source could not be used."""
-        return dict(Counter(self.clips.broken) + Counter(self.images.broken))
+        counts: Counter[str] = Counter()
+        for mixture in self.mixtures.values():
+            counts.update(mixture.broken)
+        return dict(counts)
 
-    def __getitem__(self, index: int, /) -> Clip:
-        return (self.images if self.order.plan(index).images else self.clips)[index]
 
-
-def stage_clips(recipe: Recipe, stage: Stage, order: Order) -> Clips:
-    """The clips of a stage, as long as its plans want them."""
-
-    def ask(number: int) -> Ask:
-        return Ask(order.plan(number).length, order.objects(number), stage.image_size)
-
-    clips = mix(recipe.data.sources, stage.sources, recipe.seed, ask)
-    if stage.images is None:
-        return clips
-    return _InTurn(clips, mix(recipe.data.sources, stage.images.sources, recipe.seed, ask), order)
+def _named(kind: Stage) -> str:
+    """Stages that draw from the same sources share one mixture."""
+    return repr(sorted(kind.sources.items()))
