@@ -187,7 +187,7 @@ def test_processes_share_the_clips_of_a_step() -> None:
 def test_lengths_of_clips_are_those_of_the_plan_of_their_step() -> None:
     stage = Stage("x", steps=1, clips=2, accumulate=2, frames=(1, 8))
     order = Order(stage, 3, clip=100, step=7, rank=0, world=1)
-    lengths = [order.plan(n).length for n in range(100, 120)]
+    lengths = [order.frames(n) for n in range(100, 120)]
     assert all(len(set(lengths[i : i + 4])) == 1 for i in range(0, 20, 4))
     assert len(set(lengths)) > 1
 
