@@ -40,7 +40,10 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Part of the package to the other parts it may know about."""
 
 TORCH_FREE = ["tracking", "io", "config", "errors", "structs", "__init__"]
-TORCH_FREE_ENGINE = ("__init__", "base", "select", "verbs", "candidates", "store", "source", "openvino")
+TORCH_FREE_ENGINE = (
+    *("__init__", "base", "select", "verbs", "candidates", "store", "source", "openvino"),
+    *("manifest", "fixed", "bundle", "onnx"),
+)
 TORCH_FREE_FILES = [
     *(f"engine/{name}.py" for name in TORCH_FREE_ENGINE),
     *("weights/__init__.py", "weights/registry.py", "eval/"),

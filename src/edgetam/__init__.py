@@ -1,7 +1,7 @@
 """Segment and track anything in images and videos, from clicks, boxes or masks."""
 
 from edgetam.config import VARIANTS
-from edgetam.engine import Engine, load_model
+from edgetam.engine import Engine, load_bundle, load_model
 from edgetam.errors import EdgeTAMError
 from edgetam.structs import FrameResult, ObjectResult, Prompt
 from edgetam.tracking import (
@@ -29,5 +29,6 @@ __all__ = [
     "TrackingSession",
     "VideoTracker",
     "__version__",
+    "load_bundle",
     "load_model",
 ]

@@ -8,7 +8,8 @@
     │   ├── PromptError       a click, box, mask, frame or object id is wrong
     │   └── ConfigError       an unknown variant, option, key or size
     ├── WeightsError          a checkpoint cannot be used
-    │   └── DownloadError     a checkpoint cannot be fetched
+    │   ├── DownloadError     a checkpoint cannot be fetched
+    │   └── BundleError       an exported bundle cannot be used
     ├── EngineError           a runtime or precision is not available here
     ├── OutputError           a result cannot be written
     └── TrainingError         a training run cannot go on
@@ -19,6 +20,7 @@ Messages are one sentence: what was given, what was expected, what to do.
 from __future__ import annotations
 
 __all__ = [
+    "BundleError",
     "ConfigError",
     "DownloadError",
     "EdgeTAMError",
@@ -58,6 +60,10 @@ class WeightsError(EdgeTAMError):
 
 class DownloadError(WeightsError):
     """A checkpoint cannot be downloaded."""
+
+
+class BundleError(WeightsError):
+    """An exported bundle is incomplete, altered or made by a newer version."""
 
 
 class EngineError(EdgeTAMError):

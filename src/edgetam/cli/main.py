@@ -242,6 +242,29 @@ def synth(
     render_clip(SynthJob(output, kind, data or [], seed, ask, fps, overwrite), Screen(quiet=quiet))
 
 
+@app.command()
+def export(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="The bundle to write.")],
+    target: Annotated[str, typer.Option(help="onnx, openvino, coreml or executorch.")] = "onnx",
+    objects: Annotated[int, typer.Option(min=1, metavar="N", help="At most this many at once.")] = 4,
+    prompted: Annotated[int, typer.Option(min=1, metavar="N", help="Prompted frames per object.")] = 6,
+    points: Annotated[int, typer.Option(min=1, metavar="N", help="Points per prompt.")] = 32,
+    model: options.Model = None,
+    weights: options.Weights = None,
+    precision: Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16.")] = "auto",
+    imgsz: options.ImageSize = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle.")] = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Export the whole tracker to a folder that runs without PyTorch."""
+    from edgetam.cli.export import ExportJob, export_weights
+
+    _quieten(quiet)
+    choice = ModelChoice(model, weights, precision=precision, image_size=imgsz)
+    job = ExportJob(target, choice, output, objects, prompted, points, overwrite)
+    export_weights(job, Screen(quiet=quiet))
+
+
 @app.command("train", context_settings=PASS_ON)
 def train(ctx: typer.Context) -> None:
     """Train a network from a recipe."""

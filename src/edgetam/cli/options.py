@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -69,7 +69,7 @@ Weights = Annotated[
     str | None,
     typer.Option(
         metavar="FILE|NAME",
-        help="A checkpoint, or a name from 'edgetam weights list'.",
+        help="A checkpoint, an exported bundle, or a name from 'edgetam weights list'.",
         rich_help_panel=_MODEL,
     ),
 ]
@@ -126,6 +126,11 @@ def parse_kinds(text: str, known: Sequence[str]) -> tuple[str, ...]:
     return kinds
 
 
+def is_bundle(weights: str) -> bool:
+    """Whether this is a folder that ``edgetam export`` wrote."""
+    return (Path(weights) / "manifest.json").is_file()
+
+
 @dataclass(frozen=True)
 class ModelChoice:
     """Which model to run and how."""
@@ -151,6 +156,8 @@ class ModelChoice:
     @property
     def weights_id(self) -> list[Any]:
         """What tells these weights from others: a file's size and time of change, or a name."""
+        if self.weights is not None and is_bundle(self.weights):
+            return replace(self, weights=str(Path(self.weights) / "manifest.json")).weights_id
         if self.weights is None or not Path(self.weights).is_file():
             return [self.weights]
         details = Path(self.weights).stat()
@@ -174,10 +181,28 @@ class ModelChoice:
             if value not in known:
                 raise EngineError(f"{what} is '{value}'; expected one of {', '.join(known)}.")
 
+    def _load_bundle(self, folder: Path) -> Engine:
+        """A bundle has settled what other options leave open."""
+        import edgetam
+
+        settled = {
+            "--engine": self.engine != "auto",
+            "--device": self.device not in ("auto", "cpu"),
+            "--precision": self.precision != "auto",
+            "--imgsz": self.image_size is not None,
+            "--model": self.model is not None,
+        }
+        given = [name for name, is_given in settled.items() if is_given]
+        if given:
+            raise ConfigError(f"'{folder}' is an exported bundle, which settles {given[0]}; leave it out.")
+        return edgetam.load_bundle(folder, threads=self.threads)
+
     def load(self, *, partial: Literal["image"] | None = None) -> Engine:
         """Load it; with ``partial="image"`` weights without memory will do."""
         import edgetam
 
+        if self.weights is not None and is_bundle(self.weights):
+            return self._load_bundle(Path(self.weights))
         return edgetam.load_model(
             self.name,
             self.weights,

@@ -95,7 +95,7 @@ class Attend(nn.Module):
         distances: Tensor | None = None,
     ) -> Tensor:
         """See `edgetam.structs.MemoryContext`."""
-        context = MemoryContext(tokens, ages, pointers, distances, tokens_valid, pointers_valid)
+        context = MemoryContext(tokens, ages.long(), pointers, distances, tokens_valid, pointers_valid)
         memory = self.memory_attention.arrange(context)  # type: ignore[arg-type]
         assert memory.valid is not None
         bias = (1 - memory.valid) * UNREADABLE  # [B, 1, L]
@@ -157,7 +157,7 @@ class Answer(nn.Module):
         encoder = self.prompt_encoder
         given = has_mask[:, :, None, None]
         dense = encoder.encode_mask(mask) * given + encoder.encode_mask(None) * (1 - given)
-        sparse = encoder.encode_points(points, labels.clamp(min=-1))
+        sparse = encoder.encode_points(points, labels.clamp(min=-1).long())
         real = (labels > PADDING_LABEL).to(points.dtype)
         real = torch.cat([real, real.amax(1, keepdim=True)], dim=1)  # the closing token follows a prompt only
         bias = (1 - real) * UNREADABLE  # [B, P + 1]
@@ -170,13 +170,20 @@ class Answer(nn.Module):
 class Adopt(nn.Module):
     """Take given masks as the answer."""
 
+    shrink: Tensor
+
     def __init__(self, model: EdgeTAM) -> None:
         super().__init__()
         self.model = model
+        # antialiased resizing as a product with a table, since not all runtimes know it
+        full, small = model.config.image_size, model.config.mask_size
+        table = F.interpolate(torch.eye(full)[None, None], (small, full), mode="bilinear", antialias=True)
+        self.register_buffer("shrink", table[0, 0])
 
     def forward(self, stride4: Tensor, stride8: Tensor, stride16: Tensor, given: Tensor) -> Outputs:
         """Masks of zeros and ones to logits, presence and pointer."""
-        decoded = self.model.adopt(_seen(stride4, stride8, stride16), given)
+        shrunk = self.shrink @ given @ self.shrink.T
+        decoded = self.model.adopt_shrunk(_seen(stride4, stride8, stride16), given, shrunk)
         return decoded.masks, decoded.presence, decoded.pointer
 
 

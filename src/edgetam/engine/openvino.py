@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -48,7 +48,11 @@ def openvino_engine(source: Source, precision: str = "fp32", threads: int | None
     """
     store = Store(f"openvino-{ov.__version__}", *source.identity)
     config, constants = source.facts(store)
-    return GraphEngine(config, constants, OpenVINORunner(source, store, precision, threads))
+
+    def folder_of(graph: str) -> Path:
+        return store.get(graph, lambda folder: _convert(source, graph, folder))
+
+    return GraphEngine(config, constants, OpenVINORunner(folder_of, precision, threads))
 
 
 def has_fast_bf16() -> bool:
@@ -70,12 +74,18 @@ class Compiled(NamedTuple):
 
 
 class OpenVINORunner:
-    """Compiles each graph when it is first run; may be shared between threads, which then take turns."""
+    """Compiles each graph when it is first run; may be shared between threads, which then take turns.
+
+    Args:
+        folder_of: gives the folder with ``model.xml`` of a graph.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        threads: CPU threads to use; all by default.
+    """
 
     name = "openvino"
 
-    def __init__(self, source: Source, store: Store, precision: str, threads: int | None) -> None:
-        self.source, self.store, self.precision = source, store, precision
+    def __init__(self, folder_of: Callable[[str], Path], precision: str, threads: int | None) -> None:
+        self.folder_of, self.precision = folder_of, precision
         self._core = ov.Core()
         self._settings = _settings(precision, threads)
         self._compiled: dict[str, Compiled] = {}
@@ -99,20 +109,21 @@ class OpenVINORunner:
             return [np.concatenate(parts) for parts in zip(*rows, strict=True)]
 
     def _compile(self, graph: str) -> Compiled:
-        folder = self.store.get(graph, lambda folder: self._convert(graph, folder))
-        model = self._core.read_model(folder / "model.xml")
+        model = self._core.read_model(self.folder_of(graph) / "model.xml")
         per_object = []
         if graph in ONE_BY_ONE:
             per_object = [port.any_name for port in model.inputs if port.partial_shape[0].is_dynamic]
+        if per_object:
             model.reshape(
                 {name: ov.PartialShape([1, *model.input(name).partial_shape[1:]]) for name in per_object}
             )
         request = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
         return Compiled(request, per_object)
 
-    def _convert(self, graph: str, folder: Path) -> None:
-        _log.info("Converting '%s' for OpenVINO; this happens once.", graph)
-        ov.save_model(convert(self.source.graph(graph)), folder / "model.xml", compress_to_fp16=False)
+
+def _convert(source: Source, graph: str, folder: Path) -> None:
+    _log.info("Converting '%s' for OpenVINO; this happens once.", graph)
+    ov.save_model(convert(source.graph(graph)), folder / "model.xml", compress_to_fp16=False)
 
 
 def _settings(precision: str, threads: int | None) -> dict[str, Any]:
@@ -143,20 +154,25 @@ def _fresh_outputs(request: ov.InferRequest) -> list[Any]:
     return outputs
 
 
-def convert(graph: Graph) -> ov.Model:
-    """Trace a graph into OpenVINO's own form, with named inputs and outputs and dynamic axes."""
+def convert(graph: Graph, lengths: Mapping[str, int] | None = None) -> ov.Model:
+    """Trace a graph into OpenVINO's own form, with named inputs and outputs.
+
+    Args:
+        graph: the graph.
+        lengths: of its axes; any by default.
+    """
     import torch
 
     examples = tuple(
-        torch.zeros(_lengths(port, EXAMPLE_LENGTHS), dtype=getattr(torch, port.dtype))
+        torch.zeros(_lengths(port, lengths or EXAMPLE_LENGTHS), dtype=getattr(torch, port.dtype))
         for port in graph.inputs
     )
     with torch.inference_mode(), warnings.catch_warnings():
         # what the tracer warns of is constant for one graph, and OpenVINO reads traces best
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(graph.module, examples, check_trace=False)
-    any_length = dict.fromkeys(EXAMPLE_LENGTHS, -1)
-    shapes = [ov.PartialShape(_lengths(port, any_length)) for port in graph.inputs]
+    kept = lengths or dict.fromkeys(EXAMPLE_LENGTHS, -1)
+    shapes = [ov.PartialShape(_lengths(port, kept)) for port in graph.inputs]
     model = ov.convert_model(traced, input=shapes)
     for port, found in zip((*graph.inputs, *graph.outputs), (*model.inputs, *model.outputs), strict=True):
         found.get_tensor().set_names({port.name})

@@ -144,8 +144,8 @@ def padded(context: MemoryContext[Any]) -> dict[str, NDArray[Any]]:
     """Inputs of ``attend``: memories padded to one of few shapes, with what is real marked 1."""
     batch, frames = context.ages.shape
     count = context.pointers.shape[1]
-    more_frames = _frame_slots(frames) - frames
-    more_pointers = max(_up_to(count, POINTER_STEP), POINTER_STEP) - count
+    more_frames = frame_slots(frames) - frames
+    more_pointers = pointer_slots(count) - count
     tokens_valid, pointers_valid = context.tokens_valid, context.pointers_valid
     if tokens_valid is None or pointers_valid is None:
         tokens_valid, pointers_valid = np.ones((batch, frames)), np.ones((batch, count))
@@ -167,7 +167,7 @@ def is_empty(prompt: DecoderPrompt[Any]) -> bool:
 def prompt_inputs(prompt: DecoderPrompt[Any], mask_size: int) -> dict[str, NDArray[Any]]:
     """Inputs of ``answer``: points padded to one of few shapes, and a mask that counts or does not."""
     batch, count = prompt.labels.shape
-    more = max(_up_to(count, POINT_STEP), POINT_STEP) - count
+    more = point_slots(count) - count
     mask = prompt.mask
     if mask is None:
         mask = np.zeros((batch, 1, mask_size, mask_size), np.float32)
@@ -179,9 +179,20 @@ def prompt_inputs(prompt: DecoderPrompt[Any], mask_size: int) -> dict[str, NDArr
     }
 
 
-def _frame_slots(frames: int) -> int:
+def frame_slots(frames: int) -> int:
+    """How many remembered frames graphs see where there are ``frames``."""
     known = [n for n in FRAME_STEPS if n >= frames]
     return known[0] if known else _up_to(frames, FRAME_STEP)
+
+
+def pointer_slots(count: int) -> int:
+    """The same for object pointers."""
+    return max(_up_to(count, POINTER_STEP), POINTER_STEP)
+
+
+def point_slots(count: int) -> int:
+    """The same for the points of a prompt."""
+    return max(_up_to(count, POINT_STEP), POINT_STEP)
 
 
 def _up_to(count: int, step: int) -> int:

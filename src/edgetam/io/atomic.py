@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +17,7 @@ from typing import BinaryIO
 
 from edgetam.errors import OutputError
 
-__all__ = ["atomic_open", "atomic_path", "atomic_write", "make_folder", "output_error"]
+__all__ = ["atomic_folder", "atomic_open", "atomic_path", "atomic_write", "make_folder", "output_error"]
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -99,6 +100,36 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None
     """
     with atomic_open(path) as file:
         file.write(data)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Lend a temporary folder that becomes `path` when the block ends well and vanishes otherwise.
+
+    A folder that is there is replaced.
+
+    Raises:
+        OutputError: the disk is full, or the folder cannot be written.
+    """
+    target = Path(path)
+    make_folder(target.parent)
+    temporary: Path | None = None
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=".", suffix=".part", dir=target.parent))
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _flush(file)
+        temporary.chmod(0o777 & ~_UMASK)
+        if target.exists():
+            target.replace(temporary.with_suffix(".old"))
+        temporary.replace(target)
+    except OSError as error:
+        raise output_error(target, error) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(temporary.with_suffix(".old"), ignore_errors=True)
 
 
 def _flush(path: Path) -> None:

@@ -96,6 +96,12 @@ class EdgeTAM(nn.Module):
         Logits are -10 and 10, the score is 1, presence is whether any pixel is set (SAM 2's rule for mask
         prompts). The pointer comes from a decoder pass that sees the mask as a prompt on bare features.
         """
+        size = (self.config.mask_size, self.config.mask_size)
+        shrunk = F.interpolate(mask, size=size, mode="bilinear", antialias=True)
+        return self.adopt_shrunk(features, mask, shrunk)
+
+    def adopt_shrunk(self, features: ImageFeatures[Tensor], mask: Tensor, shrunk: Tensor) -> Decoded[Tensor]:
+        """As `adopt`, with the mask in the size of logits too, ``[B, 1, 4g, 4g]``."""
         batch = mask.shape[0]
         prompt = DecoderPrompt(
             points=mask.new_zeros(batch, 1, 2),
@@ -104,10 +110,8 @@ class EdgeTAM(nn.Module):
         )
         inner = self.decode(features.stride16, features, prompt, mode="single")
         any_pixel = mask.flatten(1).amax(1, keepdim=True) > 0
-        size = (self.config.mask_size, self.config.mask_size)
-        logits = F.interpolate(mask * MASK_SCALE + MASK_OFFSET, size=size, mode="bilinear", antialias=True)
         return Decoded(
-            masks=logits,
+            masks=shrunk * MASK_SCALE + MASK_OFFSET,
             scores=torch.ones_like(inner.scores),
             presence=any_pixel * MASK_SCALE + MASK_OFFSET,
             pointer=torch.where(any_pixel, inner.pointer, self.object_pointer.absent),

@@ -22,6 +22,7 @@ from edgetam.structs import FrameResult, ImageFeatures, Prompt
 from edgetam.tracking.bank import horizon
 from edgetam.tracking.commit import clear_around, commit
 from edgetam.tracking.geometry import prepare_image
+from edgetam.tracking.limits import check_room
 from edgetam.tracking.options import TrackerOptions
 from edgetam.tracking.prompts import Clicks, check_whole, read_prompt
 from edgetam.tracking.records import FrameRecord, ObjectTrack, RecordStore
@@ -144,6 +145,7 @@ class TrackingSession:
 
     def apply(self, frame: int, object_id: int, clicks: Clicks, *, replace: bool = False) -> FrameRecord:
         """Answer prompts that are already checked; see `prompt`."""
+        check_room(self.engine, self.tracks, [object_id], frame, self.options)
         track = self.tracks.get(object_id) or self.new_track(object_id)
         earlier = track.prompts.get(frame)
         if earlier is not None and not replace:

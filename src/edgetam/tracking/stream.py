@@ -14,6 +14,7 @@ from edgetam.structs import FrameResult, Prompt
 from edgetam.tracking.bank import horizon
 from edgetam.tracking.commit import commit
 from edgetam.tracking.geometry import prepare_image
+from edgetam.tracking.limits import check_room
 from edgetam.tracking.options import TrackerOptions
 from edgetam.tracking.prompts import Clicks, check_whole, read_prompt
 from edgetam.tracking.records import FrameRecord, ObjectTrack, RecordStore
@@ -67,8 +68,11 @@ class Stream:
         """
         size = _image_size(image)
         clicks = {check_whole(i, "object_id"): read_prompt(p, *size) for i, p in (prompts or {}).items()}
-        self._remove(remove)
         frame = self.frame + 1
+        leaving = list(dict.fromkeys(remove))
+        staying = {i: each for i, each in self.tracks.items() if i not in leaving}
+        check_room(self.engine, staying, clicks, frame, self.options)
+        self._remove(leaving)
         if self.tracks or clicks:
             features = self.engine.encode(prepare_image(image, self.engine.config.image_size, "video"))
             moment = Moment(self.engine, features, frame, size=size)

@@ -1,0 +1,210 @@
+"""Write a bundle: programs, manifest, parity report; a folder that appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import edgetam
+from edgetam.config import ModelConfig
+from edgetam.engine.bundle import CONSTANTS, load_bundle
+from edgetam.engine.manifest import MANIFEST, Contents, Limits, Manifest
+from edgetam.engine.torch import TorchEngine
+from edgetam.errors import EngineError, OutputError
+from edgetam.export.parity import Agreement, compare, rehearse
+from edgetam.export.programs import FixedGraph, fixed_graphs, make_limits
+from edgetam.export.targets import Target, check_target
+from edgetam.io.atomic import atomic_folder
+from edgetam.model import EdgeTAM, inference_form
+from edgetam.tracking.geometry import MEAN, STD
+from edgetam.weights.cache import sha256_of
+
+__all__ = ["PARITY", "BundleSpec", "check_free", "export_bundle"]
+
+PARITY = "parity.json"
+LEAST_IOU = 0.99
+"""A float32 bundle whose masks agree less with PyTorch's is wrong and not written."""
+
+
+@dataclass(frozen=True)
+class BundleSpec:
+    """What to export.
+
+    Attributes:
+        target: see `edgetam.export.TARGETS`.
+        precision: what programs compute in; the target's own by default.
+        objects: that may be tracked at once.
+        prompted: prompted frames that an object may have, at least; rounded up to what shapes allow.
+        points: of one prompt, at least.
+        origin: where the weights came from, for the manifest.
+        licence: of the weights, for the manifest.
+    """
+
+    target: str
+    precision: str | None = None
+    objects: int = 4
+    prompted: int = 6
+    points: int = 32
+    origin: str = "unknown"
+    licence: str = "unknown"
+
+
+def export_bundle(
+    network: EdgeTAM,
+    spec: BundleSpec,
+    output: str | Path,
+    *,
+    overwrite: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> tuple[Manifest, list[Agreement]]:
+    """Export a network with all its verbs, and compare the result with PyTorch.
+
+    Args:
+        network: from `edgetam.weights.load_network`, with the input size that the bundle is to have.
+        spec: where to and with which limits.
+        output: the folder to write.
+        overwrite: replace a bundle that is there.
+        say: told what is being done.
+
+    Returns:
+        The manifest, and how each frame agrees with PyTorch; nothing for targets that do not run here.
+
+    Raises:
+        ConfigError: a limit makes no sense.
+        EngineError: target or precision is unknown, a library is not installed, or the result is wrong.
+        OutputError: the folder exists or cannot be written.
+    """
+    target, precision = check_target(spec.target, spec.precision)
+    limits = make_limits(spec.objects, spec.prompted, spec.points)
+    convert = target.converter()
+    output = Path(output)
+    check_free(output, overwrite=overwrite)
+    folded = inference_form(network)
+    graphs = fixed_graphs(folded, limits)
+    with atomic_folder(output) as folder:
+        for number, graph in enumerate(graphs, 1):
+            say(f"converting {graph.name} ({number} of {len(graphs)})")
+            _convert_one(convert, graph, folder / graph.name, precision)
+        _write_json(folder / CONSTANTS, _constants(folded))
+        manifest = _manifest(network.config, spec, target, precision, limits, graphs)
+        agreements = _rehearsed(network, folder, manifest, target, say)
+        _write_json(folder / PARITY, _report(agreements, target))
+        manifest = _sign(folder, manifest)
+    return manifest, agreements
+
+
+def check_free(output: Path, *, overwrite: bool) -> None:
+    """Raise `OutputError` unless ``output`` is new, or a bundle that may be replaced."""
+    if not output.exists():
+        return
+    if not (output / MANIFEST).is_file():
+        raise OutputError(f"'{output}' exists and is no bundle; choose another name.")
+    if not overwrite:
+        raise OutputError(f"The bundle '{output}' exists; pass --overwrite, or choose another name.")
+
+
+def _convert_one(
+    convert: Callable[[FixedGraph, Path, str], None], graph: FixedGraph, folder: Path, precision: str
+) -> None:
+    folder.mkdir()
+    with torch.inference_mode(False), torch.no_grad():
+        convert(graph, folder, precision)
+
+
+def _constants(network: EdgeTAM) -> dict[str, list[float]]:
+    return {
+        "absent_pointer": network.object_pointer.absent.tolist(),
+        "no_memory": network.memory_attention.no_memory_embed.tolist(),
+    }
+
+
+def _manifest(
+    config: ModelConfig,
+    spec: BundleSpec,
+    target: Target,
+    precision: str,
+    limits: Limits,
+    graphs: Sequence[FixedGraph],
+) -> Manifest:
+    return Manifest(
+        target=target.name,
+        precision=precision,
+        model=config.name,
+        image_size=config.image_size,
+        limits=limits,
+        programs=tuple(graph.program for graph in graphs),
+        files={},
+        preprocessing=_preprocessing(config.image_size),
+        licence={"code": "Apache-2.0", "weights": spec.licence},
+        made={"edgetam": edgetam.__version__, "torch": torch.__version__, "weights": spec.origin},
+    )
+
+
+def _preprocessing(size: int) -> dict[str, Any]:
+    return {
+        "channels": "RGB",
+        "layout": "[1, 3, height, width]",
+        "size": [size, size],
+        "resize": {
+            "video": "antialiased bicubic on bytes, aspect not kept",
+            "image": "antialiased bilinear on floats, aspect not kept",
+        },
+        "value": "(byte / 255 - mean) / std",
+        "mean": [round(float(x), 6) for x in MEAN],
+        "std": [round(float(x), 6) for x in STD],
+    }
+
+
+def _sign(folder: Path, manifest: Manifest) -> Manifest:
+    """List all files with what they hash to, in the manifest."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    files = {
+        path.relative_to(folder).as_posix(): Contents(sha256_of(path), path.stat().st_size) for path in paths
+    }
+    signed = replace(manifest, files=files)
+    (folder / MANIFEST).write_text(signed.to_json(), encoding="utf-8")
+    return signed
+
+
+def _rehearsed(
+    network: EdgeTAM, folder: Path, manifest: Manifest, target: Target, say: Callable[[str], None]
+) -> list[Agreement]:
+    """Run the bundle as users will, beside PyTorch."""
+    if not target.runs_here:
+        return []
+    _sign(folder, manifest)
+    objects = min(3, manifest.limits.objects)
+    say("tracking a drawn clip in the bundle and in PyTorch")
+    got = rehearse(load_bundle(folder), objects)
+    agreements = compare(got, rehearse(TorchEngine(network), objects))
+    worst = min(each.iou for each in agreements)
+    if manifest.precision == "fp32" and worst < LEAST_IOU:
+        raise EngineError(
+            f"The exported programs do not agree with PyTorch (mask IoU {worst:.3f}, expected at least "
+            f"{LEAST_IOU}), so nothing was written; try another target or another version of its libraries."
+        )
+    return agreements
+
+
+def _report(agreements: Sequence[Agreement], target: Target) -> dict[str, Any]:
+    if not target.runs_here:
+        return {
+            "compared": False,
+            "why": f"{target.name} programs cannot be run by the machine that exported",
+        }
+    return {
+        "compared": True,
+        "reference": f"PyTorch {torch.__version__}, fp32",
+        "largest_logit_difference": max(each.logits for each in agreements),
+        "least_mask_iou": min(each.iou for each in agreements),
+        "frames": [asdict(each) for each in agreements],
+    }
+
+
+def _write_json(path: Path, data: Any) -> None:
+    path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

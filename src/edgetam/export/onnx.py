@@ -1,0 +1,73 @@
+"""Graphs for ONNX: opset 23, attention in one operation."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from onnxscript import opset23 as op
+
+from edgetam.export.programs import FixedGraph
+
+__all__ = ["convert"]
+
+OPSET = 23
+"""The first with attention."""
+
+
+def convert(graph: FixedGraph, folder: Path, precision: str) -> None:
+    """Write ``model.onnx``, weights included; fp16 converts inside and keeps float32 at the borders."""
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            graph.graph.module.eval(),
+            graph.examples(),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[port.name for port in graph.graph.inputs],
+            output_names=[port.name for port in graph.graph.outputs],
+            custom_translation_table={torch.ops.aten.scaled_dot_product_attention.default: _attention},
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    if precision == "fp16":
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+
+        model = convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+
+
+def _attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Any:
+    """PyTorch's attention as ONNX's; masks get a row for each query, which ONNX Runtime insists on."""
+    if attn_mask is not None:
+        rows = op.Constant(value_ints=[1, 1, query.shape[-2], 1])
+        attn_mask = op.Expand(attn_mask, rows)
+    return op.Attention(query, key, value, attn_mask, scale=scale)[0]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What the exporter tells its developers is not for users."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,18 @@
+"""Graphs for OpenVINO: its own form, attention in one operation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import openvino as ov
+
+from edgetam.engine import openvino
+from edgetam.export.programs import FixedGraph
+
+__all__ = ["convert"]
+
+
+def convert(graph: FixedGraph, folder: Path, precision: str) -> None:
+    """Write ``model.xml`` and ``model.bin``; weights have half the size in fp16; bf16 is up to runtimes."""
+    model = openvino.convert(graph.graph, graph.lengths)
+    ov.save_model(model, folder / "model.xml", compress_to_fp16=precision == "fp16")

@@ -1,0 +1,93 @@
+"""Which programs a bundle has: the graphs of the verbs, with lengths for all their axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from edgetam.engine.graphs import Graph, Port, make_graph
+from edgetam.engine.manifest import Limits, Program, Socket
+from edgetam.engine.verbs import frame_slots, point_slots, pointer_slots
+from edgetam.errors import ConfigError
+from edgetam.model import EdgeTAM
+from edgetam.tracking.bank import MAX_POINTERS, RECENT_MEMORIES
+
+__all__ = ["FixedGraph", "fixed_graphs", "make_limits"]
+
+AXES = {"B": "objects", "F": "objects", "T": "memories", "P": "points"}
+MAX_OBJECTS = 64
+"""A program that sees all objects at once keeps a map of the image's size for each."""
+
+
+class FixedGraph(NamedTuple):
+    """A graph and a length for each of its lettered axes."""
+
+    name: str
+    graph: Graph
+    lengths: Mapping[str, int]
+
+    @property
+    def program(self) -> Program:
+        """What the manifest says of it."""
+        graph = self.graph
+        inputs, outputs = (
+            tuple(self._socket(port) for port in ports) for ports in (graph.inputs, graph.outputs)
+        )
+        return Program(self.name, graph.name, inputs, outputs)
+
+    def examples(self) -> tuple[Tensor, ...]:
+        """Inputs to trace with."""
+        return tuple(
+            torch.ones(self._shape(port), dtype=getattr(torch, port.dtype)) for port in self.graph.inputs
+        )
+
+    def _shape(self, port: Port) -> tuple[int, ...]:
+        return tuple(self.lengths[a] if isinstance(a, str) else a for a in port.shape)
+
+    def _socket(self, port: Port) -> Socket:
+        axes = [AXES[a] if isinstance(a, str) else None for a in port.shape]
+        if self.graph.name == "attend":
+            axes = ["pointers" if axis == "points" else axis for axis in axes]
+        return Socket(port.name, self._shape(port), tuple(axes), port.dtype)
+
+
+def make_limits(objects: int, prompted: int, points: int) -> Limits:
+    """The shapes that so many objects, prompted frames and points need.
+
+    Raises:
+        ConfigError: a number is not a whole one of at least 1, or there are too many objects.
+    """
+    for name, value in (("objects", objects), ("prompted", prompted), ("points", points)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigError(f"{name} is {value!r}; expected a whole number of at least 1.")
+    if objects > MAX_OBJECTS:
+        raise ConfigError(f"objects is {objects}; expected at most {MAX_OBJECTS}.")
+    memories = frame_slots(prompted + RECENT_MEMORIES)
+    prompted = memories - RECENT_MEMORIES  # use what rounding gives
+    pointers = pointer_slots(prompted + MAX_POINTERS - 1)
+    return Limits(objects, prompted, point_slots(points), memories, pointers)
+
+
+def fixed_graphs(network: EdgeTAM, limits: Limits) -> list[FixedGraph]:
+    """All programs; of those for one verb, smaller ones first.
+
+    Args:
+        network: in inference form.
+        limits: of the bundle.
+    """
+    one = {"B": 1, "F": 1, "P": limits.points}
+    graphs = [
+        FixedGraph(verb, make_graph(verb, network), one)
+        for verb in ("encode", "track", "answer", "adopt", "remember")
+    ]
+    # the usual case, one prompted frame and six recent ones, does not pay for more
+    for memories in sorted({frame_slots(1 + RECENT_MEMORIES), limits.memories}):
+        lengths = {"B": 1, "T": memories, "P": limits.pointers}
+        graphs.append(FixedGraph(f"attend-{memories}", make_graph("attend", network), lengths))
+    if limits.objects > 1:
+        together = {"B": limits.objects}
+        graphs.append(FixedGraph("remember-exclusive", make_graph("remember_exclusive", network), together))
+    return graphs

@@ -1,0 +1,51 @@
+"""Engines with fixed shapes take so many objects and prompted frames and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from edgetam.engine.base import Engine
+from edgetam.errors import PromptError
+from edgetam.tracking.options import TrackerOptions
+from edgetam.tracking.records import ObjectTrack
+
+__all__ = ["check_room"]
+
+
+def check_room(
+    engine: Engine,
+    tracks: Mapping[int, ObjectTrack],
+    ids: Iterable[int],
+    frame: int,
+    options: TrackerOptions,
+) -> None:
+    """Find out before anything is computed whether prompts lead beyond the limits of the engine.
+
+    Raises:
+        PromptError: they do.
+    """
+    limits = getattr(engine, "limits", None)  # only bundles have them
+    if limits is None:
+        return
+    ids = list(ids)
+    count = len({*tracks, *ids})
+    if count > max(limits.objects, len(tracks)):
+        raise PromptError(
+            f"This would be object number {count} and the bundle was exported for at most {limits.objects}; "
+            "remove one, or export it with more --objects."
+        )
+    if options.max_prompted is not None and options.max_prompted <= limits.prompted:
+        return
+    for object_id in ids:
+        sharing = tracks.values() if options.joint else [tracks[i] for i in (object_id,) if i in tracks]
+        frames = {frame}.union(*(_prompted(track) for track in sharing))
+        if len(frames) > limits.prompted:
+            raise PromptError(
+                f"Frame {frame} would be prompted frame number {len(frames)} of object {object_id} and the "
+                f"bundle reads at most {limits.prompted}; export it with more --prompted, or set "
+                f"TrackerOptions(max_prompted={limits.prompted})."
+            )
+
+
+def _prompted(track: ObjectTrack) -> set[int]:
+    return {*track.prompted, *(t for t, (_, conditioning) in track.pending.items() if conditioning)}
