@@ -69,6 +69,8 @@ class Learner(nn.Module):
         terms = rollout_terms(done.steps, task.masks, losses)
         total = terms.weighted(losses, presence=self.stage.presence != "off") * counting.objects
         parts = {name: part * counting.objects for name, part in terms._asdict().items()}
+        if not losses.balanced:
+            del parts["balanced"]  # was not computed
         for name, weight, part in self.guides(done, task):
             total = total + weight * part * counting.objects
             parts[name] = part * counting.objects
