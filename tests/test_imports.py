@@ -14,12 +14,13 @@ import edgetam
 
 PACKAGE = Path(edgetam.__file__).parent
 ROOT = PACKAGE.parent.parent
-BASE = {"config", "errors", "structs"}
+BASE = {"config", "errors", "hashing", "structs"}
 NETWORK = BASE | {"model", "weights"}
 TRACKING = BASE | {"io", "engine", "tracking"}
 ALL = NETWORK | TRACKING | {"eval", "export", "train"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "hashing": set(),
     "config": {"errors"},
     "structs": {"errors", "config"},
     "model": BASE,
@@ -39,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """Part of the package to the other parts it may know about."""
 
-TORCH_FREE = ["tracking", "io", "config", "errors", "structs", "__init__"]
+TORCH_FREE = ["tracking", "io", "config", "errors", "hashing", "structs", "__init__"]
 TORCH_FREE_ENGINE = (
     *("__init__", "base", "select", "verbs", "candidates", "store", "source", "openvino"),
     *("manifest", "fixed", "bundle", "onnx"),

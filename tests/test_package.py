@@ -29,6 +29,7 @@ PUBLIC = {
         "TrackingSession",
         "VideoTracker",
         "__version__",
+        "load_bundle",
         "load_model",
     },
     "edgetam.tracking": {
@@ -41,6 +42,7 @@ PUBLIC = {
     },
     "edgetam.model": {"EdgeTAM", "build_model", "fold_", "inference_form"},
     "edgetam.errors": {
+        "BundleError",
         "ConfigError",
         "DownloadError",
         "EdgeTAMError",

@@ -22,8 +22,8 @@ from edgetam.engine.torch import TorchEngine
 from edgetam.errors import BundleError, ConfigError, EngineError, OutputError, PromptError
 from edgetam.export import BundleSpec, export_bundle
 from edgetam.export.parity import compare, drawn_clip, rehearse
+from edgetam.hashing import sha256_of
 from edgetam.model import EdgeTAM
-from edgetam.weights.cache import sha256_of
 from tests.export.conftest import OBJECTS
 
 ROOT = Path(__file__).parent.parent.parent

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edgetam.errors import BundleError
-from edgetam.weights.cache import sha256_of
+from edgetam.hashing import sha256_of
 
 __all__ = ["FORMAT", "MANIFEST", "Contents", "Limits", "Manifest", "Program", "Socket", "read_manifest"]
 

@@ -19,10 +19,10 @@ from edgetam.errors import EngineError, OutputError
 from edgetam.export.parity import Agreement, compare, rehearse
 from edgetam.export.programs import FixedGraph, fixed_graphs, make_limits
 from edgetam.export.targets import Target, check_target
+from edgetam.hashing import sha256_of
 from edgetam.io.atomic import atomic_folder
 from edgetam.model import EdgeTAM, inference_form
 from edgetam.tracking.geometry import MEAN, STD
-from edgetam.weights.cache import sha256_of
 
 __all__ = ["PARITY", "BundleSpec", "check_free", "export_bundle"]
 

@@ -52,11 +52,19 @@ def _attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Any:
-    """PyTorch's attention as ONNX's; masks get a row for each query, which ONNX Runtime insists on."""
+    """PyTorch's attention as ONNX's, which has an axis for heads.
+
+    Masks get a row for each query, which ONNX Runtime insists on.
+    """
+    headless = len(query.shape) == 3
+    if headless:
+        heads = op.Constant(value_ints=[1])
+        query, key, value = (op.Unsqueeze(x, heads) for x in (query, key, value))
     if attn_mask is not None:
         rows = op.Constant(value_ints=[1, 1, query.shape[-2], 1])
         attn_mask = op.Expand(attn_mask, rows)
-    return op.Attention(query, key, value, attn_mask, scale=scale)[0]
+    mixed = op.Attention(query, key, value, attn_mask, scale=scale)[0]
+    return op.Squeeze(mixed, heads) if headless else mixed
 
 
 @contextmanager

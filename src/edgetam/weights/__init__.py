@@ -2,7 +2,8 @@
 
 `load_state` reads the official ``.pt``, Hugging Face's safetensors and our own, and
 `convert` writes them; `resolve` turns names, addresses and paths into files. Reading is strict
-and never runs code from a file. Finding files needs no PyTorch, so what does is imported when asked for.
+and never runs code from a file. Finding files needs no PyTorch and hashing them no downloads, so parts are
+imported when they are asked for.
 """
 
 from importlib import import_module
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from edgetam.weights.bundled import bundled_path
 from edgetam.weights.cache import cache_dir
-from edgetam.weights.registry import REGISTRY, Published, download, resolve
 
 if TYPE_CHECKING:
     from edgetam.weights.load import LoadedWeights, convert, load_into, load_state, load_weights, save_native
     from edgetam.weights.network import load_network
+    from edgetam.weights.registry import REGISTRY, Published, download, resolve
 
 __all__ = [
     "REGISTRY",
@@ -32,9 +33,13 @@ __all__ = [
     "save_native",
 ]
 
+_HOMES = {
+    "load_network": "network",
+    **dict.fromkeys(("REGISTRY", "Published", "download", "resolve"), "registry"),
+}
+
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "network" if name == "load_network" else "load"
-    return getattr(import_module(f"{__name__}.{module}"), name)
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'load')}"), name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -10,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from edgetam.errors import DownloadError
+from edgetam.hashing import sha256_of
 
 __all__ = ["Record", "Records", "cache_dir", "is_offline", "sha256_of"]
 
 _TRUE = {"1", "true", "yes", "on"}
-_CHUNK = 1 << 20
 Record = dict[str, Any]
 
 
@@ -36,15 +35,6 @@ def is_offline() -> str | None:
         if os.environ.get(name, "").strip().lower() in _TRUE:
             return name
     return None
-
-
-def sha256_of(path: Path) -> str:
-    """Hash a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 class Records:
