@@ -16,6 +16,7 @@ from edgetam.structs import Prompt
 __all__ = ["DEFAULT_FOLDER", "demo_clip", "run_demo"]
 
 DEFAULT_FOLDER = Path("out") / "demo"
+CREDIT = "from Big Buck Bunny, (c) Blender Foundation, www.bigbuckbunny.org, CC BY 3.0"
 
 
 def demo_clip() -> tuple[Path, Path]:
@@ -48,7 +49,7 @@ def run_demo(
     if video is None:
         clip, file = demo_clip()
         source, prompts = str(clip), read_prompt_file(file)
-        screen.say("Tracking through the bundled clip, which this project drew.")
+        screen.say(f"Tracking the rabbit through the bundled clip ({CREDIT}).")
     else:
         source = video
         prompts = [_centre(video, screen)] if point is None else read_options([("--point", point)])

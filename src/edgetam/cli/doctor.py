@@ -229,7 +229,7 @@ def _weights() -> Iterator[Finding]:
             "weights",
             "bundled",
             "ok",
-            f"{path.stat().st_size / 1e6:.0f} MB, a stand-in trained on drawn clips",
+            f"{path.stat().st_size / 1e6:.0f} MB, a stand-in trained on a small budget",
         )
     except EdgeTAMError as error:
         yield Finding("weights", "bundled", "missing", str(error))

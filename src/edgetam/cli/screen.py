@@ -21,7 +21,7 @@ from rich.text import Text
 __all__ = ["STAND_IN", "Screen"]
 
 STAND_IN = (
-    "These weights are a small stand-in that this project trained on drawn clips; for the published ones run "
+    "These weights are a stand-in that this project trained on a small budget; for the published ones run "
     "'edgetam weights download edgetam' and pass --weights edgetam."
 )
 
