@@ -86,7 +86,7 @@ class MemoryGuide(nn.Module):
     def forward(self, done: RollOut, task: Task) -> Tensor:
         """Sum over objects of the mean cost over given memories and frames that read any."""
         costs = []
-        for t, memory in done.adopted.items():
+        for t, memory in done.adopted.items() if self.layout.grid else ():
             placed = memory.tokens[:, self.layout.latents :].float()
             costs.append(self._cost(self.remembered(placed), task.masks[:, t]))
         for step in done.steps:
