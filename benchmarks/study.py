@@ -2,9 +2,9 @@
 
     python -m benchmarks.study --runs runs/study --seeds 3
 
-trains every variant of `recipes/study.yaml` with every seed and prints one JSON record. Runs that are finished
-are not repeated, and a run that was interrupted goes on; so the command may be stopped and given again, and
-``--part 0/2`` and ``--part 1/2`` share the work between two processes.
+trains every variant of `recipes/study.yaml` with every seed and prints one JSON record. Runs that are
+finished are not repeated, and a run that was interrupted goes on; so the command may be stopped and given
+again, and ``--part 0/2`` and ``--part 1/2`` share the work between two processes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ VARIANTS: Mapping[str, Overrides] = {
     "without guides": ("guides={features: 0, memory: 0}",),
     "distilled": ("distill={teacher: TEACHER, image: 1.0, memory: 1.0}",),
 }
-"""What differs from the recipe. ``TEACHER`` stands for the weights of a run of the full encoder, thrice as long."""
+"""What differs from the recipe. ``TEACHER``: weights of a run of the full encoder, thrice as long."""
 
 TEACHES: Overrides = ("model.encoder=null", "stages.0.steps=1500")
 
