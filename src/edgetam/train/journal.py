@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetam.io.atomic import atomic_write, output_error
+from edgetam.train.board import open_board
 from edgetam.train.progress import Report
 
 __all__ = ["BOARD", "LOG", "Journal"]
+
+logger = logging.getLogger("edgetam")
 
 LOG = "log.jsonl"
 BOARD = "tensorboard"
@@ -32,7 +36,7 @@ class Journal:
         if self.path.exists():
             lines = [line for line in self.path.read_text().splitlines() if _step(line) <= step]
             atomic_write(self.path, "".join(f"{line}\n" for line in lines).encode())
-        self.board = _open_board(folder / BOARD, step)
+        self.board = open_board(folder / BOARD, step)
 
     def report(self, report: Report) -> None:
         """Write a report down."""
@@ -56,24 +60,23 @@ class Journal:
     def picture(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
         """Show ``[H, W, 3]`` in TensorBoard."""
         if self.board is not None:
-            self.board.add_image(name, image, step, dataformats="HWC")
+            self.board.picture(step, name, image)
 
     def close(self) -> None:
-        """Write what is pending."""
+        """Let go of the files."""
         if self.board is not None:
             self.board.close()
 
     def _curves(self, step: int, values: dict[str, float]) -> None:
         if self.board is not None:
-            for name, value in values.items():
-                self.board.add_scalar(name, value, step)
+            self.board.curves(step, values)
 
     def _append(self, **line: Any) -> None:
         try:
             with self.path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise output_error(self.path, error) from error
+        except OSError as error:  # a line is not worth a run
+            logger.warning("%s Training goes on.", output_error(self.path, error))
 
 
 def _step(line: str) -> float:
@@ -81,12 +84,3 @@ def _step(line: str) -> float:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
         return float("inf")  # half a line, from when the run was killed
-
-
-def _open_board(folder: Path, step: int) -> Any:
-    """A TensorBoard writer, or nothing where tensorboardX is not installed."""
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder), purge_step=step + 1 if step else None, flush_secs=10)
