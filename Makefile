@@ -46,6 +46,7 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.tracking
 	$(BIN)/python -m benchmarks.streaming_memory
+	$(BIN)/python -m benchmarks.engines
 	$(BIN)/python -m benchmarks.metrics
 	$(BIN)/python -m benchmarks.training recipes/demo.yaml
 

@@ -24,6 +24,7 @@ import torch
 
 from benchmarks.common import machine
 from edgetam.config import get_config
+from edgetam.engine import Engine
 from edgetam.engine.torch import TorchEngine
 from edgetam.model import build_model
 from edgetam.structs import MemoryContext
@@ -72,7 +73,7 @@ def context(tokens: int, objects: int) -> MemoryContext[Any]:
     )
 
 
-def our_tasks(engine: TorchEngine, objects: list[int]) -> dict[str, Task]:
+def our_tasks(engine: Engine, objects: list[int]) -> dict[str, Task]:
     """The verbs, and whole frames, for each number of objects."""
     size = engine.config.image_size
     image = np.random.default_rng(1).standard_normal((1, 3, size, size), np.float32)
@@ -81,11 +82,11 @@ def our_tasks(engine: TorchEngine, objects: list[int]) -> dict[str, Task]:
     for count in objects:
         memory = context(engine.config.memory_layout.tokens, count)
         fused = engine.attend(features, memory)
-        decoded = engine.decode(fused, features, no_prompt(count), "several")
+        decoded = engine.decode(fused, features, no_prompt(count), "best")
         answer = (decoded.masks[:, :1], decoded.presence, decoded.pointer)
         tasks |= {
             f"attend x{count}": lambda m=memory: engine.attend(features, m),
-            f"decode x{count}": lambda f=fused, n=count: engine.decode(f, features, no_prompt(n), "several"),
+            f"decode x{count}": lambda f=fused, n=count: engine.decode(f, features, no_prompt(n), "best"),
             f"remember x{count}": lambda a=answer: engine.remember(
                 features, *a, binarize=False, exclusive=False
             ),

@@ -25,7 +25,7 @@ from edgetam.errors import EngineError
 if TYPE_CHECKING:
     from edgetam.engine.graphs import Graph, Port
 
-__all__ = ["OpenVINORunner", "capabilities", "convert", "has_fast_bf16", "openvino_engine"]
+__all__ = ["OpenVINORunner", "capabilities", "convert", "openvino_engine"]
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 EXAMPLE_LENGTHS = {"B": 2, "T": 2, "P": 3, "F": 1}
@@ -53,11 +53,6 @@ def openvino_engine(source: Source, precision: str = "fp32", threads: int | None
         return store.get(graph, lambda folder: _convert(source, graph, folder))
 
     return GraphEngine(config, constants, OpenVINORunner(folder_of, precision, threads))
-
-
-def has_fast_bf16() -> bool:
-    """Whether this CPU computes in bfloat16."""
-    return "BF16" in capabilities()
 
 
 def capabilities() -> list[str]:

@@ -48,8 +48,8 @@ def load_model(
             ``edgetam weights list``, or ``None`` for the weights that come with the package.
         engine: ``openvino`` (CPUs only), ``torch``, or ``auto``: torch on a GPU and OpenVINO on a CPU.
         device: ``auto`` (CUDA, then MPS, then CPU) or any torch device.
-        precision: ``fp32``, ``bf16`` or ``fp16``, or ``auto``: bf16 on CUDA and with OpenVINO on a CPU that
-            computes in it, else fp32.
+        precision: ``fp32``, ``bf16`` or ``fp16``, or ``auto``: bf16 on CUDA, else fp32. On a CPU
+            that computes in it, bf16 is nearly twice as fast and moves outlines a little.
         image_size: side the input is resized to, a multiple of 256; the weights' own by default.
         threads: CPU threads to use; all by default.
         partial: ``"image"`` accepts weights that can segment images but not track.
@@ -95,7 +95,7 @@ def choose_engine(engine: str = "auto", device: str = "auto", precision: str = "
         raise EngineError(
             f"The {engine} engine runs on the CPU and device is {device!r}; use engine='torch'."
         )
-    return Choice(engine, "cpu", _cpu_precision(precision), reason)
+    return Choice(engine, "cpu", "fp32" if precision == "auto" else precision, reason)
 
 
 def _check(engine: str, precision: str) -> None:
@@ -113,14 +113,6 @@ def _best_engine(device: str) -> tuple[str, str, str]:
     if _is_installed("openvino"):
         return "openvino", device, "the fastest on a CPU"
     return "torch", device, "OpenVINO is not installed"
-
-
-def _cpu_precision(precision: str) -> str:
-    if precision != "auto":
-        return precision
-    from edgetam.engine.openvino import has_fast_bf16
-
-    return "bf16" if has_fast_bf16() else "fp32"
 
 
 def _need(engine: str) -> None:

@@ -28,6 +28,15 @@ def _compose(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
     return merged
 
 
+def _as_linear(conv: nn.Conv2d) -> nn.Linear:
+    """A 1x1 convolution for maps whose channels come last."""
+    linear = nn.Linear(conv.in_channels, conv.out_channels).to(conv.weight)
+    linear.weight.data.copy_(conv.weight.flatten(1))
+    assert conv.bias is not None
+    linear.bias.data.copy_(conv.bias)
+    return linear
+
+
 class Neck(nn.Module):
     """Feature pyramid: every level to 256 channels, stride 32 added to stride 16 only.
 
@@ -52,19 +61,20 @@ class Neck(nn.Module):
 
 
 class FoldedNeck(nn.Module):
-    """Inference form of `Neck`."""
+    """Inference form of `Neck`; the sum is made with channels last, as its readers want it."""
 
     @torch.no_grad()
     def __init__(self, neck: Neck) -> None:
         super().__init__()
         fine = [_compose(a, b) for a, b in zip(neck.lateral, neck.high_res, strict=False)]  # type: ignore[arg-type]
         self.fine = nn.ModuleList(fine)
-        self.coarse = nn.ModuleList(neck.lateral[2:])
+        self.coarse = nn.ModuleList(_as_linear(conv) for conv in neck.lateral[2:])  # type: ignore[arg-type]
 
     def forward(self, maps: list[Tensor]) -> ImageFeatures[Tensor]:
         """As `Neck.forward`."""
-        top = F.interpolate(self.coarse[1](maps[3]), scale_factor=2.0, mode="nearest")
-        return ImageFeatures(self.fine[0](maps[0]), self.fine[1](maps[1]), self.coarse[0](maps[2]) + top)
+        middle, top = (linear(x.permute(0, 2, 3, 1)) for linear, x in zip(self.coarse, maps[2:], strict=True))
+        top = top[:, :, None, :, None].expand(-1, -1, 2, -1, 2, -1).flatten(3, 4).flatten(1, 2)
+        return ImageFeatures(self.fine[0](maps[0]), self.fine[1](maps[1]), (middle + top).permute(0, 3, 1, 2))
 
 
 class ImageEncoder(nn.Module):
