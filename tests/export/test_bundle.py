@@ -151,6 +151,7 @@ def torn_manifest(folder: Path) -> None:
         ),
         (manifest_with(format="new"), "says nothing about its format"),
         (manifest_with(limits={"objects": 2}), "is damaged"),
+        (manifest_with(programs=[]), "has no program for adopt"),
         (manifest_with(surprise=1), "is damaged"),
         (manifest_with(files={"../x": {"sha256": "0", "size": 1}}), r"'\.\./x', which is outside"),
     ],
@@ -177,6 +178,15 @@ def test_a_target_that_runs_elsewhere(copied: Path) -> None:
     manifest_with(target="coreml")(copied)
     with pytest.raises(EngineError, match="coreml, which has no runtime here"):
         load_bundle(copied)
+
+
+def test_a_cpu_without_the_precision_computes_in_fp32(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest_with(precision="bf16")(copied)
+    monkeypatch.setattr("edgetam.engine.openvino.capabilities", lambda: ["FP32"])
+    assert load_bundle(copied).precision == "fp32"
+    assert "does not compute in bf16" in caplog.text
 
 
 def test_too_many_objects(loaded: BundleEngine) -> None:

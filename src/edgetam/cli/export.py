@@ -87,6 +87,6 @@ def _show(manifest: Manifest, agreements: Sequence[Agreement], output: Path, scr
         screen.say(f"Not compared with PyTorch: {manifest.target} programs do not run on this machine.")
     screen.say(
         f"{output}: {manifest.target}, {manifest.precision}, {manifest.image_size} pixels, "
-        f"{size / 1e6:.0f} MB; at most {limits.objects} objects, {limits.prompted} prompted frames each, "
+        f"{size / 1e6:.0f} MB; limits: {limits.objects} objects, {limits.prompted} prompted frames each, "
         f"{limits.points} points."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,8 @@ __all__ = ["CONSTANTS", "BundleEngine", "load_bundle"]
 CONSTANTS = "constants.json"
 RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino", "executorch": "executorch"}
 """Target to the module that runs it; other targets have no runtime in Python."""
+VERBS = {"encode", "attend", "track", "answer", "adopt", "remember"}
+_log = logging.getLogger(__name__)
 
 
 class BundleEngine(GraphEngine):
@@ -43,6 +46,9 @@ def load_bundle(path: str | Path, *, threads: int | None = None) -> BundleEngine
     """
     folder = Path(path)
     manifest = read_manifest(folder)
+    missing = VERBS - {program.verb for program in manifest.programs}
+    if missing:
+        raise BundleError(f"The bundle '{folder}' has no program for {min(missing)}; export it again.")
     runner = _runner(manifest, lambda program: folder / program, threads)
     fixed = FixedShapes(manifest.programs, runner, manifest.limits)
     config = get_config(manifest.model, manifest.image_size)
@@ -63,8 +69,11 @@ def _runner(manifest: Manifest, folder_of: Callable[[str], Path], threads: int |
             f"run: pip install 'edgetam[{target}]'"
         )
     if target == "openvino":
-        from edgetam.engine.openvino import OpenVINORunner
+        from edgetam.engine.openvino import OpenVINORunner, capabilities
 
+        if precision != "fp32" and precision.upper() not in capabilities():
+            _log.warning("This CPU does not compute in %s; the bundle runs in fp32.", precision)
+            precision = "fp32"
         return OpenVINORunner(folder_of, precision, threads)
     if target == "onnx":
         from edgetam.engine.onnx import ONNXRunner

@@ -162,7 +162,7 @@ def _preprocessing(size: int) -> dict[str, Any]:
 
 def _sign(folder: Path, manifest: Manifest) -> Manifest:
     """List all files with what they hash to, in the manifest."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
     files = {
         path.relative_to(folder).as_posix(): Contents(sha256_of(path), path.stat().st_size) for path in paths
     }

@@ -1,0 +1,58 @@
+"""``edgetam export`` on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from edgetam.cli.main import app
+from edgetam.export.parity import drawn_clip
+
+RUNNER = CliRunner()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--target", "tensorrt"], 3, "expected one of onnx, openvino, coreml, executorch"),
+        (["--target", "onnx", "--precision", "bf16"], 3, "a bundle for onnx can be in fp32, fp16"),
+        (["--target", "openvino", "--imgsz", "300"], 2, "image_size is 300"),
+        (["--target", "openvino", "--objects", "65"], 2, "objects is 65; expected at most 64"),
+        (["--target", "openvino", "--weights", "nowhere.pt"], 3, "nowhere.pt is neither a file"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(options: list[str], code: int, words: str, tmp_path: Path) -> None:
+    done = RUNNER.invoke(app, ["export", *options, "-o", str(tmp_path / "bundle")])
+    assert done.exit_code == code
+    assert words in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_the_way_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    done = RUNNER.invoke(app, ["export", "--target", "openvino", "--overwrite", "-o", str(tmp_path)])
+    assert done.exit_code == 4
+    assert "exists and is no bundle" in done.output
+    assert (tmp_path / "mine.txt").read_text() == "precious"
+
+
+@pytest.mark.slow
+def test_exporting_the_bundled_weights_and_using_them(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    bundle = tmp_path / "bundle"
+    command = ["export", "--target", "openvino", "--objects", "1", "-o", str(bundle)]
+    done = RUNNER.invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "mask IoU" in done.output
+    assert "limits: 1 objects" in done.output
+    again = RUNNER.invoke(app, command)
+    assert (again.exit_code, "pass --overwrite" in again.output) == (4, True)
+    Image.fromarray(drawn_clip()[0]).save(tmp_path / "picture.png")
+    picture, out = str(tmp_path / "picture.png"), str(tmp_path / "out")
+    use = ["segment", picture, "--point", "80,90", "--weights", str(bundle), "-o", out]
+    done = RUNNER.invoke(app, use)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "out").is_dir()
