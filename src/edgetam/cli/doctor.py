@@ -219,7 +219,7 @@ def _video() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    from edgetam.weights.bundled import bundled_path
+    from edgetam.weights.bundled import BUNDLED_LICENCE, bundled_path
     from edgetam.weights.cache import cache_dir
     from edgetam.weights.registry import REGISTRY, cached_path
 
@@ -229,7 +229,7 @@ def _weights() -> Iterator[Finding]:
             "weights",
             "bundled",
             "ok",
-            f"{path.stat().st_size / 1e6:.0f} MB, a stand-in trained on a small budget",
+            f"{path.stat().st_size / 1e6:.0f} MB, a stand-in trained on a small budget, {BUNDLED_LICENCE}",
         )
     except EdgeTAMError as error:
         yield Finding("weights", "bundled", "missing", str(error))

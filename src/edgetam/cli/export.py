@@ -51,6 +51,7 @@ def export_weights(job: ExportJob, screen: Screen) -> Path:
     choice.check()
     _need_torch()
     from edgetam.export import BundleSpec, check_free, check_target, export_bundle
+    from edgetam.weights.bundled import BUNDLED_LICENCE
     from edgetam.weights.network import load_network
     from edgetam.weights.registry import published_as, weights_path
 
@@ -59,7 +60,7 @@ def export_weights(job: ExportJob, screen: Screen) -> Path:
     check_free(job.output, overwrite=job.overwrite)
     path = weights_path(choice.name, choice.weights)
     known = published_as(path)
-    licence = known.licence if known else "Apache-2.0" if choice.stand_in else "that of the weights"
+    licence = known.licence if known else BUNDLED_LICENCE if choice.stand_in else "that of the weights"
     spec = BundleSpec(
         job.target, precision, job.objects, job.prompted, job.points, origin=path.name, licence=licence
     )

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from edgetam.errors import WeightsError
 
-__all__ = ["bundled_path"]
+__all__ = ["BUNDLED_LICENCE", "bundled_path"]
+
+BUNDLED_LICENCE = "CC-BY-NC-4.0"
+"""Of the weights, for the data they were trained on (docs/model_card.md); the code is Apache-2.0."""
 
 
 def bundled_path() -> Path:
