@@ -54,6 +54,7 @@ def test_options_reach_the_model(run, engine, video):
         "precision": "fp32",
         "image_size": 512,
         "partial": None,
+        "threads": None,
     }
     assert "stand-in" not in result.output
 
