@@ -26,6 +26,14 @@ def frames_in(path):
 
 
 @pytest.fixture
+def interruptible():
+    """Let SIGINT mean Ctrl-C, also where the tests run in the background and inherited that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
 def impatient(engine, monkeypatch):
     """An engine that is interrupted when it looks at its n-th frame."""
     engine.patience = 4
@@ -78,7 +86,7 @@ def test_while_loading(run, engine, video, monkeypatch, tmp_path):
     assert not (tmp_path / "res").exists()
 
 
-def test_a_frame_is_written_whole(run, engine, video, monkeypatch, tmp_path):
+def test_a_frame_is_written_whole(run, engine, video, monkeypatch, tmp_path, interruptible):
     real = ResultWriter.write
 
     def write(self, result, image=None):

@@ -25,7 +25,7 @@ from edgetam.train.teacher import Teacher, open_teacher
 from edgetam.train.users import SimulatedUser
 from edgetam.train.verbs import Verbs
 from edgetam.weights import save_native
-from tests.model.lively import shared_model
+from tests.model.lively import lively_model
 from tests.train.tiny import Shapes, batch, curve, recipe
 
 SETTINGS = Distillation("teacher.safetensors", mask=1.0, pointer=1.0)
@@ -102,7 +102,7 @@ def test_a_teacher_may_look_at_another_size_and_be_of_another_family() -> None:
     given = batch(2, objects=1)
     user = SimulatedUser(plan, given.generators(0))
     student = starting_model(recipe().model, seed=5).eval()
-    teacher = Teacher(shared_model("sam2.1-t", 256), Distillation("x", image_size=512))
+    teacher = Teacher(lively_model("sam2.1-t", 256), Distillation("x", image_size=512))
     with torch.no_grad():
         done = roll_out(Verbs(student), make_task(given), plan, user, Rules())
         features = teacher.features(given)
