@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,15 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.common import machine
-from edgetam import FrameResult, Prompt, TrackerOptions, VideoTracker
+from edgetam import FrameResult, Prompt, TrackerOptions, VideoTracker, load_model
 from edgetam.config import get_config
-from edgetam.engine.torch import TorchEngine
+from edgetam.engine import Engine
+from edgetam.engine.select import ENGINES
 from edgetam.model import build_model
+from edgetam.weights import save_native
 
 MODES = ("stream", "session", "session without history")
+SETTINGS = ("engine", "frames", "imgsz", "objects", "threads")
 FIRST_MARK = 100
 """Frames after which buffers of all sizes have been allocated."""
 BOUND_MB = 50.0
@@ -97,15 +101,24 @@ def resident_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def watch(mode: str, frames: int, size: int, objects: int) -> dict[str, Any]:
-    """Resident memory along one video; the objects are made to be present, so that all parts take part."""
+def random_engine(engine: str, size: int, threads: int) -> Engine:
+    """Random weights for which every object is present, so that all parts take part."""
     torch.manual_seed(0)
     model = build_model(get_config("edgetam", size))
     presence = model.mask_decoder.presence_head.layers[-1]
     assert isinstance(presence, torch.nn.Linear)
     torch.nn.init.constant_(presence.bias, 10)
-    tracker = VideoTracker(TorchEngine(model), TrackerOptions(history=mode != MODES[2]))
-    del model
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "random.safetensors"
+        save_native(path, model)
+        return load_model(weights=path, engine=engine, threads=threads)
+
+
+def watch(mode: str, given: argparse.Namespace) -> dict[str, Any]:
+    """Resident memory along one video."""
+    frames, objects = given.frames, given.objects
+    engine = random_engine(given.engine, given.imgsz, given.threads)
+    tracker = VideoTracker(engine, TrackerOptions(history=mode != MODES[2]))
     marks = {FIRST_MARK, *range(500, frames + 1, 500), frames}
     seen: dict[str, float] = {}
     for count, result in enumerate(results(mode, tracker, EndlessVideo(frames), objects), start=1):
@@ -116,6 +129,7 @@ def watch(mode: str, frames: int, size: int, objects: int) -> dict[str, Any]:
     growth = values[-1] - values[0]
     return {
         "name": mode,
+        "engine": engine.name,
         "resident_mb": seen,
         "frames": frames,
         "growth_mb": round(growth, 1),
@@ -127,7 +141,7 @@ def watch(mode: str, frames: int, size: int, objects: int) -> dict[str, Any]:
 def in_own_process(mode: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """One mode must not profit from memory that another has freed."""
     command = [sys.executable, "-m", "benchmarks.streaming_memory", "--mode", mode]
-    for name in ("frames", "imgsz", "objects", "threads"):
+    for name in SETTINGS:
         command += [f"--{name}", str(getattr(arguments, name))]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
@@ -137,6 +151,7 @@ def in_own_process(mode: str, arguments: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """Print one record."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--engine", default="auto", choices=ENGINES)
     parser.add_argument("--frames", type=int, default=3000)
     parser.add_argument("--imgsz", type=int, default=256, choices=(256, 512, 1024))
     parser.add_argument("--objects", type=int, default=2, choices=(1, 2))
@@ -148,13 +163,13 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(arguments.threads)
     if arguments.mode:
-        print(json.dumps(watch(arguments.mode, arguments.frames, arguments.imgsz, arguments.objects)))
+        print(json.dumps(watch(arguments.mode, arguments)))
         return
     record = {
         "benchmark": "streaming_memory",
         "machine": machine(),
         "model": "edgetam, random weights",
-        **{name: getattr(arguments, name) for name in ("frames", "imgsz", "objects", "threads")},
+        **{name: getattr(arguments, name) for name in SETTINGS},
         "bound_mb": BOUND_MB,
         "published_growth_mb_per_frame": 12.6,
         "runs": [in_own_process(mode, arguments) for mode in MODES],

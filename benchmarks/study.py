@@ -44,17 +44,17 @@ VARIANTS: Mapping[str, Overrides] = {
     "without guides": ("guides={features: 0, memory: 0}",),
     "distilled": ("distill={teacher: TEACHER, image: 1.0, memory: 1.0}",),
 }
-"""What differs from the recipe. ``TEACHER``: weights of a run of the full encoder, thrice as long."""
+"""What differs from the recipe. ``TEACHER``: weights of a longer run with the full encoder."""
 
-TEACHES: Overrides = ("model.encoder=null", "stages.0.steps=1500")
+TEACHES: Overrides = ("model.encoder=null", "stages.0.steps=500")
 
 
 def runs(folder: Path, seeds: int) -> Iterator[tuple[str, int, Path, Overrides]]:
-    """Variant, seed, folder and overrides of every run; the teacher first."""
+    """Variant, seed, folder and overrides of every run: the teacher first, then all variants seed by seed."""
     teacher = folder / TEACHER
     yield TEACHER, 0, teacher, TEACHES
-    for name, overrides in VARIANTS.items():
-        for seed in range(seeds):
+    for seed in range(seeds):
+        for name, overrides in VARIANTS.items():
             filled = [o.replace("TEACHER", str(teacher / "weights.safetensors")) for o in overrides]
             yield name, seed, folder / f"{name.replace(' ', '_')}-{seed}", (*filled, f"seed={seed}")
 

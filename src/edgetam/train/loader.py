@@ -12,13 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import cv2
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from edgetam.errors import EdgeTAMError, InputError
 from edgetam.train.batches import Batch, make_batch
-from edgetam.train.data import Clip
+from edgetam.train.data import Clip, one_thread, without_cv_threads
 from edgetam.train.plan import draw_plan
 from edgetam.train.ranks import rank, world
 from edgetam.train.recipe import DataRecipe
@@ -120,7 +119,7 @@ def open_loader(clips: Clips, order: Order, data: DataRecipe, device: torch.devi
     Raises:
         InputError: a batch cannot be made, or a worker process died.
     """
-    _one_cv_thread()
+    without_cv_threads()
     loader: DataLoader[Batch | EdgeTAMError] = DataLoader(
         _Batches(clips, order),
         batch_size=None,
@@ -145,14 +144,7 @@ def open_loader(clips: Clips, order: Order, data: DataRecipe, device: torch.devi
         ) from error
 
 
-def _start_worker(_: int) -> None:
+def _start_worker(worker: int) -> None:
     """Workers leave Ctrl-C to the training, which stops them, and each keeps to one core."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    _one_cv_thread()
-
-
-def _one_cv_thread() -> None:
-    """OpenCV must have no threads when workers are forked: they would wait for these for ever."""
-    if cv2.getNumThreads() != 1:
-        cv2.setNumThreads(1)
+    one_thread(worker)

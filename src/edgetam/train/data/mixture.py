@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, get_worker_info
 from edgetam.errors import ConfigError, InputError, MediaError
 from edgetam.train.data.clip import Ask, Clip, ClipSource
 
-__all__ = ["Mixture", "one_thread"]
+__all__ = ["Mixture", "one_thread", "without_cv_threads"]
 
 TRIES = 100
 _SLOTS = 256
@@ -110,6 +110,15 @@ class Mixture(Dataset[Clip]):
 
 
 def one_thread(worker: int) -> None:
-    """Let a data worker use one core: pass it to a ``DataLoader`` as ``worker_init_fn``."""
+    """Let a data worker use one core: pass it to a ``DataLoader`` as ``worker_init_fn``.
+
+    Where workers are forked, call `without_cv_threads` before the loader starts them.
+    """
     torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    without_cv_threads()
+
+
+def without_cv_threads() -> None:
+    """Keep OpenCV to the calling thread: a process forked beside its threads would wait for them for ever."""
+    if cv2.getNumThreads() != 1:
+        cv2.setNumThreads(1)
