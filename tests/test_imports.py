@@ -31,10 +31,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "eval": ALL,
     "train": ALL,
     "export": ALL,
+    "quantize": ALL,
     "batch": ALL,
     "compat": ALL,
     "app": ALL | {"batch"},
-    "cli": ALL | {"app", "batch", "compat"},
+    "cli": ALL | {"quantize", "app", "batch", "compat"},
     "__init__": {"config", "engine", "errors", "structs", "tracking"},
     "__main__": {"cli"},
 }
@@ -42,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 TORCH_FREE = ["tracking", "io", "config", "errors", "hashing", "structs", "__init__"]
 TORCH_FREE_ENGINE = (
-    *("__init__", "base", "select", "verbs", "candidates", "store", "source", "openvino"),
+    *("__init__", "base", "select", "verbs", "candidates", "store", "source", "openvino", "int8"),
     *("manifest", "fixed", "bundle", "onnx"),
 )
 TORCH_FREE_FILES = [

@@ -265,6 +265,35 @@ def export(
     export_weights(job, Screen(quiet=quiet))
 
 
+@app.command()
+def quantize(
+    frames: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VIDEO|FOLDER", help="To calibrate on; repeatable (the bundled clip)."),
+    ] = None,
+    parts: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Of encode, attend, track, remember (what pays).")
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A folder like DAVIS, to compare on, with J&F.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="JSON", help="The comparison as a file.")
+    ] = None,
+    model: options.Model = None,
+    weights: options.Weights = None,
+    imgsz: options.ImageSize = None,
+    threads: options.Threads = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Calibrate int8 for OpenVINO (--precision int8), and compare it with fp32 and bf16."""
+    from edgetam.cli.quantize import QuantizeJob, quantize_weights
+
+    _quieten(quiet)
+    choice = ModelChoice(model, weights, image_size=imgsz, threads=threads)
+    quantize_weights(QuantizeJob(choice, tuple(frames or ()), parts, root, output), Screen(quiet=quiet))
+
+
 @app.command("train", context_settings=PASS_ON)
 def train(ctx: typer.Context) -> None:
     """Train a network from a recipe."""

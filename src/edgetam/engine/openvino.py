@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import openvino as ov
 
+from edgetam.engine.int8 import calibration_in_use, quantised_folders
 from edgetam.engine.source import Source
 from edgetam.engine.store import Store
 from edgetam.engine.verbs import GraphEngine
@@ -25,7 +26,7 @@ from edgetam.errors import EngineError
 if TYPE_CHECKING:
     from edgetam.engine.graphs import Graph, Port
 
-__all__ = ["OpenVINORunner", "capabilities", "convert", "openvino_engine"]
+__all__ = ["OpenVINORunner", "capabilities", "convert", "graph_store", "openvino_engine"]
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 EXAMPLE_LENGTHS = {"B": 2, "T": 2, "P": 3, "F": 1}
@@ -40,19 +41,29 @@ def openvino_engine(source: Source, precision: str = "fp32", threads: int | None
 
     Args:
         source: the network.
-        precision: ``fp32``, ``bf16`` or ``fp16``.
+        precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``: graphs that `edgetam.quantize` made, beside
+            others in bf16 where the CPU has it.
         threads: CPU threads to use; all by default.
 
     Raises:
-        EngineError: this CPU does not know the precision.
+        EngineError: this CPU does not know the precision, or nothing was calibrated for int8.
     """
-    store = Store(f"openvino-{ov.__version__}", *source.identity)
+    store = graph_store(source)
     config, constants = source.facts(store)
+    calibration = calibration_in_use(store) if precision == "int8" else None
+    quantised = None if calibration is None else quantised_folders(store, calibration)
 
     def folder_of(graph: str) -> Path:
+        if quantised is not None and calibration is not None and graph in calibration.parts:
+            return quantised(graph)
         return store.get(graph, lambda folder: _convert(source, graph, folder))
 
     return GraphEngine(config, constants, OpenVINORunner(folder_of, precision, threads))
+
+
+def graph_store(source: Source) -> Store:
+    """Where the converted graphs of a network are kept."""
+    return Store(f"openvino-{ov.__version__}", *source.identity)
 
 
 def capabilities() -> list[str]:
@@ -73,7 +84,7 @@ class OpenVINORunner:
 
     Args:
         folder_of: gives the folder with ``model.xml`` of a graph.
-        precision: ``fp32``, ``bf16`` or ``fp16``.
+        precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``, which is up to the graphs themselves.
         threads: CPU threads to use; all by default.
     """
 
@@ -122,12 +133,14 @@ def _convert(source: Source, graph: str, folder: Path) -> None:
 
 
 def _settings(precision: str, threads: int | None) -> dict[str, Any]:
-    if precision not in HINTS:
-        raise EngineError(f"precision is {precision!r}; the OpenVINO engine knows {', '.join(HINTS)}.")
+    if precision not in (*HINTS, "int8"):
+        raise EngineError(f"precision is {precision!r}; the OpenVINO engine knows {', '.join(HINTS)}, int8.")
     if precision != "fp32" and precision.upper() not in capabilities():
         raise EngineError(
             f"This CPU does not compute in {precision}; use precision='fp32', or 'auto' for the best it has."
         )
+    if precision == "int8":  # what is not quantised
+        precision = "bf16" if "BF16" in capabilities() else "fp32"
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": HINTS[precision]}
     return settings if threads is None else settings | {"INFERENCE_NUM_THREADS": threads}
 

@@ -14,7 +14,7 @@ from edgetam.errors import EngineError
 __all__ = ["ENGINES", "PRECISIONS", "Choice", "choose_engine", "load_model"]
 
 ENGINES = ("auto", "torch", "openvino")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 _DRIVERS = ("/proc/driver/nvidia/version", "/dev/kfd", "/dev/dxg")
 """Signs of a GPU on Linux, looked at so that machines without one need not import torch to find out."""
@@ -49,7 +49,8 @@ def load_model(
         engine: ``openvino`` (CPUs only), ``torch``, or ``auto``: torch on a GPU and OpenVINO on a CPU.
         device: ``auto`` (CUDA, then MPS, then CPU) or any torch device.
         precision: ``fp32``, ``bf16`` or ``fp16``, or ``auto``: bf16 on CUDA, else fp32. On a CPU
-            that computes in it, bf16 is nearly twice as fast and moves outlines a little.
+            that computes in it, bf16 is nearly twice as fast and moves outlines a little. ``int8`` is for
+            OpenVINO, after ``edgetam quantize``.
         image_size: side the input is resized to, a multiple of 256; the weights' own by default.
         threads: CPU threads to use; all by default.
         partial: ``"image"`` accepts weights that can segment images but not track.
@@ -87,6 +88,8 @@ def choose_engine(engine: str = "auto", device: str = "auto", precision: str = "
         if engine != "torch":
             _need(engine)
     if engine == "torch":
+        if precision == "int8":
+            raise EngineError("precision is 'int8', which PyTorch does not run here; use engine='openvino'.")
         device = _torch_device() if device == "auto" else device
         if precision == "auto":
             precision = "bf16" if device.startswith("cuda") else "fp32"

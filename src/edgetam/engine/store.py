@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from edgetam.errors import OutputError
 from edgetam.weights.cache import cache_dir, sha256_of
 
 __all__ = ["Store"]
@@ -32,6 +33,7 @@ class Store:
     """
 
     def __init__(self, runtime: str, *facts: object) -> None:
+        self.runtime, self.facts = runtime, facts
         key = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
         self.folder = cache_dir() / "engines" / runtime / key
         self._spare: tempfile.TemporaryDirectory[str] | None = None
@@ -56,6 +58,20 @@ class Store:
             )
             self._spare = tempfile.TemporaryDirectory(prefix="edgetam-")
             return self.get(name, make)
+
+    def put(self, name: str, make: Callable[[Path], None]) -> Path:
+        """Make an artifact in any case; one that is there is replaced.
+
+        Raises:
+            OutputError: the cache cannot be written.
+        """
+        try:
+            return _make(self.folder / name, make)
+        except OSError as error:
+            raise OutputError(
+                f"The cache {self.folder} cannot be written ({error.strerror or error}); free some space, or "
+                "set EDGETAM_CACHE to a folder that can be written."
+            ) from error
 
 
 def _make(folder: Path, make: Callable[[Path], None]) -> Path:

@@ -1,0 +1,99 @@
+"""``edgetam quantize``: calibrate int8, and show what it gains and costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgetam.cli.options import ModelChoice
+from edgetam.cli.screen import Screen
+from edgetam.errors import EngineError
+
+if TYPE_CHECKING:
+    from edgetam.engine.source import Source
+    from edgetam.engine.verbs import GraphEngine
+    from edgetam.quantize import Report
+
+__all__ = ["QuantizeJob", "quantize_weights"]
+
+
+@dataclass(frozen=True)
+class QuantizeJob:
+    """What to quantise and how to compare it.
+
+    Attributes:
+        choice: model, weights, size and threads.
+        frames: videos or folders to calibrate on; the bundled clip where there are none.
+        parts: graphs that compute in int8, separated by commas; by default what pays.
+        root: a data set laid out like DAVIS, to compare on.
+        output: a JSON file for the report.
+    """
+
+    choice: ModelChoice
+    frames: tuple[str, ...]
+    parts: str | None
+    root: Path | None
+    output: Path | None
+
+
+def quantize_weights(job: QuantizeJob, screen: Screen) -> None:
+    """Calibrate, keep the graphs in the cache and compare them.
+
+    Raises:
+        EdgeTAMError: see `edgetam.quantize.quantize`.
+    """
+    from importlib.util import find_spec
+
+    job.choice.check()
+    if find_spec("torch") is None:
+        raise EngineError("Quantising needs PyTorch, which is not installed; run: pip install torch")
+    from edgetam.engine.source import Source
+    from edgetam.eval.datasets import get_benchmark, open_dataset
+    from edgetam.io import atomic_write
+    from edgetam.quantize import Clip, bundled_clip, check_parts, measure, quantize
+    from edgetam.quantize.calibrate import DEFAULT_PARTS
+    from edgetam.weights.registry import weights_path
+
+    choice = job.choice
+    given = tuple(part.strip() for part in (job.parts or "").split(",") if part.strip())
+    parts = DEFAULT_PARTS if job.parts is None else given
+    check_parts(parts)
+    dataset = None if job.root is None else open_dataset(get_benchmark("generic"), job.root)
+    clips = [Clip(source) for source in job.frames] or [bundled_clip()]
+    path = weights_path(choice.name, choice.weights)
+    source = Source.of_weights(path, choice.name, choice.image_size, None)
+    quantize(source, clips, parts, threads=choice.threads, say=screen.note)
+    report = measure(_engines(source, choice.threads), clips, dataset, say=screen.note)
+    if job.output is not None:
+        atomic_write(job.output, json.dumps(report.as_json(), indent=1).encode())
+    _show(report, parts, screen)
+
+
+def _engines(source: Source, threads: int | None) -> Mapping[str, GraphEngine]:
+    from edgetam.engine.openvino import capabilities, openvino_engine
+
+    precisions = ("fp32", "bf16", "int8") if "BF16" in capabilities() else ("fp32", "int8")
+    return {precision: openvino_engine(source, precision, threads) for precision in precisions}
+
+
+def _show(report: Report, parts: tuple[str, ...], screen: Screen) -> None:
+    names = list(next(iter(report.cases.values())).ms)
+    heads = "".join(f"{name:>10}" for name in names)
+    screen.say(f"{report.image_size} pixels, {report.frames} tracked frames; int8: {', '.join(parts)}")
+    screen.say(f"{'ms':<6}{heads}{'frame':>10}{'mean IoU':>10}{'least':>8}{'J&F':>8}")
+    for name, case in report.cases.items():
+        times = "".join(f"{case.ms[part]:>10.1f}" for part in names)
+        screen.say(
+            f"{name:<6}{times}{case.ms_per_frame:>10.1f}"
+            f"{_number(case.mean_iou, 4):>10}{_number(case.least_iou, 4):>8}{_number(case.jf, 2):>8}"
+        )
+    screen.say(f"{'MB':<6}{heads}")
+    for name, case in report.cases.items():
+        screen.say(f"{name:<6}" + "".join(f"{case.megabytes[part]:>10.2f}" for part in names))
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

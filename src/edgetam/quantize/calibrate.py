@@ -1,0 +1,115 @@
+"""Post-training quantisation with NNCF, on what graphs are given while real frames are tracked."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from edgetam.engine.int8 import Calibration, keep_quantised
+from edgetam.engine.source import Source
+from edgetam.errors import ConfigError, EngineError
+from edgetam.quantize.clips import Clip
+from edgetam.quantize.tap import Inputs, tapped
+
+__all__ = ["DEFAULT_PARTS", "PARTS", "check_parts", "quantize"]
+
+PARTS = ("encode", "attend", "track", "remember")
+"""What every tracked frame runs; prompts are too rare to pay."""
+DEFAULT_PARTS = ("encode",)
+FRAMES = 12
+"""Enough for full memories."""
+
+
+def check_parts(parts: Sequence[str]) -> None:
+    """Find out what can be known without loading anything.
+
+    Raises:
+        ConfigError: an unknown part, or none.
+        EngineError: NNCF or OpenVINO is missing.
+    """
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown or not parts:
+        raise ConfigError(
+            f"The parts have unknown {', '.join(unknown) or 'nothing'}; expected some of {','.join(PARTS)}."
+        )
+    if find_spec("nncf") is None or find_spec("openvino") is None:
+        raise EngineError(
+            "Quantising needs NNCF, which is not installed; run pip install 'edgetam[quantize]'."
+        )
+
+
+def quantize(
+    source: Source,
+    clips: Sequence[Clip],
+    parts: Sequence[str] = DEFAULT_PARTS,
+    *,
+    frames: int = FRAMES,
+    threads: int | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Calibration:
+    """Quantise graphs, keep them in the cache and put them in use for ``precision="int8"``.
+
+    Args:
+        source: the network.
+        clips: what to calibrate on; tracked, so that memories are real.
+        parts: some of `PARTS`; the others stay in floating point.
+        frames: of each clip.
+        threads: CPU threads to use; all by default.
+        say: told what happens.
+
+    Raises:
+        ConfigError: an unknown part.
+        EngineError: NNCF is missing.
+        MediaError: a clip cannot be read.
+        OutputError: the cache cannot be written.
+    """
+    check_parts(parts)
+    import nncf
+
+    from edgetam.engine.openvino import graph_store, openvino_engine
+
+    engine, tap = tapped(openvino_engine(source, threads=threads), (*parts, "encode"))
+    for clip in clips:
+        say(f"Tracking {frames} frames of {clip.source}.")
+        for _ in clip.follow(engine, frames):
+            pass
+    store = graph_store(source)
+    calibration = Calibration(tuple(parts), _digest(tap.seen["encode"]), f"nncf-{nncf.__version__}")
+
+    def maker(part: str) -> Callable[[Path], None]:
+        def make(folder: Path) -> None:
+            say(f"Quantising '{part}' with {len(tap.seen[part])} samples.")
+            _quantize(store.folder / part / "model.xml", tap.seen[part], folder / "model.xml")
+
+        return make
+
+    keep_quantised(store, calibration, {part: maker(part) for part in parts})
+    return calibration
+
+
+def _quantize(model: Path, samples: list[Inputs], target: Path) -> None:
+    import nncf
+    import openvino as ov
+
+    with redirect_stdout(io.StringIO()):  # its bars
+        nncf.set_log_level(40)
+        quantised: Any = nncf.quantize(
+            ov.Core().read_model(model),
+            nncf.Dataset(samples),
+            preset=nncf.QuantizationPreset.MIXED,
+            target_device=nncf.TargetDevice.CPU,
+            subset_size=len(samples),
+        )
+    ov.save_model(quantised, target, compress_to_fp16=False)
+
+
+def _digest(images: list[Inputs]) -> str:
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(image["image"].data)
+    return digest.hexdigest()

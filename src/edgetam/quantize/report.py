@@ -1,0 +1,165 @@
+"""What int8 costs and gains: size, speed, and masks beside those of fp32."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetam.engine.openvino import OpenVINORunner
+from edgetam.engine.verbs import GraphEngine
+from edgetam.eval.datasets import Dataset
+from edgetam.eval.metrics import frame_scores, region_similarity
+from edgetam.eval.protocols.vos import follow
+from edgetam.eval.trackers.ours import EdgeTAMTracker
+from edgetam.quantize.clips import Clip
+from edgetam.quantize.tap import Tap, tapped
+from edgetam.tracking import VideoTracker
+
+__all__ = ["Case", "Report", "measure"]
+
+Masks = dict[tuple[str, int, int], NDArray[np.bool_]]
+"""By video, frame and object."""
+REFERENCE = "fp32"
+TRACKED = ("encode", "attend", "track", "remember")
+WARM = 8
+"""Frames until memories are full; they are not timed."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One precision.
+
+    Attributes:
+        megabytes: on disk, of each part.
+        ms: median time of each part.
+        ms_per_frame: median time from frame to mask, with reading and resizing.
+        mean_iou: of masks with those of fp32, over tracked frames in which either sees the object.
+        least_iou: the smallest of these; None like the mean where there is no such frame.
+        jf: mean of J and F in percent where there is ground truth.
+    """
+
+    megabytes: dict[str, float]
+    ms: dict[str, float]
+    ms_per_frame: float
+    mean_iou: float | None
+    least_iou: float | None
+    jf: float | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """All precisions at one input size."""
+
+    image_size: int
+    frames: int
+    cases: dict[str, Case] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """For a file."""
+        return asdict(self)
+
+
+@dataclass
+class _Run:
+    masks: Masks = field(default_factory=dict)
+    frame_seconds: list[float] = field(default_factory=list)
+    jf: list[float] = field(default_factory=list)
+
+
+def measure(
+    engines: Mapping[str, GraphEngine],
+    clips: Sequence[Clip],
+    dataset: Dataset | None = None,
+    *,
+    frames: int = 24,
+    say: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Compare precisions of one network; they take turns clip by clip.
+
+    Args:
+        engines: OpenVINO engines by precision; ``fp32``, to which the others are compared, among them.
+        clips: to track where there is no data set.
+        dataset: with ground truth, to track instead.
+        frames: of each clip; videos of a data set are tracked to their end.
+        say: told what happens.
+    """
+    listened = {name: tapped(engine) for name, engine in engines.items()}
+    runs = {name: _Run() for name in engines}
+    for video in dataset.names if dataset else [clip.source for clip in clips]:
+        for name, (engine, _) in listened.items():
+            say(f"Tracking {video} in {name}.")
+            if dataset:
+                _score(engine, dataset, video, runs[name])
+            else:
+                clip = next(c for c in clips if c.source == video)
+                _follow(engine, clip, frames, runs[name])
+    truth = runs[REFERENCE].masks
+    config = engines[REFERENCE].config
+    cases = {name: _case(tap, runs[name], truth) for name, (_, tap) in listened.items()}
+    return Report(config.image_size, len({key[:2] for key in truth}), cases)
+
+
+def _follow(engine: GraphEngine, clip: Clip, frames: int, run: _Run) -> None:
+    results = clip.follow(engine, frames)
+    for result in _timed(results, run):
+        if result.frame > 0:
+            for object_id, found in result.objects.items():
+                run.masks[clip.source, result.frame, object_id] = found.mask
+
+
+def _score(engine: GraphEngine, dataset: Dataset, name: str, run: _Run) -> None:
+    video = dataset.video(name)
+    first = video.first_frames(late=dataset.benchmark.late)
+    last = max(video.annotated)  # not scored, as in DAVIS
+    for frame, scores in _timed(follow(EdgeTAMTracker(VideoTracker(engine)), video), run):
+        truth = video.masks(frame) if frame in video.annotated and frame != last else {}
+        for object_id, logits in scores.items():
+            if frame <= first[object_id]:
+                continue
+            run.masks[name, frame, object_id] = mask = logits > 0
+            if truth:
+                expected = truth.get(object_id, np.zeros_like(mask))
+                run.jf.append(statistics.mean(frame_scores(mask, expected)))
+
+
+def _timed(results: Iterable[Any], run: _Run) -> Iterable[Any]:
+    """Pass results on; only the time spent waiting for them counts."""
+    iterator = iter(results)
+    for index in range(10**9):
+        began = time.perf_counter()
+        result = next(iterator, None)
+        if result is None:
+            return
+        if index >= WARM:
+            run.frame_seconds.append(time.perf_counter() - began)
+        yield result
+
+
+def _case(tap: Tap, run: _Run, reference: Masks) -> Case:
+    runner = tap.runner
+    assert isinstance(runner, OpenVINORunner)
+    seen = [key for key in reference if reference[key].any() or run.masks[key].any()]
+    overlaps = [region_similarity(run.masks[key], reference[key]) for key in seen]
+    return Case(
+        {part: _megabytes(runner.folder_of(part)) for part in TRACKED},
+        {part: round(_median_ms(tap.seconds[part][WARM:]), 1) for part in TRACKED},
+        round(_median_ms(run.frame_seconds), 1),
+        round(statistics.mean(overlaps), 4) if overlaps else None,
+        round(min(overlaps), 4) if overlaps else None,
+        round(100 * statistics.mean(run.jf), 2) if run.jf else None,
+    )
+
+
+def _median_ms(seconds: Sequence[float]) -> float:
+    return 1000 * statistics.median(seconds) if seconds else float("nan")
+
+
+def _megabytes(folder: Path) -> float:
+    return round(sum(file.stat().st_size for file in folder.iterdir()) / 1e6, 2)

@@ -1,0 +1,122 @@
+"""int8 on a small network: calibrate, keep, load, compare, and what is said when something is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("openvino")
+
+from edgetam.engine import load_model
+from edgetam.engine.openvino import graph_store, openvino_engine
+from edgetam.engine.source import Source
+from edgetam.engine.verbs import GraphEngine
+from edgetam.errors import ConfigError, EngineError
+from edgetam.model import EdgeTAM
+from edgetam.quantize import Clip, check_parts, measure, quantize
+from edgetam.quantize import calibrate as calibrating
+
+needs_nncf = pytest.mark.skipif(
+    importlib.util.find_spec("nncf") is None, reason="NNCF is not installed: pip install 'edgetam[quantize]'"
+)
+PART = "remember"
+"""The smallest graph that every tracked frame runs."""
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    """A bright square that moves over noise."""
+    folder = tmp_path_factory.mktemp("clip")
+    numbers = np.random.default_rng(3)
+    for t in range(4):
+        frame = numbers.integers(0, 90, (48, 64, 3), np.uint8)
+        frame[14 + t : 34 + t, 22 + t : 42 + t] += np.uint8(150)
+        cv2.imwrite(str(folder / f"{t:05d}.png"), frame)
+    return Clip(str(folder))
+
+
+@pytest.fixture(scope="module")
+def source(model: EdgeTAM) -> Source:
+    return Source.of_network(model)
+
+
+@pytest.fixture(scope="module")
+def quantised(source: Source, clip: Clip) -> GraphEngine:
+    quantize(source, [clip], [PART], frames=3, threads=1)
+    return openvino_engine(source, "int8", threads=1)
+
+
+@needs_nncf
+def test_quantised_part_is_used_and_smaller(quantised: GraphEngine, source: Source) -> None:
+    assert quantised.precision == "int8"
+    theirs = quantised.runner.folder_of(PART)
+    ours = graph_store(source).folder / PART
+    assert "FakeQuantize" in (theirs / "model.xml").read_text()
+    assert (theirs / "model.bin").stat().st_size < 0.6 * (ours / "model.bin").stat().st_size
+    assert quantised.runner.folder_of("encode") == graph_store(source).folder / "encode"
+
+
+@needs_nncf
+def test_memories_are_close_but_not_the_same(quantised: GraphEngine, source: Source, clip: Clip) -> None:
+    exact = openvino_engine(source, "fp32", threads=1)
+    image = np.random.default_rng(0).normal(size=(1, 3, 256, 256)).astype(np.float32)
+    masks = np.random.default_rng(1).normal(size=(1, 1, 64, 64)).astype(np.float32) * 4
+    tokens = [
+        each.remember(
+            exact.encode(image),
+            masks,
+            np.ones((1, 1), np.float32),
+            np.zeros((1, 256), np.float32),
+            binarize=False,
+            exclusive=False,
+        ).tokens
+        for each in (exact, quantised)
+    ]
+    difference = np.abs(tokens[0] - tokens[1]).mean() / np.abs(tokens[0]).mean()
+    assert 0 < difference < 0.3
+
+
+@needs_nncf
+def test_report_compares_with_fp32(quantised: GraphEngine, source: Source, clip: Clip) -> None:
+    engines = {"fp32": openvino_engine(source, "fp32", threads=1), "int8": quantised}
+    report = measure(engines, [clip], frames=4)
+    exact, mixed = report.cases["fp32"], report.cases["int8"]
+    assert (report.image_size, report.frames) == (256, 3)
+    assert exact.mean_iou == exact.least_iou == 1.0
+    assert mixed.mean_iou is not None and 0 <= mixed.mean_iou <= 1
+    assert mixed.megabytes[PART] < exact.megabytes[PART]
+    assert mixed.megabytes["encode"] == exact.megabytes["encode"]
+    assert exact.jf is None
+
+
+@needs_nncf
+def test_damage_is_named(quantised: GraphEngine) -> None:
+    (quantised.runner.folder_of(PART) / "model.bin").write_bytes(b"x")
+    with pytest.raises(EngineError, match=r"'remember' is missing or damaged.*edgetam quantize"):
+        quantised.runner.folder_of(PART)
+
+
+def test_without_calibration(model: EdgeTAM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGETAM_CACHE", str(tmp_path))
+    with pytest.raises(EngineError, match="edgetam quantize"):
+        openvino_engine(Source.of_network(model), "int8", threads=1)
+
+
+def test_torch_has_no_int8() -> None:
+    with pytest.raises(EngineError, match=r"int8.*engine='openvino'"):
+        load_model(engine="torch", precision="int8")
+
+
+def test_unknown_parts() -> None:
+    with pytest.raises(ConfigError, match="unknown answer; expected some of encode"):
+        check_parts(["encode", "answer"])
+
+
+def test_without_nncf(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrating, "find_spec", lambda name: None if name == "nncf" else object())
+    with pytest.raises(EngineError, match=r"edgetam\[quantize\]"):
+        check_parts(["encode"])
