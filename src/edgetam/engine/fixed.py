@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgetam.engine.manifest import Limits, Program, Socket
-from edgetam.engine.verbs import PADDING_LABEL, Runner
+from edgetam.engine.verbs import PADDING_LABEL, Runner, one_by_one
 from edgetam.errors import PromptError
 
 __all__ = ["FixedShapes"]
@@ -56,15 +57,10 @@ class FixedShapes:
         if _places(program) > 1:
             fitted = {s.name: _fit(inputs[s.name], s) for s in program.inputs}
             return [out[:count] for out in self.runner.run(program.name, fitted)]
-        rows = [self._run_one(program, inputs, row) for row in range(count)]
-        return rows[0] if count == 1 else [np.concatenate(parts) for parts in zip(*rows, strict=True)]
+        return one_by_one(partial(self._run_one, program), {s.name: inputs[s.name] for s in program.inputs})
 
-    def _run_one(self, program: Program, inputs: Mapping[str, Any], row: int) -> Sequence[Any]:
-        fitted = {}
-        for socket in program.inputs:
-            array = inputs[socket.name]
-            fitted[socket.name] = _fit(array if len(array) == 1 else array[row : row + 1], socket)
-        return self.runner.run(program.name, fitted)
+    def _run_one(self, program: Program, inputs: Mapping[str, Any]) -> Sequence[Any]:
+        return self.runner.run(program.name, {s.name: _fit(inputs[s.name], s) for s in program.inputs})
 
     def _program(self, verb: str, inputs: Mapping[str, Any]) -> Program:
         """The smallest that takes the inputs."""

@@ -1,26 +1,66 @@
-"""Graphs in ONNX Runtime."""
+"""The verbs in ONNX Runtime: graphs of a bundle, or of weights, which are then converted when first needed.
+
+Conversions are kept on disk (`edgetam.engine.store`). ONNX programs have fixed shapes here: attention that was
+exported with dynamic axes answers wrongly once lengths change. So objects go one by one, memories are padded
+to seven, and a program is made for each larger shape that comes up.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
-__all__ = ["ONNXRunner"]
+from edgetam.engine.source import Source
+from edgetam.engine.store import Store
+from edgetam.engine.verbs import FRAME_STEPS, GraphEngine, one_by_one
+from edgetam.errors import EngineError
+
+__all__ = ["ONNXRunner", "ONNXSource", "onnx_engine"]
 
 QUIET = 3
 """Errors only: what ONNX Runtime warns of is of no use to people who track things."""
+MEMORIES = ("tokens", "ages", "tokens_valid")
+FREE_AXES = {
+    "attend": {"T": "ages", "P": "pointers_valid"},
+    "answer": {"P": "labels"},
+    "remember_exclusive": {"B": "masks"},
+}
+"""Graphs with lengths other than one, and an input that has the length: along its last axis, or its first for B."""
+_log = logging.getLogger(__name__)
+
+
+def onnx_engine(source: Source, precision: str = "fp32", threads: int | None = None) -> GraphEngine:
+    """An engine for a network.
+
+    Args:
+        source: the network.
+        precision: ``fp32``; half precision is for bundles, whose devices may compute in it.
+        threads: CPU threads to use; all by default.
+
+    Raises:
+        EngineError: another precision.
+    """
+    if precision != "fp32":
+        raise EngineError(f"precision is {precision!r}; the ONNX engine computes in fp32 on a CPU.")
+    store = Store(f"onnxruntime-{ort.__version__}", *source.identity)
+    config, constants = source.facts(store)
+    return GraphEngine(config, constants, ONNXSource(source, store, threads))
 
 
 class ONNXRunner:
-    """Opens each graph when it is first run.
+    """Opens each program when it is first run.
 
     Args:
-        folder_of: gives the folder with ``model.onnx`` of a graph.
-        precision: what the graphs compute in.
+        folder_of: gives the folder with ``model.onnx`` of a program.
+        precision: what the programs compute in.
         threads: CPU threads to use; all by default.
     """
 
@@ -46,3 +86,68 @@ class ONNXRunner:
     def _open(self, graph: str) -> ort.InferenceSession:
         path = self.folder_of(graph) / "model.onnx"
         return ort.InferenceSession(path, self._options, providers=["CPUExecutionProvider"])
+
+
+class ONNXSource:
+    """A `Runner` that makes programs for the shapes that come up; may be shared between threads.
+
+    Args:
+        source: of the graphs.
+        store: where programs are kept.
+        threads: CPU threads to use; all by default.
+    """
+
+    name = ONNXRunner.name
+    precision = "fp32"
+
+    def __init__(self, source: Source, store: Store, threads: int | None) -> None:
+        self._source, self._store = source, store
+        self._runner = ONNXRunner(self._folder_of, self.precision, threads)
+        self._wanted: dict[str, tuple[str, dict[str, int]]] = {}
+        self._lock = threading.Lock()
+
+    def run(self, graph: str, inputs: Mapping[str, Any]) -> Sequence[Any]:
+        """See `Runner.run`."""
+        if graph == "attend":
+            inputs = _with_all_memories(inputs)
+        with self._lock:
+            run = partial(self._run, graph)
+            return run(inputs) if "B" in FREE_AXES.get(graph, ()) else one_by_one(run, inputs)
+
+    def _run(self, graph: str, inputs: Mapping[str, Any]) -> Sequence[Any]:
+        lengths = {
+            axis: inputs[name].shape[0 if axis == "B" else 1]
+            for axis, name in FREE_AXES.get(graph, {}).items()
+        }
+        program = "-".join([graph, *(f"{axis}{length}" for axis, length in lengths.items())])
+        self._wanted[program] = graph, {"B": 1, "F": 1, **lengths}
+        return self._runner.run(program, inputs)
+
+    def _folder_of(self, program: str) -> Path:
+        return self._store.get(program, lambda folder: self._convert(program, folder))
+
+    def _convert(self, program: str, folder: Path) -> None:
+        for module in ("onnx", "onnxscript"):
+            if importlib.util.find_spec(module) is None:
+                raise EngineError(
+                    f"Converting weights for ONNX Runtime needs {module}, which is not installed; run: "
+                    "pip install 'edgetam[onnx]'"
+                )
+        from edgetam.engine.fixed_graph import FixedGraph
+        from edgetam.engine.onnx_convert import convert
+
+        _log.info("Converting '%s' for ONNX Runtime; this happens once.", program)
+        graph, lengths = self._wanted[program]
+        convert(FixedGraph(program, self._source.graph(graph), lengths), folder, self.precision)
+
+
+def _with_all_memories(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Memories padded to as many as are usual, so that one program serves a whole video."""
+    more = FRAME_STEPS[-1] - inputs["ages"].shape[1]
+    if more <= 0:
+        return dict(inputs)
+    return {name: _longer(array, more) if name in MEMORIES else array for name, array in inputs.items()}
+
+
+def _longer(array: Any, more: int) -> Any:
+    return np.pad(array, [(0, more if axis == 1 else 0) for axis in range(array.ndim)])

@@ -11,8 +11,9 @@ import logging
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import openvino as ov
@@ -20,7 +21,7 @@ import openvino as ov
 from edgetam.engine.int8 import calibration_in_use, quantised_folders
 from edgetam.engine.source import Source
 from edgetam.engine.store import Store
-from edgetam.engine.verbs import GraphEngine
+from edgetam.engine.verbs import GraphEngine, one_by_one
 from edgetam.errors import EngineError
 
 if TYPE_CHECKING:
@@ -71,14 +72,6 @@ def capabilities() -> list[str]:
     return list(ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
-class Compiled(NamedTuple):
-    """A graph ready to run."""
-
-    request: ov.InferRequest
-    per_object: list[str]
-    """Inputs to be handed in object by object; none where objects go together."""
-
-
 class OpenVINORunner:
     """Compiles each graph when it is first run; may be shared between threads, which then take turns.
 
@@ -94,37 +87,23 @@ class OpenVINORunner:
         self.folder_of, self.precision = folder_of, precision
         self._core = ov.Core()
         self._settings = _settings(precision, threads)
-        self._compiled: dict[str, Compiled] = {}
+        self._requests: dict[str, ov.InferRequest] = {}
         self._lock = threading.Lock()
 
     def run(self, graph: str, inputs: Mapping[str, Any]) -> Sequence[Any]:
         """See `Runner.run`."""
         with self._lock:
-            compiled = self._compiled.get(graph) or self._compile(graph)
-            self._compiled[graph] = compiled
+            request = self._requests.get(graph) or self._compile(graph)
+            self._requests[graph] = request
             arrays = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
-            count = max((len(arrays[name]) for name in compiled.per_object), default=1)
-            if count == 1 or not compiled.per_object:
-                return _infer(compiled.request, arrays)
-            rows = [
-                _infer(
-                    compiled.request, arrays | {name: arrays[name][i : i + 1] for name in compiled.per_object}
-                )
-                for i in range(count)
-            ]
-            return [np.concatenate(parts) for parts in zip(*rows, strict=True)]
+            infer = partial(_infer, request)
+            return one_by_one(infer, arrays) if graph in ONE_BY_ONE else infer(arrays)
 
-    def _compile(self, graph: str) -> Compiled:
+    def _compile(self, graph: str) -> ov.InferRequest:
         model = self._core.read_model(self.folder_of(graph) / "model.xml")
-        per_object = []
-        if graph in ONE_BY_ONE:
-            per_object = [port.any_name for port in model.inputs if port.partial_shape[0].is_dynamic]
-        if per_object:
-            model.reshape(
-                {name: ov.PartialShape([1, *model.input(name).partial_shape[1:]]) for name in per_object}
-            )
-        request = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
-        return Compiled(request, per_object)
+        if graph in ONE_BY_ONE and model.is_dynamic():
+            model.reshape({p.any_name: ov.PartialShape([1, *p.partial_shape[1:]]) for p in model.inputs})
+        return self._core.compile_model(model, "CPU", self._settings).create_infer_request()
 
 
 def _convert(source: Source, graph: str, folder: Path) -> None:

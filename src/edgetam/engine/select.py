@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from edgetam.config import get_config
 from edgetam.engine.base import Engine
+from edgetam.engine.bundle import RUNTIMES
 from edgetam.errors import EngineError
 
 __all__ = ["ENGINES", "PRECISIONS", "Choice", "choose_engine", "load_model"]
 
-ENGINES = ("auto", "torch", "openvino")
+ENGINES = ("auto", "torch", "openvino", "onnx")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 _DRIVERS = ("/proc/driver/nvidia/version", "/dev/kfd", "/dev/dxg")
@@ -46,7 +47,8 @@ def load_model(
         name: a variant, see `edgetam.VARIANTS`.
         weights: a file (the official ``.pt``, or safetensors in our or Hugging Face's layout), a name from
             ``edgetam weights list``, or ``None`` for the weights that come with the package.
-        engine: ``openvino`` (CPUs only), ``torch``, or ``auto``: torch on a GPU and OpenVINO on a CPU.
+        engine: ``openvino`` or ``onnx`` (CPUs only), ``torch``, or ``auto``: torch on a GPU and OpenVINO on
+            a CPU.
         device: ``auto`` (CUDA, then MPS, then CPU) or any torch device.
         precision: ``fp32``, ``bf16`` or ``fp16``, or ``auto``: bf16 on CUDA, else fp32. On a CPU
             that computes in it, bf16 is nearly twice as fast and moves outlines a little. ``int8`` is for
@@ -67,10 +69,15 @@ def load_model(
     path = weights_path(name, weights)
     if choice.engine == "torch":
         return _torch_engine(path, choice, name, image_size, threads, partial)
-    from edgetam.engine.openvino import openvino_engine
     from edgetam.engine.source import Source
 
     source = Source.of_weights(path, name, image_size, partial)
+    if choice.engine == "onnx":
+        from edgetam.engine.onnx import onnx_engine
+
+        return onnx_engine(source, choice.precision, threads)
+    from edgetam.engine.openvino import openvino_engine
+
     return openvino_engine(source, choice.precision, threads)
 
 
@@ -119,7 +126,7 @@ def _best_engine(device: str) -> tuple[str, str, str]:
 
 
 def _need(engine: str) -> None:
-    if not _is_installed(engine):
+    if not _is_installed(RUNTIMES[engine]):
         raise EngineError(
             f"The {engine} engine is not installed; run pip install 'edgetam[{engine}]' or use engine='auto'."
         )

@@ -5,7 +5,7 @@ A `Runner` runs one graph by name; `GraphEngine` feeds it and reads its answers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from edgetam.engine.base import DecodeMode, Floats
 from edgetam.engine.candidates import choose
 from edgetam.structs import Decoded, DecoderPrompt, FrameMemory, ImageFeatures, MemoryContext
 
-__all__ = ["Constants", "GraphEngine", "Runner"]
+__all__ = ["Constants", "GraphEngine", "Runner", "one_by_one"]
 
 FRAME_STEPS = (1, 2, 4, 7)
 """Numbers of remembered frames that graphs see; runtimes prepare for each new shape, so others are padded."""
@@ -125,6 +125,15 @@ class GraphEngine:
         }
         graph = "remember_exclusive" if exclusive else "remember"
         return FrameMemory(self.runner.run(graph, inputs)[0], pointer)
+
+
+def one_by_one(run: Callable[[Mapping[str, Any]], Sequence[Any]], inputs: Mapping[str, Any]) -> Sequence[Any]:
+    """Run a graph for each object and put the answers together; inputs with one row are for all objects."""
+    count = max(map(len, inputs.values()))
+    if count == 1:
+        return run(inputs)
+    rows = [run({k: v if len(v) == 1 else v[i : i + 1] for k, v in inputs.items()}) for i in range(count)]
+    return [np.concatenate(parts) for parts in zip(*rows, strict=True)]
 
 
 def _channels_first(x: Any) -> Any:

@@ -13,11 +13,12 @@ import torch
 import edgetam
 from edgetam.config import ModelConfig
 from edgetam.engine.bundle import CONSTANTS, load_bundle
+from edgetam.engine.fixed_graph import FixedGraph
 from edgetam.engine.manifest import MANIFEST, Contents, Limits, Manifest
 from edgetam.engine.torch import TorchEngine
 from edgetam.errors import EngineError, OutputError
 from edgetam.export.parity import Agreement, compare, rehearse
-from edgetam.export.programs import FixedGraph, fixed_graphs, make_limits
+from edgetam.export.programs import fixed_graphs, make_limits
 from edgetam.export.targets import Target, check_target
 from edgetam.hashing import sha256_of
 from edgetam.io.atomic import atomic_folder

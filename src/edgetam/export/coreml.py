@@ -11,8 +11,8 @@ import coremltools as ct
 import torch
 from torch._decomp import get_decompositions
 
+from edgetam.engine.fixed_graph import FixedGraph
 from edgetam.errors import EngineError
-from edgetam.export.programs import FixedGraph
 
 __all__ = ["convert"]
 

@@ -8,7 +8,7 @@ import torch
 from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 from executorch.exir import to_edge_transform_and_lower
 
-from edgetam.export.programs import FixedGraph
+from edgetam.engine.fixed_graph import FixedGraph
 
 __all__ = ["convert"]
 

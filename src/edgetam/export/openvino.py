@@ -7,7 +7,7 @@ from pathlib import Path
 import openvino as ov
 
 from edgetam.engine import openvino
-from edgetam.export.programs import FixedGraph
+from edgetam.engine.fixed_graph import FixedGraph
 
 __all__ = ["convert"]
 

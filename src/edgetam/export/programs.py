@@ -2,56 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
-
-import torch
-from torch import Tensor
-
-from edgetam.engine.graphs import Graph, Port, make_graph
-from edgetam.engine.manifest import Limits, Program, Socket
+from edgetam.engine.fixed_graph import FixedGraph
+from edgetam.engine.graphs import make_graph
+from edgetam.engine.manifest import Limits
 from edgetam.engine.verbs import frame_slots, point_slots, pointer_slots
 from edgetam.errors import ConfigError
 from edgetam.model import EdgeTAM
 from edgetam.tracking.bank import MAX_POINTERS, RECENT_MEMORIES
 
-__all__ = ["FixedGraph", "fixed_graphs", "make_limits"]
+__all__ = ["fixed_graphs", "make_limits"]
 
-AXES = {"B": "objects", "F": "objects", "T": "memories", "P": "points"}
 MAX_OBJECTS = 64
 """A program that sees all objects at once keeps a map of the image's size for each."""
-
-
-class FixedGraph(NamedTuple):
-    """A graph and a length for each of its lettered axes."""
-
-    name: str
-    graph: Graph
-    lengths: Mapping[str, int]
-
-    @property
-    def program(self) -> Program:
-        """What the manifest says of it."""
-        graph = self.graph
-        inputs, outputs = (
-            tuple(self._socket(port) for port in ports) for ports in (graph.inputs, graph.outputs)
-        )
-        return Program(self.name, graph.name, inputs, outputs)
-
-    def examples(self) -> tuple[Tensor, ...]:
-        """Inputs to trace with."""
-        return tuple(
-            torch.ones(self._shape(port), dtype=getattr(torch, port.dtype)) for port in self.graph.inputs
-        )
-
-    def _shape(self, port: Port) -> tuple[int, ...]:
-        return tuple(self.lengths[a] if isinstance(a, str) else a for a in port.shape)
-
-    def _socket(self, port: Port) -> Socket:
-        axes = [AXES[a] if isinstance(a, str) else None for a in port.shape]
-        if self.graph.name == "attend":
-            axes = ["pointers" if axis == "points" else axis for axis in axes]
-        return Socket(port.name, self._shape(port), tuple(axes), port.dtype)
 
 
 def make_limits(objects: int, prompted: int, points: int) -> Limits:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+from edgetam.engine.fixed_graph import FixedGraph
 from edgetam.errors import EngineError
-from edgetam.export.programs import FixedGraph
 
 __all__ = ["TARGETS", "Target", "check_target"]
 
@@ -54,7 +54,9 @@ class Target:
 TARGETS = {
     target.name: target
     for target in (
-        Target("onnx", ("fp32", "fp16"), ("onnx", "onnxscript", "onnxruntime"), "edgetam.export.onnx"),
+        Target(
+            "onnx", ("fp32", "fp16"), ("onnx", "onnxscript", "onnxruntime"), "edgetam.engine.onnx_convert"
+        ),
         Target("openvino", ("fp32", "bf16", "fp16"), ("openvino",), "edgetam.export.openvino"),
         Target("coreml", ("fp16", "fp32"), ("coremltools",), "edgetam.export.coreml", runs_here=False),
         Target("executorch", ("fp32",), ("executorch",), "edgetam.export.executorch"),

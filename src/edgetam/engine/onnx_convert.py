@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from onnxscript import opset23 as op
 
-from edgetam.export.programs import FixedGraph
+from edgetam.engine.fixed_graph import FixedGraph
 
 __all__ = ["convert"]
 
