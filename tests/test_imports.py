@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 TORCH_FREE = ["tracking", "io", "config", "errors", "hashing", "structs", "__init__"]
 TORCH_FREE_ENGINE = (
     *("__init__", "base", "select", "verbs", "candidates", "store", "source", "openvino", "int8"),
-    *("manifest", "fixed", "bundle", "onnx"),
+    *("manifest", "fixed", "bundle", "onnx", "requirements"),
 )
 TORCH_FREE_FILES = [
     *(f"engine/{name}.py" for name in TORCH_FREE_ENGINE),

@@ -10,6 +10,7 @@ import pytest
 
 import edgetam
 from edgetam.cli import doctor
+from edgetam.engine import requirements
 
 
 def test_help_names_every_command_and_needs_no_torch():
@@ -72,6 +73,21 @@ def test_doctor_for_people_and_programs(run):
         for f in report["findings"]
         if f["name"] in ("openvino", "cuda") and f["status"] == "missing"
     )
+
+
+def test_doctor_lists_engines_and_export_targets(run, monkeypatch):
+    def found():
+        report = json.loads(run("doctor", "--json").output)
+        return {(f["topic"], f["name"]): f for f in report["findings"]}
+
+    names = {name for topic, name in found() if topic == "export"}
+    assert names == {"onnx", "openvino", "coreml", "executorch"}
+    monkeypatch.setattr(requirements, "missing", lambda modules: [m for m in modules if m != "torch"])
+    without = found()
+    assert without["engines", "onnx"]["status"] == "missing"
+    assert "pip install 'edgetam[onnx]'" in without["engines", "onnx"]["hint"]
+    assert without["export", "onnx"]["detail"] == "needs onnx, onnxscript, onnxruntime"
+    assert without["export", "coreml"]["hint"] == "pip install 'edgetam[coreml]'"
 
 
 def test_doctor_says_what_is_broken(run, monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from edgetam import load_bundle
+from edgetam.engine import requirements
 from edgetam.engine.fixed import FixedShapes
 from edgetam.engine.manifest import Limits, Program, Socket
 from edgetam.engine.torch import TorchEngine
@@ -115,9 +116,7 @@ def test_an_environment_that_never_had_torch(exported: Path, engine: TorchEngine
 
 @pytest.mark.parametrize("target", list(TARGETS))
 def test_libraries_that_are_missing_are_named(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgetam.export import targets
-
-    monkeypatch.setattr(targets.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(requirements, "missing", list)
     with pytest.raises(EngineError, match=rf"not installed; run: pip install 'edgetam\[{target}\]'"):
         TARGETS[target].converter()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import platform
@@ -20,7 +19,10 @@ from edgetam.errors import EdgeTAMError
 __all__ = ["Finding", "examine", "is_healthy", "show"]
 
 Status = Literal["ok", "missing", "broken"]
-_OPTIONAL = {"openvino": "the fastest engine on a CPU; pip install 'edgetam[openvino]'"}
+_OPTIONAL = {
+    "openvino": "the fastest engine on a CPU; pip install 'edgetam[openvino]'",
+    "onnx": "ONNX Runtime; pip install 'edgetam[onnx]'",
+}
 _CPU_FLAGS = {
     "AVX2": {"avx2"},
     "AVX-512": {"avx512f"},
@@ -53,6 +55,7 @@ def examine() -> list[Finding]:
         ("machine", _machine),
         ("torch", _torch),
         ("engines", _engines),
+        ("export", _exports),
         ("video", _video),
         ("weights", _weights),
     )
@@ -96,7 +99,7 @@ def show(findings: list[Finding], *, as_json: bool) -> None:
         topic = finding.topic
     console = Console()
     console.print(table)
-    missing = [finding.name for finding in findings if finding.status == "missing"]
+    missing = dict.fromkeys(finding.name for finding in findings if finding.status == "missing")
     end = (
         "Everything needed is here." if is_healthy(findings) else "Something essential is broken; see above."
     )
@@ -188,21 +191,45 @@ def _torch() -> Iterator[Finding]:
 
 
 def _engines() -> Iterator[Finding]:
+    from edgetam.engine.bundle import RUNTIMES
+    from edgetam.engine.requirements import missing
     from edgetam.engine.select import choose_engine
 
     yield Finding("engines", "torch", "ok", "the reference")
     for name, hint in _OPTIONAL.items():
-        if importlib.util.find_spec(name) is None:
+        if missing([RUNTIMES[name]]):
             yield Finding("engines", name, "missing", "not installed", hint)
-            continue
-        try:
-            version = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            version = "installed"
-        yield Finding("engines", name, "ok", version)
+        else:
+            yield Finding("engines", name, "ok", _version(RUNTIMES[name]))
     choice = choose_engine()
     picked = f"{choice.engine} on {choice.device} in {choice.precision} ({choice.reason})"
     yield Finding("engines", "auto", "ok", picked)
+
+
+def _exports() -> Iterator[Finding]:
+    from edgetam.engine.requirements import missing
+
+    if missing(["torch"]):
+        yield Finding("export", "targets", "missing", "needs torch", "pip install torch")
+        return
+    from edgetam.export import TARGETS
+
+    for target in TARGETS.values():
+        absent = missing(target.needs)
+        if absent:
+            hint = f"pip install 'edgetam[{target.name}]'"
+            yield Finding("export", target.name, "missing", f"needs {', '.join(absent)}", hint)
+            continue
+        found = ", ".join(f"{name} {_version(name)}" for name in target.needs)
+        elsewhere = "" if target.runs_here else "; runs on Apple's devices only"
+        yield Finding("export", target.name, "ok", f"{', '.join(target.precisions)} ({found}{elsewhere})")
+
+
+def _version(module: str) -> str:
+    try:
+        return metadata.version(module)
+    except metadata.PackageNotFoundError:
+        return "installed"
 
 
 def _video() -> Iterator[Finding]:

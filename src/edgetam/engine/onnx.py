@@ -1,13 +1,12 @@
 """The verbs in ONNX Runtime: graphs of a bundle, or of weights, which are then converted when first needed.
 
-Conversions are kept on disk (`edgetam.engine.store`). ONNX programs have fixed shapes here: attention that was
-exported with dynamic axes answers wrongly once lengths change. So objects go one by one, memories are padded
-to seven, and a program is made for each larger shape that comes up.
+Conversions are kept on disk (`edgetam.engine.store`). Programs have fixed shapes: attention that was exported
+with dynamic axes answers wrongly once lengths change. So objects go one by one, memories are padded to seven,
+and a program is made for each larger shape that comes up.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -18,22 +17,25 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from edgetam.engine.requirements import require
 from edgetam.engine.source import Source
 from edgetam.engine.store import Store
-from edgetam.engine.verbs import FRAME_STEPS, GraphEngine, one_by_one
+from edgetam.engine.verbs import FRAME_STEPS, GraphEngine, one_by_one, pad
 from edgetam.errors import EngineError
 
-__all__ = ["ONNXRunner", "ONNXSource", "onnx_engine"]
+__all__ = ["ONNXRunner", "ProgramsOnDemand", "onnx_engine"]
 
 QUIET = 3
 """Errors only: what ONNX Runtime warns of is of no use to people who track things."""
 MEMORIES = ("tokens", "ages", "tokens_valid")
 FREE_AXES = {
-    "attend": {"T": "ages", "P": "pointers_valid"},
-    "answer": {"P": "labels"},
-    "remember_exclusive": {"B": "masks"},
+    "attend": (("T", "ages", 1), ("P", "pointers", 1)),
+    "answer": (("P", "labels", 1),),
+    "remember_exclusive": (("B", "masks", 0),),
 }
-"""Graphs with lengths other than one, and an input that has the length: along its last axis, or its first for B."""
+"""Axes that are not always one: letter, an input that has it, and where."""
+TOGETHER = {"remember_exclusive"}
+"""Graphs that see all objects at once."""
 _log = logging.getLogger(__name__)
 
 
@@ -52,7 +54,7 @@ def onnx_engine(source: Source, precision: str = "fp32", threads: int | None = N
         raise EngineError(f"precision is {precision!r}; the ONNX engine computes in fp32 on a CPU.")
     store = Store(f"onnxruntime-{ort.__version__}", *source.identity)
     config, constants = source.facts(store)
-    return GraphEngine(config, constants, ONNXSource(source, store, threads))
+    return GraphEngine(config, constants, ProgramsOnDemand(source, store, threads))
 
 
 class ONNXRunner:
@@ -88,8 +90,8 @@ class ONNXRunner:
         return ort.InferenceSession(path, self._options, providers=["CPUExecutionProvider"])
 
 
-class ONNXSource:
-    """A `Runner` that makes programs for the shapes that come up; may be shared between threads.
+class ProgramsOnDemand:
+    """A `Runner` that makes a program for each set of lengths that comes up; may be shared between threads.
 
     Args:
         source: of the graphs.
@@ -112,14 +114,11 @@ class ONNXSource:
             inputs = _with_all_memories(inputs)
         with self._lock:
             run = partial(self._run, graph)
-            return run(inputs) if "B" in FREE_AXES.get(graph, ()) else one_by_one(run, inputs)
+            return run(inputs) if graph in TOGETHER else one_by_one(run, inputs)
 
     def _run(self, graph: str, inputs: Mapping[str, Any]) -> Sequence[Any]:
-        lengths = {
-            axis: inputs[name].shape[0 if axis == "B" else 1]
-            for axis, name in FREE_AXES.get(graph, {}).items()
-        }
-        program = "-".join([graph, *(f"{axis}{length}" for axis, length in lengths.items())])
+        lengths = {letter: inputs[name].shape[axis] for letter, name, axis in FREE_AXES.get(graph, ())}
+        program = "-".join([graph, *(f"{letter}{length}" for letter, length in lengths.items())])
         self._wanted[program] = graph, {"B": 1, "F": 1, **lengths}
         return self._runner.run(program, inputs)
 
@@ -127,12 +126,7 @@ class ONNXSource:
         return self._store.get(program, lambda folder: self._convert(program, folder))
 
     def _convert(self, program: str, folder: Path) -> None:
-        for module in ("onnx", "onnxscript"):
-            if importlib.util.find_spec(module) is None:
-                raise EngineError(
-                    f"Converting weights for ONNX Runtime needs {module}, which is not installed; run: "
-                    "pip install 'edgetam[onnx]'"
-                )
+        require(("torch", "onnx", "onnxscript"), "Converting weights for ONNX Runtime", "onnx")
         from edgetam.engine.fixed_graph import FixedGraph
         from edgetam.engine.onnx_convert import convert
 
@@ -143,11 +137,5 @@ class ONNXSource:
 
 def _with_all_memories(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Memories padded to as many as are usual, so that one program serves a whole video."""
-    more = FRAME_STEPS[-1] - inputs["ages"].shape[1]
-    if more <= 0:
-        return dict(inputs)
-    return {name: _longer(array, more) if name in MEMORIES else array for name, array in inputs.items()}
-
-
-def _longer(array: Any, more: int) -> Any:
-    return np.pad(array, [(0, more if axis == 1 else 0) for axis in range(array.ndim)])
+    more = max(FRAME_STEPS[-1] - inputs["ages"].shape[1], 0)
+    return {name: pad(array, more) if name in MEMORIES else array for name, array in inputs.items()}

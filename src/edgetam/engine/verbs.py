@@ -17,7 +17,7 @@ from edgetam.engine.base import DecodeMode, Floats
 from edgetam.engine.candidates import choose
 from edgetam.structs import Decoded, DecoderPrompt, FrameMemory, ImageFeatures, MemoryContext
 
-__all__ = ["Constants", "GraphEngine", "Runner", "one_by_one"]
+__all__ = ["Constants", "GraphEngine", "Runner", "one_by_one", "pad"]
 
 FRAME_STEPS = (1, 2, 4, 7)
 """Numbers of remembered frames that graphs see; runtimes prepare for each new shape, so others are padded."""
@@ -159,12 +159,12 @@ def padded(context: MemoryContext[Any]) -> dict[str, NDArray[Any]]:
     if tokens_valid is None or pointers_valid is None:
         tokens_valid, pointers_valid = np.ones((batch, frames)), np.ones((batch, count))
     return {
-        "tokens": _pad(context.tokens, more_frames),
-        "ages": _pad(context.ages.astype(np.int32), more_frames),
-        "tokens_valid": _pad(tokens_valid.astype(np.float32), more_frames),
-        "pointers": _pad(context.pointers, more_pointers),
-        "pointers_valid": _pad(pointers_valid.astype(np.float32), more_pointers),
-        "distances": _pad(context.distances.astype(np.float32), more_pointers),
+        "tokens": pad(context.tokens, more_frames),
+        "ages": pad(context.ages.astype(np.int32), more_frames),
+        "tokens_valid": pad(tokens_valid.astype(np.float32), more_frames),
+        "pointers": pad(context.pointers, more_pointers),
+        "pointers_valid": pad(pointers_valid.astype(np.float32), more_pointers),
+        "distances": pad(context.distances.astype(np.float32), more_pointers),
     }
 
 
@@ -181,8 +181,8 @@ def prompt_inputs(prompt: DecoderPrompt[Any], mask_size: int) -> dict[str, NDArr
     if mask is None:
         mask = np.zeros((batch, 1, mask_size, mask_size), np.float32)
     return {
-        "points": _pad(prompt.points.astype(np.float32), more),
-        "labels": _pad(prompt.labels.astype(np.int32), more, PADDING_LABEL),
+        "points": pad(prompt.points.astype(np.float32), more),
+        "labels": pad(prompt.labels.astype(np.int32), more, PADDING_LABEL),
         "mask": mask.astype(np.float32),
         "has_mask": np.full((batch, 1), prompt.mask is not None, np.float32),
     }
@@ -209,7 +209,7 @@ def _up_to(count: int, step: int) -> int:
     return -(-count // step) * step
 
 
-def _pad(array: NDArray[Any], more: int, value: int = 0) -> NDArray[Any]:
+def pad(array: NDArray[Any], more: int, value: int = 0) -> NDArray[Any]:
     """Add ``more`` entries to the second axis."""
     if more == 0:
         return array

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from edgetam.engine.fixed_graph import FixedGraph
+from edgetam.engine.requirements import require
 from edgetam.errors import EngineError
 
 __all__ = ["TARGETS", "Target", "check_target"]
@@ -25,7 +25,7 @@ class Target:
         name: on the command line, and of the pip extra.
         precisions: it can be exported in; the first is the default.
         needs: modules that conversion imports.
-        module: has ``convert(graph, folder, precision)`` and ``VERSIONS``, a dict for the manifest.
+        module: has ``convert(graph, folder, precision)``.
         runs_here: whether bundles run in Python, so that they are compared with PyTorch.
     """
 
@@ -41,12 +41,7 @@ class Target:
         Raises:
             EngineError: a library it needs is not installed.
         """
-        for module in self.needs:
-            if importlib.util.find_spec(module) is None:
-                raise EngineError(
-                    f"Exporting to {self.name} needs {module}, which is not installed; run: "
-                    f"pip install 'edgetam[{self.name}]'"
-                )
+        require(self.needs, f"Exporting to {self.name}", self.name)
         convert: Convert = import_module(self.module).convert
         return convert
 

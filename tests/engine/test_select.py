@@ -1,0 +1,68 @@
+"""Which engine is chosen, and what is said where one is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgetam.engine import load_model, select
+from edgetam.errors import EngineError
+from edgetam.model import EdgeTAM
+from edgetam.weights import save_native
+
+
+def absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(select, "_is_installed", lambda module: False)
+
+
+def old_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    openvino = pytest.importorskip("edgetam.engine.openvino")
+    monkeypatch.setattr(openvino, "capabilities", lambda: ["FP32", "INT8"])
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "words"),
+    [
+        (absent, {"engine": "openvino"}, r"openvino.*not installed.*pip install 'edgetam\[openvino\]'"),
+        (absent, {"engine": "onnx"}, r"onnx engine is not installed.*pip install 'edgetam\[onnx\]'"),
+        (
+            None,
+            {"engine": "onnx", "precision": "bf16"},
+            "'bf16'; the ONNX engine computes in fp32",
+        ),
+        (None, {"engine": "onnx", "device": "cuda"}, "device is 'cuda'; use engine='torch'"),
+        (old_cpu, {"engine": "openvino", "precision": "bf16"}, "does not compute in bf16.*precision='fp32'"),
+        (None, {"engine": "openvino", "device": "cuda"}, "device is 'cuda'; use engine='torch'"),
+    ],
+)
+def test_what_is_not_available_is_named(
+    change: Callable[[pytest.MonkeyPatch], None] | None,
+    arguments: dict[str, str],
+    words: str,
+    model: EdgeTAM,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    if change is not None:
+        change(monkeypatch)
+    weights = save_native(tmp_path / "w.safetensors", model)
+    with pytest.raises(EngineError, match=words):
+        load_model(weights=weights, **arguments)
+
+
+def test_what_is_left_open_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(select, "_torch_device", lambda: "cpu")
+    assert select.choose_engine()[:3] == ("openvino", "cpu", "fp32")
+    assert select.choose_engine(precision="bf16")[:3] == ("openvino", "cpu", "bf16")
+    assert select.choose_engine(engine="onnx")[:3] == ("onnx", "cpu", "fp32")
+    assert select.choose_engine(engine="torch")[:3] == ("torch", "cpu", "fp32")
+    assert select.choose_engine(device="mps")[:3] == ("torch", "mps", "fp32")
+    monkeypatch.setattr(select, "_torch_device", lambda: "cuda")
+    assert select.choose_engine()[:3] == ("torch", "cuda", "bf16")
+    absent(monkeypatch)
+    monkeypatch.setattr(select, "_torch_device", lambda: "cpu")
+    choice = select.choose_engine()
+    assert choice[:3] == ("torch", "cpu", "fp32")
+    assert "not installed" in choice.reason
