@@ -272,7 +272,7 @@ def quantize(
         typer.Option(metavar="VIDEO|FOLDER", help="To calibrate on; repeatable (the bundled clip)."),
     ] = None,
     parts: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Of encode, attend, track, remember (what pays).")
+        str | None, typer.Option(metavar="A,B", help="Of encode, attend, track, remember (encode).")
     ] = None,
     root: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="A folder like DAVIS, to compare on, with J&F.")

@@ -27,7 +27,7 @@ class QuantizeJob:
     Attributes:
         choice: model, weights, size and threads.
         frames: videos or folders to calibrate on; the bundled clip where there are none.
-        parts: graphs that compute in int8, separated by commas; by default what pays.
+        parts: graphs that compute in int8, separated by commas; by default the image encoder.
         root: a data set laid out like DAVIS, to compare on.
         output: a JSON file for the report.
     """
@@ -85,9 +85,9 @@ def _show(report: Report, parts: tuple[str, ...], screen: Screen) -> None:
     screen.say(f"{report.image_size} pixels, {report.frames} tracked frames; int8: {', '.join(parts)}")
     screen.say(f"{'ms':<6}{heads}{'frame':>10}{'mean IoU':>10}{'least':>8}{'J&F':>8}")
     for name, case in report.cases.items():
-        times = "".join(f"{case.ms[part]:>10.1f}" for part in names)
+        times = "".join(f"{_number(case.ms[part], 1):>10}" for part in names)
         screen.say(
-            f"{name:<6}{times}{case.ms_per_frame:>10.1f}"
+            f"{name:<6}{times}{_number(case.ms_per_frame, 1):>10}"
             f"{_number(case.mean_iou, 4):>10}{_number(case.least_iou, 4):>8}{_number(case.jf, 2):>8}"
         )
     screen.say(f"{'MB':<6}{heads}")

@@ -38,16 +38,16 @@ class Case:
 
     Attributes:
         megabytes: on disk, of each part.
-        ms: median time of each part.
-        ms_per_frame: median time from frame to mask, with reading and resizing.
+        ms: median time of each part; None where no frame came after memories were full.
+        ms_per_frame: median time from frame to mask, with reading and resizing; None likewise.
         mean_iou: of masks with those of fp32, over tracked frames in which either sees the object.
         least_iou: the smallest of these; None like the mean where there is no such frame.
         jf: mean of J and F in percent where there is ground truth.
     """
 
     megabytes: dict[str, float]
-    ms: dict[str, float]
-    ms_per_frame: float
+    ms: dict[str, float | None]
+    ms_per_frame: float | None
     mean_iou: float | None
     least_iou: float | None
     jf: float | None
@@ -149,16 +149,16 @@ def _case(tap: Tap, run: _Run, reference: Masks) -> Case:
     overlaps = [region_similarity(run.masks[key], reference[key]) for key in seen]
     return Case(
         {part: _megabytes(runner.folder_of(part)) for part in TRACKED},
-        {part: round(_median_ms(tap.seconds[part][WARM:]), 1) for part in TRACKED},
-        round(_median_ms(run.frame_seconds), 1),
+        {part: _median_ms(tap.seconds[part][WARM:]) for part in TRACKED},
+        _median_ms(run.frame_seconds),
         round(statistics.mean(overlaps), 4) if overlaps else None,
         round(min(overlaps), 4) if overlaps else None,
         round(100 * statistics.mean(run.jf), 2) if run.jf else None,
     )
 
 
-def _median_ms(seconds: Sequence[float]) -> float:
-    return 1000 * statistics.median(seconds) if seconds else float("nan")
+def _median_ms(seconds: Sequence[float]) -> float | None:
+    return round(1000 * statistics.median(seconds), 1) if seconds else None
 
 
 def _megabytes(folder: Path) -> float:
