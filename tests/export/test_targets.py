@@ -6,10 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from edgetam import load_bundle
 from edgetam.engine import requirements
@@ -20,17 +23,26 @@ from edgetam.errors import EngineError
 from edgetam.export import TARGETS, BundleSpec, check_target, export_bundle
 from edgetam.export.programs import fixed_graphs, make_limits
 from edgetam.model import EdgeTAM, inference_form
+from edgetam.weights.bundled import bundled_path
+from edgetam.weights.network import load_network
 from tests.export.test_bundle import ROOT, check_without_torch
 
 LIMITS = make_limits(2, 2, 8)
+BOXED = 2
+"""The object of the clip that is given by a box."""
 RUNTIME = "av numpy opencv-python-headless openvino pillow pycocotools safetensors"
 """What docs/deployment.md tells people to install."""
 
 
+def need(target: str) -> None:
+    """Skip where a target's libraries are not installed, and say how to get them."""
+    for module in TARGETS[target].needs:
+        pytest.importorskip(module, reason=f"needs {module}: pip install 'edgetam[{target}]'")
+
+
 def test_attention_is_one_operation_in_onnx(model: EdgeTAM, tmp_path: Path) -> None:
+    need("onnx")
     onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxscript")
-    pytest.importorskip("onnxruntime")
     from edgetam.engine.onnx import ONNXRunner
 
     graph = next(g for g in fixed_graphs(inference_form(model), LIMITS) if g.name == "attend-7")
@@ -53,33 +65,59 @@ def test_attention_is_one_operation_in_onnx(model: EdgeTAM, tmp_path: Path) -> N
     assert np.abs(got - expected).max() < 1e-4
 
 
+class Ranks(TorchDispatchMode):
+    """Notes the largest number of axes that any tensor has."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        ranks = [leaf.ndim for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor)]
+        self.largest = max([self.largest, *ranks])
+        return out
+
+
+def test_encoding_needs_no_more_axes_than_coreml_allows(model: EdgeTAM) -> None:
+    """What the slow test of CoreML found, in a moment; other verbs have six that its converter merges."""
+    graph = next(g for g in fixed_graphs(inference_form(model), LIMITS) if g.name == "encode")
+    with torch.no_grad(), Ranks() as ranks:
+        graph.graph.module(*graph.examples())
+    assert 4 <= ranks.largest <= 5
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "precision", "logits", "iou"),
     [
-        ("onnx", "fp32", 1e-4, 0.999),
-        ("onnx", "fp16", 2.0, 0.9),
-        ("openvino", "fp16", 2.0, 0.9),
-        ("openvino", "bf16", 4.0, 0.7),
-        ("executorch", "fp32", 1e-4, 0.999),
+        ("onnx", "fp32", 1e-3, 0.999),
+        ("onnx", "fp16", 0.5, 0.99),
+        ("openvino", "fp16", 0.5, 0.99),
+        ("openvino", "bf16", 2.0, 0.97),
+        ("executorch", "fp32", 1e-3, 0.999),
     ],
 )
 def test_bundles_that_run_here(
-    target: str, precision: str, logits: float, iou: float, model: EdgeTAM, tmp_path: Path
+    target: str, precision: str, logits: float, iou: float, tmp_path: Path
 ) -> None:
-    """Whole clips with two objects and a correction; the export compares them itself."""
-    for module in TARGETS[target].needs:
-        pytest.importorskip(module)
+    """Whole clips with two objects and a correction; the export compares them itself.
+
+    With trained weights: masks of random ones hang on rounding. Low precision is judged by the object given
+    by a box, because scores of the candidates for a click may tie, and then the other one may be chosen.
+    """
+    need(target)
+    network = load_network("edgetam", bundled_path(), image_size=256)
     spec = BundleSpec(target, precision, objects=2, prompted=2, points=8)
-    _, agreements = export_bundle(model, spec, tmp_path / "bundle")
+    _, agreements = export_bundle(network, spec, tmp_path / "bundle")
     assert len(agreements) == 13
-    assert max(each.logits for each in agreements) < logits
-    assert min(each.iou for each in agreements) > iou
+    judged = [each for each in agreements if precision == "fp32" or each.object_id == BOXED]
+    assert max(each.logits for each in judged) < logits
+    assert min(each.iou for each in judged) > iou
 
 
 @pytest.mark.slow
 def test_coreml_programs_are_what_they_should_be(model: EdgeTAM, tmp_path: Path) -> None:
     """Conversion checks names and shapes; here that all verbs are there, and how attention is done."""
+    need("coreml")
     ct = pytest.importorskip("coremltools")
     export_bundle(model, BundleSpec("coreml", objects=2, prompted=2, points=8), tmp_path / "bundle")
     report = json.loads((tmp_path / "bundle" / "parity.json").read_text())

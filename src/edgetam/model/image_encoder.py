@@ -73,7 +73,9 @@ class FoldedNeck(nn.Module):
     def forward(self, maps: list[Tensor]) -> ImageFeatures[Tensor]:
         """As `Neck.forward`."""
         middle, top = (linear(x.permute(0, 2, 3, 1)) for linear, x in zip(self.coarse, maps[2:], strict=True))
-        top = top[:, :, None, :, None].expand(-1, -1, 2, -1, 2, -1).flatten(3, 4).flatten(1, 2)
+        # twice as many columns, then rows: CoreML has no tensors of six axes
+        top = top[:, :, :, None].expand(-1, -1, -1, 2, -1).flatten(2, 3)
+        top = top[:, :, None].expand(-1, -1, 2, -1, -1).flatten(1, 2)
         return ImageFeatures(self.fine[0](maps[0]), self.fine[1](maps[1]), (middle + top).permute(0, 3, 1, 2))
 
 
