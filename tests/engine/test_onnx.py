@@ -77,7 +77,9 @@ def test_the_number_of_threads_is_honoured(converted: None, model: EdgeTAM) -> N
     runner.run("encode", {"image": IMAGE})
     inner = runner._runner
     assert isinstance(inner, ONNXRunner)
-    assert inner._sessions["encode"].get_session_options().intra_op_num_threads == 1
+    options = inner._sessions["encode"].get_session_options()
+    assert options.intra_op_num_threads == 1
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
 class Recorder:

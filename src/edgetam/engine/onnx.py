@@ -73,6 +73,8 @@ class ONNXRunner:
         self._options = ort.SessionOptions()
         self._options.log_severity_level = QUIET
         self._options.intra_op_num_threads = threads or 0
+        # each program has threads of its own; those of one that is done must not spin in the way of the next
+        self._options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._sessions: dict[str, ort.InferenceSession] = {}
 
     def run(self, graph: str, inputs: Mapping[str, Any]) -> Sequence[Any]:
