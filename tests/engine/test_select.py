@@ -14,7 +14,7 @@ from edgetam.weights import save_native
 
 
 def absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(select, "_is_installed", lambda module: False)
+    monkeypatch.setattr(select, "missing", list)
 
 
 def old_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,7 +169,7 @@ def test_folders_that_are_no_bundles(tmp_path: Path) -> None:
 
 
 def test_a_runtime_that_is_missing_is_named(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(bundle, "missing", list)
     with pytest.raises(EngineError, match=r"openvino is not installed.*pip install 'edgetam\[openvino\]'"):
         load_bundle(exported)
 

@@ -12,14 +12,13 @@ import pytest
 
 pytest.importorskip("openvino")
 
-from edgetam.engine import load_model
+from edgetam.engine import load_model, requirements
 from edgetam.engine.openvino import graph_store, openvino_engine
 from edgetam.engine.source import Source
 from edgetam.engine.verbs import GraphEngine
 from edgetam.errors import ConfigError, EngineError
 from edgetam.model import EdgeTAM
 from edgetam.quantize import Clip, check_parts, measure, quantize
-from edgetam.quantize import calibrate as calibrating
 
 needs_nncf = pytest.mark.skipif(
     importlib.util.find_spec("nncf") is None, reason="NNCF is not installed: pip install 'edgetam[quantize]'"
@@ -119,6 +118,6 @@ def test_unknown_parts() -> None:
 
 
 def test_without_nncf(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibrating, "find_spec", lambda name: None if name == "nncf" else object())
+    monkeypatch.setattr(requirements, "missing", lambda modules: ["nncf"])
     with pytest.raises(EngineError, match=r"edgetam\[quantize\]"):
         check_parts(["encode"])

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 from edgetam.cli.options import ModelChoice
 from edgetam.cli.prompts import Placed, read_options, read_prompt_file
 from edgetam.cli.screen import Screen
 from edgetam.cli.track import TrackJob, track_video
-from edgetam.errors import MediaError, PromptError
+from edgetam.errors import PromptError
 from edgetam.io import open_frames
+from edgetam.io.bundled import demo_clip
 from edgetam.structs import Prompt
 
-__all__ = ["DEFAULT_FOLDER", "demo_clip", "run_demo"]
+__all__ = ["DEFAULT_FOLDER", "run_demo"]
 
 DEFAULT_FOLDER = Path("out") / "demo"
 CREDIT = "from Big Buck Bunny, (c) Blender Foundation, www.bigbuckbunny.org, CC BY 3.0"
-
-
-def demo_clip() -> tuple[Path, Path]:
-    """Return the bundled clip and its prompts.
-
-    Raises:
-        MediaError: this installation came without them.
-    """
-    folder = Path(str(resources.files("edgetam") / "data"))
-    clip, prompts = folder / "demo.mp4", folder / "demo.json"
-    if not clip.is_file() or not prompts.is_file():
-        raise MediaError(
-            f"This installation has no demo clip ({clip} is missing); pass --video with one of yours."
-        )
-    return clip, prompts
 
 
 def run_demo(

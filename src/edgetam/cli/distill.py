@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from edgetam.cli.screen import Screen
+from edgetam.cli.screen import open_screen
 from edgetam.cli.train import (
     AcceptChanges,
     Output,
@@ -35,4 +35,4 @@ def distill(
     Another teacher: distill.teacher=WEIGHTS. Without: edgetam train RECIPE distill=null.
     """
     job = TrainJob(recipe, overrides or [], output, overwrite, accept_changes, distill=True)
-    train_recipe(job, Screen(quiet=quiet))
+    train_recipe(job, open_screen(quiet=quiet))

@@ -9,7 +9,7 @@ import typer
 
 from edgetam.cli import options
 from edgetam.cli.options import ModelChoice
-from edgetam.cli.screen import Screen
+from edgetam.cli.screen import open_screen
 
 __all__ = ["app"]
 
@@ -134,7 +134,7 @@ def vos(
         meta,
         groups,
     )
-    evaluate_vos(chosen, Screen(quiet=quiet))
+    evaluate_vos(chosen, open_screen(quiet=quiet))
 
 
 @app.command()
@@ -191,7 +191,7 @@ def pvs(
         mode,
         Annotator(rounds, clicks, threshold),
     )
-    evaluate_pvs(chosen, Screen(quiet=quiet))
+    evaluate_pvs(chosen, open_screen(quiet=quiet))
 
 
 @app.command()
@@ -234,4 +234,4 @@ def sa(
     choice = ModelChoice(model, weights, engine, device, precision, imgsz, threads)
     work = WorkChoice(output, jobs, shard, lenient, overwrite)
     chosen = SaChoice(tuple(root), images, work, TrackerChoice(tracker, choice), parse_clicks(clicks))
-    evaluate_sa(chosen, Screen(quiet=quiet))
+    evaluate_sa(chosen, open_screen(quiet=quiet))

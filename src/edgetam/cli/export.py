@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgetam.cli.options import ModelChoice
 from edgetam.cli.screen import Screen
-from edgetam.errors import EngineError
+from edgetam.engine.requirements import require_torch
 
 if TYPE_CHECKING:
     from edgetam.engine.manifest import Manifest
@@ -49,7 +49,7 @@ def export_weights(job: ExportJob, screen: Screen) -> Path:
     """
     choice = job.choice
     choice.check()
-    _need_torch()
+    require_torch("Exporting")
     from edgetam.export import BundleSpec, check_free, check_target, export_bundle
     from edgetam.weights.bundled import BUNDLED_LICENCE
     from edgetam.weights.network import load_network
@@ -68,13 +68,6 @@ def export_weights(job: ExportJob, screen: Screen) -> Path:
     manifest, agreements = export_bundle(network, spec, job.output, overwrite=job.overwrite, say=screen.note)
     _show(manifest, agreements, job.output, screen)
     return job.output
-
-
-def _need_torch() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("torch") is None:
-        raise EngineError("Exporting needs PyTorch, which is not installed; run: pip install torch")
 
 
 def _show(manifest: Manifest, agreements: Sequence[Agreement], output: Path, screen: Screen) -> None:

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from edgetam.cli import options
 from edgetam.cli.errors import StderrHandler, exit_code, fail, show_traceback
 from edgetam.cli.options import ModelChoice, PromptedCommand, given_prompts
-from edgetam.cli.screen import Screen
+from edgetam.cli.screen import open_screen, set_log_levels
 
 __all__ = ["app", "main"]
 
@@ -79,7 +79,7 @@ def _start(
     log = logging.getLogger("edgetam")
     if not any(isinstance(handler, StderrHandler) for handler in log.handlers):
         log.addHandler(StderrHandler())
-    _quieten(False)
+    set_log_levels(quiet=False)
 
 
 @app.command(cls=PromptedCommand)
@@ -142,8 +142,7 @@ def track(
         exclusive,
         overwrite,
     )
-    _quieten(quiet)
-    (track_live if is_live(source) else track_video)(job, Screen(quiet=quiet))
+    (track_live if is_live(source) else track_video)(job, open_screen(quiet=quiet))
 
 
 @app.command(cls=PromptedCommand)
@@ -178,8 +177,7 @@ def segment(
 
     choice = ModelChoice(model, weights, engine, device, precision, imgsz, threads)
     job = SegmentJob(image, given_prompts(ctx, prompts), choice, output, save, overwrite)
-    _quieten(quiet)
-    segment_image(job, Screen(quiet=quiet))
+    segment_image(job, open_screen(quiet=quiet))
 
 
 @app.command()
@@ -210,9 +208,8 @@ def demo(
     """Track an object through the clip that comes with the package, or through yours."""
     from edgetam.cli.demo import run_demo
 
-    _quieten(quiet)
     choice = ModelChoice(weights=weights, image_size=imgsz, threads=threads)
-    run_demo(video, point, output, choice, Screen(quiet=quiet))
+    run_demo(video, point, output, choice, open_screen(quiet=quiet))
 
 
 @app.command()
@@ -237,9 +234,8 @@ def synth(
     from edgetam.cli.synth import SynthJob, render_clip
     from edgetam.train.data import Ask
 
-    _quieten(quiet)
     ask = Ask(frames, objects, size)
-    render_clip(SynthJob(output, kind, data or [], seed, ask, fps, overwrite), Screen(quiet=quiet))
+    render_clip(SynthJob(output, kind, data or [], seed, ask, fps, overwrite), open_screen(quiet=quiet))
 
 
 @app.command()
@@ -259,39 +255,15 @@ def export(
     """Export the whole tracker to a folder that runs without PyTorch."""
     from edgetam.cli.export import ExportJob, export_weights
 
-    _quieten(quiet)
     choice = ModelChoice(model, weights, precision=precision, image_size=imgsz)
     job = ExportJob(target, choice, output, objects, prompted, points, overwrite)
-    export_weights(job, Screen(quiet=quiet))
+    export_weights(job, open_screen(quiet=quiet))
 
 
-@app.command()
-def quantize(
-    frames: Annotated[
-        list[str] | None,
-        typer.Option(metavar="VIDEO|FOLDER", help="To calibrate on; repeatable (the bundled clip)."),
-    ] = None,
-    parts: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Of encode, attend, track, remember (encode).")
-    ] = None,
-    root: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="A folder like DAVIS, to compare on, with J&F.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="JSON", help="The comparison as a file.")
-    ] = None,
-    model: options.Model = None,
-    weights: options.Weights = None,
-    imgsz: options.ImageSize = None,
-    threads: options.Threads = None,
-    quiet: options.Quiet = False,
-) -> None:
+@app.command("quantize", context_settings=PASS_ON)
+def quantize_(ctx: typer.Context) -> None:
     """Calibrate int8 for OpenVINO (--precision int8), and compare it with fp32 and bf16."""
-    from edgetam.cli.quantize import QuantizeJob, quantize_weights
-
-    _quieten(quiet)
-    choice = ModelChoice(model, weights, image_size=imgsz, threads=threads)
-    quantize_weights(QuantizeJob(choice, tuple(frames or ()), parts, root, output), Screen(quiet=quiet))
+    _pass_on(ctx, "edgetam.cli.quantize")
 
 
 @app.command("train", context_settings=PASS_ON)
@@ -378,7 +350,7 @@ def score(
         images,
         as_json,
     )
-    score_predictions(choice, Screen(quiet=quiet))
+    score_predictions(choice, open_screen(quiet=quiet))
 
 
 def _pass_on(ctx: typer.Context, module: str) -> None:
@@ -386,12 +358,6 @@ def _pass_on(ctx: typer.Context, module: str) -> None:
     code = import_module(module).app(ctx.args, prog_name=ctx.command_path, standalone_mode=False)
     if isinstance(code, int) and code:
         raise typer.Exit(code)
-
-
-def _quieten(quiet: bool) -> None:
-    logging.getLogger("edgetam").setLevel(logging.ERROR if quiet else logging.WARNING)
-    # engines say when they convert a model, which takes a while
-    logging.getLogger("edgetam.engine").setLevel(logging.ERROR if quiet else logging.INFO)
 
 
 def main() -> None:

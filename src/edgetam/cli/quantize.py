@@ -6,18 +6,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from edgetam.cli import options
 from edgetam.cli.options import ModelChoice
-from edgetam.cli.screen import Screen
-from edgetam.errors import EngineError
+from edgetam.cli.screen import Screen, open_screen
+from edgetam.engine.requirements import require_torch
 
 if TYPE_CHECKING:
     from edgetam.engine.source import Source
     from edgetam.engine.verbs import GraphEngine
     from edgetam.quantize import Report
 
-__all__ = ["QuantizeJob", "quantize_weights"]
+__all__ = ["QuantizeJob", "app", "quantize_weights"]
+
+app = typer.Typer(add_completion=False)
 
 
 @dataclass(frozen=True)
@@ -39,17 +44,40 @@ class QuantizeJob:
     output: Path | None
 
 
+@app.command()
+def quantize(
+    frames: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VIDEO|FOLDER", help="To calibrate on; repeatable (the bundled clip)."),
+    ] = None,
+    parts: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Of encode, attend, track, remember (encode).")
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A folder like DAVIS, to compare on, with J&F.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="JSON", help="The comparison as a file.")
+    ] = None,
+    model: options.Model = None,
+    weights: options.Weights = None,
+    imgsz: options.ImageSize = None,
+    threads: options.Threads = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Calibrate int8 for OpenVINO (--precision int8), and compare it with fp32 and bf16."""
+    choice = ModelChoice(model, weights, image_size=imgsz, threads=threads)
+    quantize_weights(QuantizeJob(choice, tuple(frames or ()), parts, root, output), open_screen(quiet=quiet))
+
+
 def quantize_weights(job: QuantizeJob, screen: Screen) -> None:
     """Calibrate, keep the graphs in the cache and compare them.
 
     Raises:
         EdgeTAMError: see `edgetam.quantize.quantize`.
     """
-    from importlib.util import find_spec
-
     job.choice.check()
-    if find_spec("torch") is None:
-        raise EngineError("Quantising needs PyTorch, which is not installed; run: pip install torch")
+    require_torch("Quantising")
     from edgetam.engine.source import Source
     from edgetam.eval.datasets import get_benchmark, open_dataset
     from edgetam.io import atomic_write

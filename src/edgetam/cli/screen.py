@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -18,7 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["STAND_IN", "Screen"]
+__all__ = ["STAND_IN", "Screen", "open_screen", "set_log_levels"]
 
 STAND_IN = (
     "These weights are a stand-in that this project trained on a small budget; for the published ones run "
@@ -90,3 +91,16 @@ class Screen:
         )
         with Progress(*columns, console=console, transient=True) as bar:
             yield bar
+
+
+def open_screen(*, quiet: bool = False) -> Screen:
+    """The screen of a command, with the package's log as quiet as the command is."""
+    set_log_levels(quiet=quiet)
+    return Screen(quiet=quiet)
+
+
+def set_log_levels(*, quiet: bool) -> None:
+    """Warnings are for people, unless quiet."""
+    logging.getLogger("edgetam").setLevel(logging.ERROR if quiet else logging.WARNING)
+    # engines say when they convert a model, which takes a while
+    logging.getLogger("edgetam.engine").setLevel(logging.ERROR if quiet else logging.INFO)

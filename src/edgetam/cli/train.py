@@ -15,7 +15,7 @@ import torch
 import typer
 
 from edgetam.cli.errors import StoppedError
-from edgetam.cli.screen import Screen
+from edgetam.cli.screen import Screen, open_screen
 from edgetam.errors import ConfigError
 from edgetam.io.atomic import make_folder
 from edgetam.train.data import Ask
@@ -95,7 +95,7 @@ def train(
     The same command again goes on with an interrupted run. Under torchrun, all processes train together.
     """
     job = TrainJob(recipe, overrides or [], output, overwrite, accept_changes)
-    (check if only_check else train_recipe)(job, Screen(quiet=quiet))
+    (check if only_check else train_recipe)(job, open_screen(quiet=quiet))
 
 
 def check(job: TrainJob, screen: Screen) -> None:

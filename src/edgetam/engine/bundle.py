@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy as np
 from edgetam.config import ModelConfig, get_config
 from edgetam.engine.fixed import FixedShapes
 from edgetam.engine.manifest import Limits, Manifest, read_manifest
+from edgetam.engine.requirements import missing
 from edgetam.engine.verbs import Constants, GraphEngine, Runner
 from edgetam.errors import BundleError, EngineError
 
@@ -46,9 +46,9 @@ def load_bundle(path: str | Path, *, threads: int | None = None) -> BundleEngine
     """
     folder = Path(path)
     manifest = read_manifest(folder)
-    missing = VERBS - {program.verb for program in manifest.programs}
-    if missing:
-        raise BundleError(f"The bundle '{folder}' has no program for {min(missing)}; export it again.")
+    absent = VERBS - {program.verb for program in manifest.programs}
+    if absent:
+        raise BundleError(f"The bundle '{folder}' has no program for {min(absent)}; export it again.")
     runner = _runner(manifest, lambda program: folder / program, threads)
     fixed = FixedShapes(manifest.programs, runner, manifest.limits)
     config = get_config(manifest.model, manifest.image_size)
@@ -63,7 +63,7 @@ def _runner(manifest: Manifest, folder_of: Callable[[str], Path], threads: int |
             f"This is a bundle for {target}, which has no runtime here: run its programs on the device, or "
             f"export one for {', '.join(RUNTIMES)}."
         )
-    if importlib.util.find_spec(module) is None:
+    if missing([module]):
         raise EngineError(
             f"This is a bundle for {target} and {module} is not installed; "
             f"run: pip install 'edgetam[{target}]'"

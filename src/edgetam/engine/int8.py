@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from edgetam.engine.store import Store
 from edgetam.errors import EngineError
 
-__all__ = ["Calibration", "calibration_in_use", "keep_quantised", "quantised_folders"]
+__all__ = ["Calibration", "calibration_in_use", "keep_quantised", "quantised_graphs"]
 
 RECIPE = 1
 """Raised whenever graphs are quantised in another way."""
@@ -47,18 +48,20 @@ def calibration_in_use(store: Store) -> Calibration:
         ) from error
 
 
-def quantised_folders(store: Store, calibration: Calibration) -> Callable[[str], Path]:
-    """Where the graphs of a calibration are.
+def quantised_graphs(store: Store) -> dict[str, Callable[[], Path]]:
+    """The graphs of the calibration in use, by name: what gives the folder of each.
+
+    The function that does so raises EngineError where the graph is missing or damaged.
+
+    Args:
+        store: converted graphs of the network.
 
     Raises:
-        EngineError: when asked for a graph that is missing or damaged.
+        EngineError: there is no calibration, or it is damaged.
     """
+    calibration = calibration_in_use(store)
     kept = _kept(store, calibration)
-
-    def folder_of(graph: str) -> Path:
-        return kept.get(graph, lambda folder: _gone(graph, folder))
-
-    return folder_of
+    return {graph: partial(kept.get, graph, partial(_gone, graph)) for graph in calibration.parts}
 
 
 def keep_quantised(

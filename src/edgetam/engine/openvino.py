@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import openvino as ov
 
-from edgetam.engine.int8 import calibration_in_use, quantised_folders
+from edgetam.engine.int8 import quantised_graphs
 from edgetam.engine.source import Source
 from edgetam.engine.store import Store
 from edgetam.engine.verbs import GraphEngine, one_by_one
@@ -51,12 +51,11 @@ def openvino_engine(source: Source, precision: str = "fp32", threads: int | None
     """
     store = graph_store(source)
     config, constants = source.facts(store)
-    calibration = calibration_in_use(store) if precision == "int8" else None
-    quantised = None if calibration is None else quantised_folders(store, calibration)
+    quantised = quantised_graphs(store) if precision == "int8" else {}
 
     def folder_of(graph: str) -> Path:
-        if quantised is not None and calibration is not None and graph in calibration.parts:
-            return quantised(graph)
+        if graph in quantised:
+            return quantised[graph]()
         return store.get(graph, lambda folder: _convert(source, graph, folder))
 
     return GraphEngine(config, constants, OpenVINORunner(folder_of, precision, threads))

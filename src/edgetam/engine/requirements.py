@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from edgetam.errors import EngineError
 
-__all__ = ["missing", "require"]
+__all__ = ["missing", "require", "require_torch"]
 
 
 def missing(modules: Sequence[str]) -> list[str]:
@@ -33,3 +33,13 @@ def require(modules: Sequence[str], purpose: str, extra: str) -> None:
             f"{purpose} needs {' and '.join(absent)}, which {verb} not installed; run: "
             f"pip install 'edgetam[{extra}]'"
         )
+
+
+def require_torch(purpose: str) -> None:
+    """`require` for PyTorch, which environments that only run exported bundles lack.
+
+    Raises:
+        EngineError: it is not installed.
+    """
+    if missing(["torch"]):
+        raise EngineError(f"{purpose} needs PyTorch, which is not installed; run: pip install torch")

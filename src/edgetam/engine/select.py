@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from typing import NamedTuple
 from edgetam.config import get_config
 from edgetam.engine.base import Engine
 from edgetam.engine.bundle import RUNTIMES
+from edgetam.engine.requirements import missing
 from edgetam.errors import EngineError
 
 __all__ = ["ENGINES", "PRECISIONS", "Choice", "choose_engine", "load_model"]
@@ -120,20 +120,16 @@ def _best_engine(device: str) -> tuple[str, str, str]:
         device = _torch_device()
     if device != "cpu":
         return "torch", device, f"device {device}"
-    if _is_installed("openvino"):
+    if not missing(["openvino"]):
         return "openvino", device, "the fastest on a CPU"
     return "torch", device, "OpenVINO is not installed"
 
 
 def _need(engine: str) -> None:
-    if not _is_installed(RUNTIMES[engine]):
+    if missing([RUNTIMES[engine]]):
         raise EngineError(
             f"The {engine} engine is not installed; run pip install 'edgetam[{engine}]' or use engine='auto'."
         )
-
-
-def _is_installed(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
 
 
 def _torch_device() -> str:

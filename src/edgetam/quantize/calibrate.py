@@ -6,13 +6,13 @@ import hashlib
 import io
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from edgetam.engine.int8 import Calibration, keep_quantised
+from edgetam.engine.requirements import require
 from edgetam.engine.source import Source
-from edgetam.errors import ConfigError, EngineError
+from edgetam.errors import ConfigError
 from edgetam.quantize.clips import Clip
 from edgetam.quantize.tap import Inputs, tapped
 
@@ -37,10 +37,7 @@ def check_parts(parts: Sequence[str]) -> None:
         raise ConfigError(
             f"The parts have unknown {', '.join(unknown) or 'nothing'}; expected some of {','.join(PARTS)}."
         )
-    if find_spec("nncf") is None or find_spec("openvino") is None:
-        raise EngineError(
-            "Quantising needs NNCF, which is not installed; run pip install 'edgetam[quantize]'."
-        )
+    require(("nncf", "openvino"), "Quantising", "quantize")
 
 
 def quantize(

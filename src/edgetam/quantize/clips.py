@@ -6,13 +6,11 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from edgetam.engine.base import Engine
-from edgetam.errors import MediaError
 from edgetam.io import open_frames
+from edgetam.io.bundled import demo_clip
 from edgetam.structs import FrameResult
 from edgetam.tracking import VideoTracker
 
@@ -50,10 +48,7 @@ def bundled_clip() -> Clip:
     Raises:
         MediaError: this installation came without it.
     """
-    folder = Path(str(resources.files("edgetam") / "data"))
-    try:
-        prompt: dict[str, Any] = json.loads((folder / "demo.json").read_text())["prompts"][0]
-    except OSError as error:
-        raise MediaError("This installation has no demo clip; pass frames of your own.") from error
+    clip, prompts = demo_clip()
+    prompt: dict[str, Any] = json.loads(prompts.read_text())["prompts"][0]
     x, y = prompt["points"][0]
-    return Clip(str(folder / "demo.mp4"), (float(x), float(y)))
+    return Clip(str(clip), (float(x), float(y)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -132,7 +133,7 @@ def _score(engine: GraphEngine, dataset: Dataset, name: str, run: _Run) -> None:
 def _timed(results: Iterable[Any], run: _Run) -> Iterable[Any]:
     """Pass results on; only the time spent waiting for them counts."""
     iterator = iter(results)
-    for index in range(10**9):
+    for index in itertools.count():
         began = time.perf_counter()
         result = next(iterator, None)
         if result is None:
