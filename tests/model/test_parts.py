@@ -6,11 +6,12 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgetam.model import EdgeTAM
-from edgetam.model.layers import LayerNorm2d, to_map, to_tokens
+from edgetam.model.layers import LayerNorm2d, fold_norms, to_map, to_tokens
 from edgetam.model.mask_decoder import Candidates, several, single, single_if_stable
+from edgetam.model.memory_encoder import ConvNeXtBlock
 from edgetam.model.positions import FourierPositions, Rotary, sine_grid, sine_of
 from edgetam.structs import DecoderPrompt
 
@@ -204,3 +205,31 @@ def test_training_mode_drops_only_in_memory_attention(model: EdgeTAM) -> None:
     """Dropout is the only part whose answers depend on the mode, batch norms aside."""
     owners = {n.partition(".")[0] for n, m in model.named_modules() if isinstance(m, torch.nn.Dropout)}
     assert owners == {"memory_attention"}
+
+
+def test_folded_norms_equal_layer_norms() -> None:
+    """One after a convolution that takes the mean off, and one on its own; channels far from zero."""
+    generator = torch.Generator().manual_seed(4)
+    layers = nn.Sequential(nn.Conv2d(3, 8, 3), LayerNorm2d(8), nn.GELU(), nn.Conv2d(8, 4, 1), LayerNorm2d(4))
+    for parameter in layers.parameters():
+        nn.init.normal_(parameter, 0.5, generator=generator)
+    x = 5 + torch.randn(2, 3, 9, 7, generator=generator)
+    with torch.no_grad():
+        expected = layers(x)
+        assert torch.allclose(fold_norms(layers)(x), expected, atol=1e-5)
+        norm = layers[4]
+        assert isinstance(norm, LayerNorm2d)
+        assert torch.allclose(
+            norm.folded()(x.repeat(1, 2, 1, 1)[:, :4]), norm(x.repeat(1, 2, 1, 1)[:, :4]), atol=1e-5
+        )
+        assert torch.isfinite(norm.folded()(torch.full((1, 4, 2, 2), 3.0))).all()  # no deviation at all
+
+
+def test_a_folded_block_equals_its_training_form() -> None:
+    block = ConvNeXtBlock(16)
+    generator = torch.Generator().manual_seed(5)
+    for parameter in block.parameters():
+        nn.init.normal_(parameter, 0.1, 0.3, generator=generator)
+    x = torch.randn(2, 16, 8, 8, generator=generator)
+    with torch.no_grad():
+        assert torch.allclose(block.folded()(x), block(x), atol=1e-5)

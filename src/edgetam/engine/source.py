@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Source"]
 
-GRAPH_FORMAT = 6
+GRAPH_FORMAT = 7
 """Raised whenever graphs change, so that older conversions are not used."""
 
 

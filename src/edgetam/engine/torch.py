@@ -49,7 +49,7 @@ class TorchEngine:
         if fold and self.device.type == "cpu" and precision == "fp32":
             speed_up_(network)
         self.model: EdgeTAM = network.to(self.device)
-        self.model.image_encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def name(self) -> str:

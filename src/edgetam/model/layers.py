@@ -17,11 +17,14 @@ from torch.nn import functional as F
 __all__ = [
     "MLP",
     "ConvNorm",
+    "FoldedLayerNorm2d",
     "LayerNorm2d",
+    "as_conv",
     "attend",
-    "attend_in_blocks",
+    "centred",
     "compose_linear",
     "fold_",
+    "fold_norms",
     "merge_heads",
     "shallow_copy",
     "split_heads",
@@ -29,8 +32,8 @@ __all__ = [
     "to_tokens",
 ]
 
-
-QUERY_BLOCK = 1024
+LAYER_NORM_EPS = 1e-6
+"""Of norms over the channels of maps, as in ConvNeXt."""
 
 
 def to_tokens(x: Tensor) -> Tensor:
@@ -68,30 +71,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None = None) -> Tens
     return F.scaled_dot_product_attention(q, k, v, attn_mask=valid)
 
 
-def attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None = None) -> Tensor:
-    """`attend` for inference on a CPU, one head: block by block, so that weights stay in the cache.
-
-    Args:
-        q: ``[B or 1, 1, Nq, C]``.
-        k: ``[B, 1, Nk, C]``.
-        v: ``[B, 1, Nk, D]``.
-        valid: bool ``[B, 1, 1, Nk]``.
-    """
-    keys = (k[:, 0] / k.shape[-1] ** 0.5).transpose(1, 2)  # [B, C, Nk]
-    mixed = q.new_empty(len(k), 1, q.shape[2], v.shape[3])
-    for i in range(len(k)):
-        queries = q[i if len(q) > 1 else 0, 0].split(QUERY_BLOCK)
-        for block, out in zip(queries, mixed[i, 0].split(QUERY_BLOCK), strict=True):
-            weights = block @ keys[i]
-            if valid is not None:
-                weights.masked_fill_(~valid[i, 0], -torch.inf)
-            torch.softmax(weights, dim=-1, out=weights)
-            torch.mm(weights, v[i, 0], out=out)
-    return mixed
-
-
 class LayerNorm2d(nn.Module):
-    """Layer norm over the channels of a map (eps 1e-6, as in ConvNeXt)."""
+    """Layer norm over the channels of a map."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -100,8 +81,64 @@ class LayerNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``[B, C, H, W]`` over C."""
-        y = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, 1e-6)
+        y = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, LAYER_NORM_EPS)
         return y.permute(0, 3, 1, 2)
+
+    def folded(self) -> FoldedLayerNorm2d:
+        """The same in steps that need no other layout."""
+        return FoldedLayerNorm2d(self)
+
+
+class FoldedLayerNorm2d(nn.Module):
+    """Inference form of `LayerNorm2d`.
+
+    Runtimes keep maps with their channels last in memory and norm the last axis only, so a layer norm
+    made them reorder the map twice. A vector norm and products run in the layout that is there.
+
+    Args:
+        norm: the training form.
+        centred: channels have a mean of zero already, as after `centred`.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, norm: LayerNorm2d, *, centred: bool = False) -> None:
+        super().__init__()
+        self.centred = centred
+        self.channels = len(norm.weight)
+        # deviation = length / sqrt(channels): the square root moves into the weight
+        self.register_buffer("weight", norm.weight.detach()[:, None, None] * self.channels**0.5)
+        self.register_buffer("bias", norm.bias.detach()[:, None, None].clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As `LayerNorm2d.forward`."""
+        if not self.centred:
+            x = x - x.mean(1, keepdim=True)
+        length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+        scale = torch.rsqrt(length * length + self.channels * LAYER_NORM_EPS)
+        return torch.addcmul(self.bias, x * scale, self.weight)
+
+
+@torch.no_grad()
+def centred(conv: nn.Conv2d) -> nn.Conv2d:
+    """The convolution whose outputs are those of ``conv`` minus their mean over channels."""
+    new = copy.deepcopy(conv)
+    new.weight -= new.weight.mean(0, keepdim=True)
+    assert new.bias is not None
+    new.bias -= new.bias.mean()
+    return new
+
+
+def fold_norms(layers: nn.Sequential) -> nn.Sequential:
+    """A sequence whose layer norms are in inference form; the convolutions before them take the mean off."""
+    folded = list(layers)
+    for i, layer in enumerate(layers):
+        if isinstance(layer, LayerNorm2d):
+            before = layers[i - 1]
+            assert isinstance(before, nn.Conv2d)
+            folded[i - 1 : i + 1] = centred(before), FoldedLayerNorm2d(layer, centred=True)
+    return nn.Sequential(*folded)
 
 
 class MLP(nn.Module):
@@ -150,6 +187,16 @@ def shallow_copy(module: M) -> M:
     other = copy.copy(module)
     other._modules = dict(module._modules)
     return other
+
+
+@torch.no_grad()
+def as_conv(linear: nn.Linear) -> nn.Conv2d:
+    """A linear layer over channels as a 1x1 convolution of maps."""
+    conv = nn.Conv2d(linear.in_features, linear.out_features, 1).to(linear.weight)
+    conv.weight.copy_(linear.weight[:, :, None, None])
+    assert conv.bias is not None
+    conv.bias.copy_(linear.bias)
+    return conv
 
 
 @torch.no_grad()

@@ -38,6 +38,12 @@ class MemoryKeys(NamedTuple):
     placed: int  # how many of the L, at the end, lie on a grid
     valid: Tensor | None  # [B, 1, L]
 
+    def of(self, index: int) -> MemoryKeys:
+        """Those of one object, as a batch of one."""
+        one = slice(index, index + 1)
+        valid = None if self.valid is None else self.valid[one]
+        return MemoryKeys(self.values[one], self.positions[one], self.placed, valid)
+
 
 class SelfAttention(nn.Module):
     """One head over the image, with rotary positions."""
@@ -122,7 +128,14 @@ class MemoryAttentionLayer(nn.Module):
 
     def forward(self, x: Tensor, memory: MemoryKeys) -> Tensor:
         """``[B or 1, N, 256]`` to ``[B, N, 256]``; a batch of one is shared until memories enter."""
-        x = x + self.dropout(self.self_attn(self.norm1(x)))
+        return self.read(self.look_around(x), memory)
+
+    def look_around(self, x: Tensor) -> Tensor:
+        """The self-attention: ``[B, N, 256]`` to the same."""
+        return x + self.dropout(self.self_attn(self.norm1(x)))
+
+    def read(self, x: Tensor, memory: MemoryKeys) -> Tensor:
+        """The rest: ``[B or 1, N, 256]`` to ``[B, N, 256]``."""
         x = x + self.dropout(self.cross_attn(self.norm2(x), memory))
         return x + self.dropout(self.feed_forward(self.norm3(x)))
 
@@ -176,10 +189,16 @@ class MemoryAttention(nn.Module):
 
     def read(self, image: Tensor, memory: MemoryKeys) -> Tensor:
         """As `forward`, with memories that are already laid out."""
-        x = to_tokens(image) + self.position
-        for layer in self.layers:
+        x = self.layers[0].look_around(to_tokens(image) + self.position)  # type: ignore[operator]
+        return to_map(self.read_tokens(x, memory))
+
+    def read_tokens(self, x: Tensor, memory: MemoryKeys) -> Tensor:
+        """All that depends on memories: ``[B or 1, N, 256]`` to ``[B, N, 256]``."""
+        first, *others = self.layers
+        x = first.read(x, memory)  # type: ignore[operator]
+        for layer in others:
             x = layer(x, memory)
-        return to_map(self.norm(x))
+        return self.norm(x)
 
     def without_memory(self, image: Tensor) -> Tensor:
         """Mark ``[B, 256, g, g]`` as having no memory to read."""

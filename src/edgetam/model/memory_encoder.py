@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from edgetam.config import HIDDEN_DIM, MEMORY_DIM, ModelConfig
-from edgetam.model.layers import LayerNorm2d
+from edgetam.model.layers import LayerNorm2d, as_conv, fold_norms, shallow_copy
 
 __all__ = ["MemoryEncoder"]
 
@@ -28,6 +28,12 @@ class MaskDownsampler(nn.Module):
         """``[B, 1, S, S]`` to ``[B, 256, g, g]``. As published: zero padding, which here means "unsure"."""
         return self.encoder(mask)
 
+    def folded(self) -> MaskDownsampler:
+        """The same with cheaper norms."""
+        new = shallow_copy(self)
+        new.encoder = fold_norms(self.encoder)
+        return new
+
 
 class ConvNeXtBlock(nn.Module):
     """Depthwise 7x7 and a channel MLP with layer scale (arXiv 2201.03545)."""
@@ -46,6 +52,40 @@ class ConvNeXtBlock(nn.Module):
         y = self.norm(self.dwconv(x)).permute(0, 2, 3, 1)
         y = self.gamma * self.pwconv2(self.act(self.pwconv1(y)))
         return x + y.permute(0, 3, 1, 2)
+
+    def folded(self) -> FoldedConvNeXtBlock:
+        """The same without layer scale and without another layout in the middle."""
+        return FoldedConvNeXtBlock(self)
+
+
+class FoldedConvNeXtBlock(nn.Module):
+    """Inference form of `ConvNeXtBlock`."""
+
+    def __init__(self, block: ConvNeXtBlock) -> None:
+        super().__init__()
+        self.dwconv, self.norm = block.dwconv, block.norm.folded()
+        self.mlp = PointwiseMLP(block)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As `ConvNeXtBlock.forward`."""
+        return x + self.mlp(self.norm(self.dwconv(x)))
+
+
+class PointwiseMLP(nn.Module):
+    """The linear layers of a `ConvNeXtBlock` as 1x1 convolutions, its layer scale in the second."""
+
+    @torch.no_grad()
+    def __init__(self, block: ConvNeXtBlock) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = as_conv(block.pwconv1), as_conv(block.pwconv2)
+        self.act = block.act
+        assert self.conv2.bias is not None
+        self.conv2.weight *= block.gamma[:, None, None, None]
+        self.conv2.bias *= block.gamma
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, H, W]`` to the same."""
+        return self.conv2(self.act(self.conv1(x)))
 
 
 class Fuser(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from edgetam.config import HIDDEN_DIM, MASK_STRIDE, STRIDE, ModelConfig
-from edgetam.model.layers import LayerNorm2d
+from edgetam.model.layers import LayerNorm2d, fold_norms, shallow_copy
 from edgetam.model.positions import FourierPositions
 from edgetam.structs import DecoderPrompt
 
@@ -37,6 +37,12 @@ class PromptEncoder(nn.Module):
             nn.GELU(),
             nn.Conv2d(narrow, HIDDEN_DIM, 1),
         )
+
+    def folded(self) -> PromptEncoder:
+        """The same with cheaper norms."""
+        new = shallow_copy(self)
+        new.mask_downscaling = fold_norms(self.mask_downscaling)
+        return new
 
     def forward(self, prompt: DecoderPrompt[Tensor]) -> tuple[Tensor, Tensor]:
         """Sparse tokens ``[B, P + 1, 256]`` and a dense map, ``[B, 256, g, g]`` or ``[1, 256, 1, 1]``."""

@@ -1,0 +1,82 @@
+"""The CPU forms of the torch engine equal the plain modules, block by block and object by object."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from edgetam.engine.cpu import BLOCK, BlockAttention, OneDnnLinear, onednn_product, speed_up_
+from edgetam.model import inference_form
+from edgetam.model.layers import attend
+from edgetam.structs import ImageFeatures, MemoryContext
+from tests.model.lively import shared_model
+
+needs_onednn = pytest.mark.skipif(
+    not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")),
+    reason="this PyTorch was built without oneDNN",
+)
+
+
+@pytest.fixture(scope="module")
+def plain() -> nn.Module:
+    """The inference form as every engine has it."""
+    return inference_form(shared_model("edgetam", 512))
+
+
+@needs_onednn
+@pytest.mark.parametrize("shape", [(6, 256), (2, 700, 256), (1, 1, 256)])
+def test_a_product_by_onednn_is_a_linear_layer(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(shape, generator=generator)
+    linear = nn.Linear(256, 40)
+    with torch.inference_mode():
+        assert torch.allclose(OneDnnLinear(linear)(x), linear(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("product", [F.linear, pytest.param(onednn_product, marks=needs_onednn)])
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+def test_attention_in_blocks_is_attention(product: object, shared: bool, padded: bool) -> None:
+    generator = torch.Generator().manual_seed(2)
+    queries = 2 * BLOCK + 3
+    q = torch.randn(1 if shared else 2, 1, queries, 32, generator=generator)
+    k, v = torch.randn(2, 1, 50, 32, generator=generator), torch.randn(2, 1, 50, 8, generator=generator)
+    valid = (torch.arange(50) < torch.tensor([[50], [20]]))[:, None, None] if padded else None
+    with torch.inference_mode():
+        found = BlockAttention(product)(q, k, v, valid)  # type: ignore[arg-type]
+    assert torch.allclose(found, attend(q, k, v, valid), atol=1e-5)
+
+
+@pytest.mark.parametrize("available", [pytest.param(True, marks=needs_onednn), False])
+def test_the_sped_up_network_reads_and_remembers_as_the_plain_one(
+    plain: nn.Module, available: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two objects whose memories differ in number; more tokens than one block."""
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: available)
+    fast = inference_form(shared_model("edgetam", 512))
+    speed_up_(fast)
+    assert any(isinstance(m, OneDnnLinear) for m in fast.modules()) == available
+
+    generator = torch.Generator().manual_seed(3)
+    maps = [torch.randn(1, c, s, s, generator=generator) for c, s in ((32, 128), (64, 64), (256, 32))]
+    features = ImageFeatures(*maps)
+    tokens = torch.randn(2, 3, 512, 64, generator=generator)
+    context = MemoryContext(
+        tokens,
+        torch.tensor([[0, 2, 1], [0, 0, 0]]),
+        torch.randn(2, 4, 256, generator=generator),
+        torch.zeros(2, 4),
+        torch.tensor([[True] * 3, [True, False, False]]),
+        torch.tensor([[True] * 4, [True, True, False, False]]),
+    )
+    masks, presence = 4 * torch.randn(2, 1, 128, 128, generator=generator), torch.ones(2, 1)
+    with torch.inference_mode():
+        read = [network.attend(features, context) for network in (plain, fast)]
+        kept = [
+            network.remember(features, masks, presence, torch.zeros(2, 256), binarize=False).tokens
+            for network in (plain, fast)
+        ]
+    for expected, found in (read, kept):
+        assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
