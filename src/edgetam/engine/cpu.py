@@ -1,8 +1,8 @@
 """Inference forms for a CPU: the same arithmetic in fewer passes over memory.
 
 oneDNN multiplies all matrices: PyTorch leaves products in float32 to MKL, which is half as fast on CPUs of
-other makers. It also applies GELU while a convolution's result is still in the cache, and attention goes block
-by block. Results equal those of the plain modules up to rounding.
+other makers. It also applies GELU while a convolution's result is still in the cache, and attention goes
+block by block. Results equal those of the plain modules up to rounding.
 """
 
 from __future__ import annotations
