@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from edgetam.config import HIDDEN_DIM, ModelConfig, RepViTConfig
 from edgetam.model.hiera import Hiera
+from edgetam.model.layers import to_map
 from edgetam.model.repvit import RepViT
 from edgetam.structs import ImageFeatures
 
@@ -26,15 +27,6 @@ def _compose(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
     merged.weight.data.copy_((b @ a)[:, :, None, None])
     merged.bias.data.copy_(b @ first.bias + second.bias)
     return merged
-
-
-def _as_linear(conv: nn.Conv2d) -> nn.Linear:
-    """A 1x1 convolution for maps whose channels come last."""
-    linear = nn.Linear(conv.in_channels, conv.out_channels).to(conv.weight)
-    linear.weight.data.copy_(conv.weight.flatten(1))
-    assert conv.bias is not None
-    linear.bias.data.copy_(conv.bias)
-    return linear
 
 
 class Neck(nn.Module):
@@ -68,15 +60,17 @@ class FoldedNeck(nn.Module):
         super().__init__()
         fine = [_compose(a, b) for a, b in zip(neck.lateral, neck.high_res, strict=False)]  # type: ignore[arg-type]
         self.fine = nn.ModuleList(fine)
-        self.coarse = nn.ModuleList(_as_linear(conv) for conv in neck.lateral[2:])  # type: ignore[arg-type]
+        self.coarse = nn.ModuleList(neck.lateral[2:])
 
     def forward(self, maps: list[Tensor]) -> ImageFeatures[Tensor]:
         """As `Neck.forward`."""
-        middle, top = (linear(x.permute(0, 2, 3, 1)) for linear, x in zip(self.coarse, maps[2:], strict=True))
+        # OpenVINO has a convolution's result with channels last and gives it away for nothing, but only that
+        middle, top = (conv(x).permute(0, 2, 3, 1) for conv, x in zip(self.coarse, maps[2:], strict=True))
         # twice as many columns, then rows: CoreML has no tensors of six axes
         top = top[:, :, :, None].expand(-1, -1, -1, 2, -1).flatten(2, 3)
         top = top[:, :, None].expand(-1, -1, 2, -1, -1).flatten(1, 2)
-        return ImageFeatures(self.fine[0](maps[0]), self.fine[1](maps[1]), (middle + top).permute(0, 3, 1, 2))
+        coarse = to_map(middle.flatten(1, 2) + top.flatten(1, 2))  # as tokens there is but one layout
+        return ImageFeatures(self.fine[0](maps[0]), self.fine[1](maps[1]), coarse)
 
 
 class ImageEncoder(nn.Module):
