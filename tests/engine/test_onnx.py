@@ -74,7 +74,7 @@ def test_other_weights_and_sizes_are_other_programs(model: EdgeTAM) -> None:
 def test_the_number_of_threads_is_honoured(converted: None, model: EdgeTAM) -> None:
     runner = onnx_engine(Source.of_network(model), threads=1).runner
     assert isinstance(runner, ProgramsOnDemand)
-    runner.run("encode", {"image": IMAGE})
+    runner.run("encode", {"image": IMAGE.transpose(0, 2, 3, 1)})
     inner = runner._runner
     assert isinstance(inner, ONNXRunner)
     options = inner._sessions["encode"].get_session_options()

@@ -149,6 +149,7 @@ def torn_manifest(folder: Path) -> None:
             manifest_with(format=FORMAT + 1),
             rf"has format {FORMAT + 1} and this version.*pip install -U edgetam",
         ),
+        (manifest_with(format=1), "has format 1, of an earlier edgetam.*edgetam export"),
         (manifest_with(format="new"), "says nothing about its format"),
         (manifest_with(limits={"objects": 2}), "is damaged"),
         (manifest_with(programs=[]), "has no program for adopt"),

@@ -72,8 +72,8 @@ class Encode(nn.Module):
         self.image_encoder = model.image_encoder
 
     def forward(self, image: Tensor) -> Outputs:
-        """``[1, 3, S, S]`` to maps at strides 4, 8 and 16."""
-        features = self.image_encoder(image)
+        """``[1, S, S, 3]`` to maps at strides 4, 8 and 16."""
+        features = self.image_encoder(channels_first(image))
         return tuple(channels_last(x) for x in (features.stride4, features.stride8, features.stride16))
 
 
@@ -248,7 +248,7 @@ def _answer_ports(config: ModelConfig, masks: int) -> tuple[Port, ...]:
 
 def _encode(model: EdgeTAM) -> Graph:
     size = model.config.image_size
-    return Graph("encode", Encode(model), (Port("image", (1, 3, size, size)),), _features(model.config))
+    return Graph("encode", Encode(model), (Port("image", (1, size, size, 3)),), _features(model.config))
 
 
 def _attend(model: EdgeTAM) -> Graph:

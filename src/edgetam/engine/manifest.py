@@ -17,7 +17,7 @@ from edgetam.hashing import sha256_of
 
 __all__ = ["FORMAT", "MANIFEST", "Contents", "Limits", "Manifest", "Program", "Socket", "read_manifest"]
 
-FORMAT = 1
+FORMAT = 2
 """Raised when older versions of this package could not read what is written."""
 MANIFEST = "manifest.json"
 
@@ -111,7 +111,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Read a bundle's manifest and check every file it lists.
 
     Raises:
-        BundleError: this is no bundle, one of a newer format, or one whose files are missing or altered.
+        BundleError: this is no bundle, one of another format, or one whose files are missing or altered.
     """
     data = _read_json(folder)
     version = data.get("format")
@@ -119,8 +119,13 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError(f"'{folder / MANIFEST}' says nothing about its format: export the bundle again.")
     if version > FORMAT:
         raise BundleError(
-            f"The bundle '{folder}' has format {version} and this version of edgetam reads up to {FORMAT}; "
+            f"The bundle '{folder}' has format {version} and this version of edgetam reads {FORMAT}; "
             "update it with: pip install -U edgetam"
+        )
+    if version < FORMAT:
+        raise BundleError(
+            f"The bundle '{folder}' has format {version}, of an earlier edgetam, and this version reads "
+            f"{FORMAT}; export it again with: edgetam export"
         )
     try:
         manifest = _parsed(data)

@@ -19,6 +19,7 @@ import numpy as np
 import openvino as ov
 
 from edgetam.engine.int8 import quantised_graphs
+from edgetam.engine.openvino_attention import unfuse_attention
 from edgetam.engine.source import Source
 from edgetam.engine.store import Store
 from edgetam.engine.verbs import GraphEngine, one_by_one
@@ -102,6 +103,8 @@ class OpenVINORunner:
         model = self._core.read_model(self.folder_of(graph) / "model.xml")
         if graph in ONE_BY_ONE and model.is_dynamic():
             model.reshape({p.any_name: ov.PartialShape([1, *p.partial_shape[1:]]) for p in model.inputs})
+        if self._settings["INFERENCE_PRECISION_HINT"] == HINTS["bf16"]:
+            unfuse_attention(model)
         return self._core.compile_model(model, "CPU", self._settings).create_infer_request()
 
 

@@ -69,8 +69,8 @@ class TorchEngine:
     def encode(self, image: Floats) -> ImageFeatures[Tensor]:
         """See `EdgeTAM.encode`."""
         with self._running():
-            pixels = self._tensor(image).contiguous(memory_format=torch.channels_last)
-            return self.model.encode(pixels)
+            pixels = torch.from_numpy(image).to(self.device)
+            return self.model.encode(pixels.contiguous(memory_format=torch.channels_last))
 
     def attend(self, features: ImageFeatures[Tensor], context: MemoryContext[Any] | None) -> Tensor:
         """See `EdgeTAM.attend`."""

@@ -76,7 +76,8 @@ class GraphEngine:
 
     def encode(self, image: Floats) -> ImageFeatures[Any]:
         """See `Engine.encode`."""
-        return ImageFeatures(*(_channels_first(x) for x in self.runner.run("encode", {"image": image})))
+        inputs = {"image": _channels_last(image)}
+        return ImageFeatures(*(_channels_first(x) for x in self.runner.run("encode", inputs)))
 
     def attend(self, features: ImageFeatures[Any], context: MemoryContext[Any] | None) -> Any:
         """See `Engine.attend`."""

@@ -149,7 +149,7 @@ def _manifest(
 def _preprocessing(size: int) -> dict[str, Any]:
     return {
         "channels": "RGB",
-        "layout": "[1, 3, height, width]",
+        "layout": "[1, height, width, 3]",
         "size": [size, size],
         "resize": {
             "video": "antialiased bicubic on bytes, aspect not kept",

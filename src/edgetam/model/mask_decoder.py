@@ -129,7 +129,7 @@ class MaskDecoder(nn.Module):
             place: positions of the image grid, ``[1, 256, g, g]``.
             bias: of prompt tokens as keys, ``[B, P]``; very negative for padding.
         """
-        image = to_tokens(fused + dense).expand(sparse.shape[0], -1, -1)
+        image = (to_tokens(fused) + to_tokens(dense)).expand(sparse.shape[0], -1, -1)
         if bias is not None:
             bias = F.pad(bias, (2 + MASK_TOKENS, 0))[:, None, None]
         tokens, image = self.transformer(image, to_tokens(place), self.with_own_tokens(sparse), bias)
@@ -145,7 +145,7 @@ class MaskDecoder(nn.Module):
 
         Args are those of `forward`, but ``sparse`` may have a batch of one, shared by all objects.
         """
-        image = to_tokens(fused + dense)
+        image = to_tokens(fused) + to_tokens(dense)
         if len(sparse) > 1:
             image = image.expand(len(sparse), -1, -1)
         tokens, image = self.transformer(image, to_tokens(place), self.with_own_tokens(sparse))

@@ -108,5 +108,5 @@ def _quantize(model: Path, samples: list[Inputs], target: Path) -> None:
 def _digest(images: list[Inputs]) -> str:
     digest = hashlib.sha256()
     for image in images:
-        digest.update(image["image"].data)
+        digest.update(image["image"].tobytes())
     return digest.hexdigest()

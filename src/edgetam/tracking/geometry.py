@@ -19,24 +19,25 @@ Floats = NDArray[np.float32]
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
-NORMALISED = (np.arange(256, dtype=np.float32) / 255 - MEAN[:, None]) / STD[:, None]  # [3, 256]
+NORMALISED = (np.arange(256, dtype=np.float32)[:, None] / 255 - MEAN) / STD  # [256, 3]
 """What each byte becomes: looking it up is twice as fast as computing it for every pixel, and the same."""
 
 
 def prepare_image(rgb: NDArray[np.uint8], size: int, how: Literal["image", "video"]) -> Floats:
     """Resize an RGB frame ``[H, W, 3]`` to a square and normalise it: ``[1, 3, size, size]``.
 
+    The result is a view of an array with channels last, which is how engines want it in memory.
+
     As published, ``image`` is antialiased bilinear on floats and ``video`` is antialiased bicubic on bytes.
     """
     if how == "image":
         unit = rgb.astype(np.float32) / np.float32(255)
         channels = [_antialiased(unit[..., i], size, size) for i in range(3)]
-        return np.stack([(c - m) / s for c, m, s in zip(channels, MEAN, STD, strict=True)])[None]
-    resized = np.asarray(Image.fromarray(rgb).resize((size, size), Image.Resampling.BICUBIC))
-    pixels = np.empty((1, 3, size, size), np.float32)
-    for i in range(3):
-        cv2.LUT(resized[..., i], NORMALISED[i], dst=pixels[0, i])
-    return pixels
+        pixels: Any = (np.stack(channels, axis=-1) - MEAN) / STD
+    else:
+        resized = np.asarray(Image.fromarray(rgb).resize((size, size), Image.Resampling.BICUBIC))
+        pixels = cv2.LUT(resized, NORMALISED[None])
+    return pixels.transpose(2, 0, 1)[None]
 
 
 def resize_logits(logits: Floats, width: int, height: int) -> Floats:
