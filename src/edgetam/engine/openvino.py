@@ -103,8 +103,7 @@ class OpenVINORunner:
         model = self._core.read_model(self.folder_of(graph) / "model.xml")
         if graph in ONE_BY_ONE and model.is_dynamic():
             model.reshape({p.any_name: ov.PartialShape([1, *p.partial_shape[1:]]) for p in model.inputs})
-        if self._settings["INFERENCE_PRECISION_HINT"] == HINTS["bf16"]:
-            unfuse_attention(model)
+        unfuse_attention(model, fp32=self._settings["INFERENCE_PRECISION_HINT"] == HINTS["fp32"])
         return self._core.compile_model(model, "CPU", self._settings).create_infer_request()
 
 

@@ -1,0 +1,53 @@
+"""Attention taken apart gives the same answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("openvino")
+
+import openvino as ov
+from openvino import opset13 as op
+
+from edgetam.engine.openvino_attention import MOST_QUERIES_IN_FP32, unfuse_attention
+
+KEYS, VALUES = 33, 5
+
+
+def attention(queries: int, *, heads: int = 1, bias: bool = False) -> ov.Model:
+    """A model of one attention whose batch and keys may have any length."""
+    shapes = {"q": [-1, heads, queries, 8], "k": [-1, heads, -1, 8], "v": [-1, heads, -1, VALUES]}
+    inputs = [op.parameter(shape, np.float32, name=name) for name, shape in shapes.items()]
+    if bias:
+        inputs.append(op.parameter([-1, 1, 1, -1], np.float32, name="bias"))
+    return ov.Model([op.scaled_dot_product_attention(*inputs)], inputs)
+
+
+def answers(model: ov.Model, inputs: list[np.ndarray]) -> np.ndarray:
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    compiled = ov.Core().compile_model(model, "CPU", settings)
+    return np.array(compiled(inputs)[0])
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_answers_stay_the_same(bias: bool) -> None:
+    generator = np.random.default_rng(0)
+    lengths = [(2, 1, 7, 8), (2, 1, KEYS, 8), (2, 1, KEYS, VALUES)]
+    inputs = [2 * generator.normal(size=shape).astype(np.float32) for shape in lengths]
+    if bias:  # the second object has fewer keys
+        inputs.append(np.where(np.arange(KEYS) < [[KEYS], [20]], 0, -1e4).astype(np.float32)[:, None, None])
+    model = attention(7, bias=bias)
+    expected = answers(model, inputs)
+    assert unfuse_attention(model, fp32=True) == 1
+    assert "ScaledDotProductAttention" not in {node.get_type_name() for node in model.get_ops()}
+    assert np.allclose(answers(model, inputs), expected, atol=1e-6)
+
+
+def test_many_queries_stay_together_in_fp32_only() -> None:
+    assert unfuse_attention(attention(MOST_QUERIES_IN_FP32 + 1), fp32=True) == 0
+    assert unfuse_attention(attention(MOST_QUERIES_IN_FP32 + 1), fp32=False) == 1
+
+
+def test_several_heads_stay_together() -> None:
+    assert unfuse_attention(attention(7, heads=2), fp32=False) == 0
