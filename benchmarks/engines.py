@@ -27,21 +27,22 @@ from typing import Any
 import cv2
 import numpy as np
 import openvino as ov
+from numpy.typing import NDArray
 from openvino import opset13 as opset
 
 from benchmarks.common import machine
 from benchmarks.tracking import Task, Timings, measure, our_tasks, published_tasks
 from edgetam import VideoTracker, load_model
 from edgetam.engine import Engine
+from edgetam.io.bundled import demo_clip
 from edgetam.structs import FrameResult
 from edgetam.tracking import TrackingSession
 
-DATA = Path(__file__).resolve().parent.parent / "src" / "edgetam" / "data"
 CASES = ("torch:fp32", "torch:bf16", "openvino:fp32", "openvino:bf16")
 REFERENCE = "torch:fp32"
 PARTS = ("speed", "quality", "file", "start")
-STARTS, STEP, FOLLOWED, RADIUS = 10, 4, 2, 45
-"""Masks are compared on the two frames after each of ten given masks, disks of this radius in pixels."""
+STARTS, STEP, FOLLOWED = 5, 8, 4
+"""Masks are compared on the four frames after each of five given ones, eight frames apart."""
 START = """
 import sys
 from edgetam import ImageSegmenter, load_model
@@ -62,21 +63,26 @@ def load(case: str, size: int, threads: int) -> Engine:
 @contextmanager
 def demo(engine: Engine) -> Iterator[TrackingSession]:
     """The demo clip with its prompt."""
-    prompt = json.loads((DATA / "demo.json").read_text())["prompts"][0]
-    with VideoTracker(engine).open(DATA / "demo.mp4") as session:
+    clip, prompts = demo_clip()
+    prompt = json.loads(prompts.read_text())["prompts"][0]
+    with VideoTracker(engine).open(clip) as session:
         session.prompt(prompt["frame"], 1, points=prompt["points"], labels=prompt["labels"])
         yield session
 
 
-def track(engine: Engine) -> list[FrameResult]:
-    """Tracked frames of the demo clip, from a mask given anew every few frames: weak weights lose it soon."""
-    x, y = json.loads((DATA / "demo.json").read_text())["prompts"][0]["points"][0]
+def outlines() -> dict[int, NDArray[np.bool_]]:
+    """The object of the demo clip at every few frames, as the bundled weights see it at their own size."""
+    with demo(load_model()) as session:
+        last = (STARTS - 1) * STEP
+        return {r.frame: r.objects[1].mask for r in session.propagate(frames=last + 1) if r.frame % STEP == 0}
+
+
+def track(engine: Engine, given: dict[int, NDArray[np.bool_]]) -> list[FrameResult]:
+    """Tracked frames of the demo clip after each of the given masks."""
     results = []
-    for start in range(0, STARTS * STEP, STEP):
-        with VideoTracker(engine).open(DATA / "demo.mp4") as session:
-            disk = np.zeros(session.size[::-1], np.uint8)
-            cv2.circle(disk, (x, y), RADIUS, 1, -1)
-            session.prompt(start, 1, mask=disk > 0)
+    for start, mask in given.items():
+        with VideoTracker(engine).open(demo_clip()[0]) as session:
+            session.prompt(start, 1, mask=mask)
             results += list(session.propagate(frames=1 + FOLLOWED))[1:]
     return results
 
@@ -170,7 +176,8 @@ def run_size(size: int, options: argparse.Namespace) -> dict[str, Any]:
     if "speed" in options.parts:
         record |= speed(engines, size, options)
     if "quality" in options.parts:
-        results = {case: track(engine) for case, engine in engines.items()}
+        given = outlines()
+        results = {case: track(engine, given) for case, engine in engines.items()}
         record["quality"] = {case: quality(results[case], results[REFERENCE]) for case in engines}
     if "file" in options.parts:
         record["file_to_masks"] = {case: file_to_masks(e, options.frames) for case, e in engines.items()}

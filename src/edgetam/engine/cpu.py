@@ -33,13 +33,18 @@ Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """``[..., K]`` and ``[N, K]`` to ``[..., N]``, plus a bias ``[N]``."""
 
 
-def speed_up_(network: nn.Module) -> None:
-    """Swap the modules of a folded network for their CPU forms, in place."""
-    fused = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+def speed_up_(network: nn.Module, dtype: torch.dtype = torch.float32) -> None:
+    """Swap the modules of a folded network for their CPU forms, in place.
+
+    Args:
+        network: in inference form, in float32.
+        dtype: what products are computed in; the rest is up to autocast.
+    """
+    fused = _has_onednn(dtype)
     product = onednn_product if fused else F.linear
     for module in list(network.modules()):
         if isinstance(module, (SelfAttention, CrossAttention)):
-            module.mix = BlockAttention(product)
+            module.mix = BlockAttention(product, dtype)
         elif isinstance(module, MemoryEncoder):
             module.fuse = one_by_one(module.fuse)  # type: ignore[assignment, method-assign]
         elif isinstance(module, MemoryAttention):
@@ -47,19 +52,26 @@ def speed_up_(network: nn.Module) -> None:
         elif isinstance(module, MemoryAttentionLayer):
             module.feed_forward = in_blocks(module.feed_forward)  # type: ignore[assignment, method-assign]
     if fused:
-        _use_onednn_(network)
+        _use_onednn_(network, dtype)
 
 
-def _use_onednn_(network: nn.Module, *, linear: bool = False) -> None:
+def _has_onednn(dtype: torch.dtype) -> bool:
+    """Whether this PyTorch has oneDNN's products, and this CPU can do them in ``dtype``."""
+    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
+        return False
+    return dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _use_onednn_(network: nn.Module, dtype: torch.dtype, *, linear: bool = False) -> None:
     """Swap convolutions around GELU, and linear layers of parts that see whole maps."""
     linear = linear or isinstance(network, (MemoryAttention, MaskDecoder))
     for name, child in network.named_children():
         if isinstance(child, (ChannelMixer, Stem, PointwiseMLP)):
-            setattr(network, name, ConvGeluConv(child))
+            setattr(network, name, ConvGeluConv(child, dtype))
         elif linear and isinstance(child, nn.Linear):
-            setattr(network, name, OneDnnLinear(child))
+            setattr(network, name, OneDnnLinear(child, dtype))
         else:
-            _use_onednn_(child, linear=linear)
+            _use_onednn_(child, dtype, linear=linear)
 
 
 def onednn_product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -71,8 +83,8 @@ def onednn_product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Ten
 class BlockAttention:
     """Attention with one head, queries block by block, so that weights stay in the cache."""
 
-    def __init__(self, product: Product) -> None:
-        self.product = product
+    def __init__(self, product: Product, dtype: torch.dtype = torch.float32) -> None:
+        self.product, self.dtype = product, dtype
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None = None) -> Tensor:
         """As `edgetam.model.layers.attend`.
@@ -83,6 +95,7 @@ class BlockAttention:
             v: ``[B, 1, Nk, D]``.
             valid: bool ``[B, 1, 1, Nk]``.
         """
+        q, k, v = (x.to(self.dtype) for x in (q, k, v))
         mixed = q.new_empty(len(k), 1, q.shape[2], v.shape[3])
         for i in range(len(k)):
             keys = k[i, 0] / k.shape[-1] ** 0.5
@@ -133,15 +146,16 @@ def read_one_by_one(
 class ConvGeluConv(nn.Module):
     """Two convolutions with GELU between, the first two operations in one."""
 
-    def __init__(self, plain: ChannelMixer | Stem | PointwiseMLP) -> None:
+    def __init__(self, plain: ChannelMixer | Stem | PointwiseMLP, dtype: torch.dtype) -> None:
         super().__init__()
-        self.conv1, self.conv2 = plain.conv1, plain.conv2
+        self.dtype = dtype
+        self.conv1, self.conv2 = plain.conv1.to(dtype), plain.conv2.to(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, H, W]`` to ``[B, C', H', W']``."""
         conv = self.conv1
         hidden: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x,
+            x.to(self.dtype),
             conv.weight,
             conv.bias,
             conv.padding,
@@ -158,10 +172,11 @@ class ConvGeluConv(nn.Module):
 class OneDnnLinear(nn.Module):
     """A linear layer by oneDNN."""
 
-    def __init__(self, plain: nn.Linear) -> None:
+    def __init__(self, plain: nn.Linear, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        self.weight, self.bias = plain.weight, plain.bias
+        self.dtype = dtype
+        self.weight, self.bias = plain.to(dtype).weight, plain.bias
 
     def forward(self, x: Tensor) -> Tensor:
         """``[..., C]`` to ``[..., C']``."""
-        return onednn_product(x, self.weight, self.bias)
+        return onednn_product(x.to(self.dtype), self.weight, self.bias)

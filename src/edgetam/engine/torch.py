@@ -46,8 +46,8 @@ class TorchEngine:
         self.precision = precision
         self.device = _device(device)
         network = inference_form(model) if fold else copy.deepcopy(model).eval().requires_grad_(False)
-        if fold and self.device.type == "cpu" and precision == "fp32":
-            speed_up_(network)
+        if fold and self.device.type == "cpu" and precision in ("fp32", "bf16"):
+            speed_up_(network, DTYPES[precision])
         self.model: EdgeTAM = network.to(self.device)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
