@@ -8,8 +8,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "benchmarks" / "records"
-SHOWN = ("1", "5")
-"""Numbers of objects in the table of engines."""
+SIZES, OBJECTS = (512, 1024), ("1", "5")
+"""Shown in the table of engines; the record has more."""
 START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
 
 
@@ -33,11 +33,11 @@ def engines_table(record: dict[str, Any]) -> list[str]:
         "| Input | Objects | Engine | ms per frame | times faster than published | mask IoU with fp32 |",
         "|---|---|---|---|---|---|",
     ]
-    for size in record["sizes"]:
+    for size in (size for size in record["sizes"] if size["size"] in SIZES):
         theirs = size.get("published_frame_ms")
         for case, frames in size["frames"].items():
             agreement = size.get("quality", {}).get(case, {}).get("mean_iou")
-            for count in (n for n in SHOWN if n in frames):
+            for count in (n for n in OBJECTS if n in frames):
                 frame = frames[count]
                 ratio = f"{theirs * int(count) / frame['ms']:.2f}" if theirs else ""
                 iou = "" if agreement is None else f"{agreement:.4f}"
