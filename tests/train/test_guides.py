@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from edgetam.model import EdgeTAM
-from edgetam.train.guides import FeatureGuide, make_guides
+from edgetam.structs import ImageFeatures
+from edgetam.train.guides import SHARPNESS, THRESHOLD, FeatureGuide, make_guides
+from edgetam.train.losses import balanced_loss, cover, dice_loss
 from edgetam.train.plan import Plan
 from edgetam.train.recipe import Guides
 from edgetam.train.rollout import RollOut, Rules, Task, make_task, roll_out
@@ -106,3 +108,27 @@ def test_guides_do_not_change_what_the_seed_decides() -> None:
 def test_negative_weights_are_refused() -> None:
     with pytest.raises(Exception, match="features is -1"):
         Guides(features=-1.0)
+
+
+def test_the_feature_guide_is_likeness_to_the_first_frame_in_each_objects_own_clip() -> None:
+    """Three clips, four objects, against the definition with unit vectors and one object at a time."""
+    dice = torch.Generator().manual_seed(0)
+    clip, frames = torch.tensor([0, 0, 1, 2]), 3
+    maps = torch.randn(3 * frames, 64, 16, 16, generator=dice)
+    masks = torch.rand(4, frames, 64, 64, generator=dice) > 0.6
+    guide = FeatureGuide()
+    guide.embed = lambda _: maps  # type: ignore[method-assign]
+    features = ImageFeatures(maps, maps, maps)
+    task = Task(torch.zeros(3, frames, 3, 64, 64), masks, clip)
+    units = torch.nn.functional.normalize(maps, dim=1).unflatten(0, (3, frames))
+    expected = 0.0
+    for b, own in enumerate(clip.tolist()):
+        inside = cover(masks[b, :1])[0]
+        means = [(units[own, 0] * w).sum((1, 2)) for w in (inside, 1 - inside)]
+        axis = torch.nn.functional.normalize(torch.stack(means), dim=1)
+        for t in range(frames):
+            logits = (units[own, t] * (axis[0] - axis[1])[:, None, None]).sum(0) * SHARPNESS - THRESHOLD
+            target = cover(masks[b, t : t + 1])
+            cost = balanced_loss(logits[None, None], target) + dice_loss(logits[None, None], target)
+            expected += cost.item() / frames
+    assert guide(RollOut(features, [], [], {}), task).item() == pytest.approx(expected, rel=1e-5)

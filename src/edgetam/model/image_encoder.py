@@ -18,22 +18,18 @@ HIGH_RES_DIMS = (32, 64)
 """Channels the mask decoder takes at strides 4 and 8."""
 
 
-def _compose(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
-    """The 1x1 convolution equal to ``second(first(x))``."""
+def _merged(first: nn.Conv2d, second: nn.Conv2d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the 1x1 convolution equal to ``second(first(x))``."""
     assert first.bias is not None and second.bias is not None
-    merged = nn.Conv2d(first.in_channels, second.out_channels, 1).to(first.weight)
-    assert merged.bias is not None
     a, b = first.weight.flatten(1), second.weight.flatten(1)
-    merged.weight.data.copy_((b @ a)[:, :, None, None])
-    merged.bias.data.copy_(b @ first.bias + second.bias)
-    return merged
+    return (b @ a)[:, :, None, None], b @ first.bias + second.bias
 
 
 class Neck(nn.Module):
     """Feature pyramid: every level to 256 channels, stride 32 added to stride 16 only.
 
     The two finest levels get no top-down signal and go straight on to the narrow maps of the mask
-    decoder, so both 1x1 convolutions merge into one in the inference form.
+    decoder, so both 1x1 convolutions are applied as one; the inference form merges them for good.
     """
 
     def __init__(self, widths: tuple[int, ...]) -> None:
@@ -43,7 +39,8 @@ class Neck(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> ImageFeatures[Tensor]:
         """Four maps, finest first, to `ImageFeatures`."""
-        fine = [high(lateral(x)) for high, lateral, x in zip(self.high_res, self.lateral, maps, strict=False)]
+        pairs = zip(self.lateral, self.high_res, maps, strict=False)
+        fine = [F.conv2d(x, *_merged(lateral, high)) for lateral, high, x in pairs]  # type: ignore[arg-type]
         top = F.interpolate(self.lateral[3](maps[3]), scale_factor=2.0, mode="nearest")
         return ImageFeatures(fine[0], fine[1], self.lateral[2](maps[2]) + top)
 
@@ -58,8 +55,12 @@ class FoldedNeck(nn.Module):
     @torch.no_grad()
     def __init__(self, neck: Neck) -> None:
         super().__init__()
-        fine = [_compose(a, b) for a, b in zip(neck.lateral, neck.high_res, strict=False)]  # type: ignore[arg-type]
-        self.fine = nn.ModuleList(fine)
+        self.fine = nn.ModuleList()
+        for lateral, high in zip(neck.lateral, neck.high_res, strict=False):
+            weight, bias = _merged(lateral, high)  # type: ignore[arg-type]
+            conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1).to(weight)
+            conv.weight, conv.bias = nn.Parameter(weight), nn.Parameter(bias)
+            self.fine.append(conv)
         self.coarse = nn.ModuleList(neck.lateral[2:])
 
     def forward(self, maps: list[Tensor]) -> ImageFeatures[Tensor]:

@@ -49,29 +49,38 @@ class FeatureGuide(nn.Module):
         self.scale = nn.Parameter(torch.tensor([SHARPNESS, -THRESHOLD]))
 
     def embed(self, features: ImageFeatures[Tensor]) -> Tensor:
-        """Unit vectors ``[N, 64, 4g, 4g]`` of N frames."""
+        """Vectors ``[N, 64, 4g, 4g]`` of N frames, of any length."""
         size = features.stride4.shape[-2:]
         coarser = (self.middle(features.stride8), self.coarse(features.stride16))
         grown = [F.interpolate(x, size=size, mode="bilinear") for x in coarser]
-        return F.normalize((self.fine(features.stride4) + grown[0] + grown[1]).float(), dim=1)
+        return (self.fine(features.stride4) + grown[0] + grown[1]).float()
 
     def forward(self, done: RollOut, task: Task) -> Tensor:
         """Sum over objects of the mean cost over frames."""
-        frames = task.masks.shape[1]
-        seen = self.embed(done.features)
+        count, side = task.masks.shape[1], done.features.stride4.shape[-1]
+        seen = self.embed(done.features).flatten(2)  # [V * T, 64, hw]
+        # only directions matter; unit vectors would cost several maps of 64 channels more
+        shrink = torch.linalg.vector_norm(seen, dim=1).clamp(min=1e-12).reciprocal()  # [V * T, hw]
+        seen, shrink = seen.unflatten(0, (-1, count)), shrink.unflatten(0, (-1, count))
         targets = [cover(mask) for mask in task.masks.unbind(1)]
-        first = seen[task.clip * frames]
-        axis = _mean(first, targets[0]) - _mean(first, 1 - targets[0])  # [B, 64]
+        shown = targets[0].flatten(1)
+        weights = torch.stack([shown, 1 - shown]) * shrink[task.clip, 0]  # [2, B, hw]
+        inside, outside = (_own(seen[:, 0] @ w.T, task.clip) for w in weights)
+        axis = F.normalize(inside, dim=1) - F.normalize(outside, dim=1)  # [B, 64]
         costs = []
         for t, target in enumerate(targets):
-            likeness = torch.einsum("bdhw,bd->bhw", seen[task.clip * frames + t], axis)
-            costs.append(_mask_cost(self.scale[0] * likeness + self.scale[1], target))
+            likeness = _own((axis @ seen[:, t]).mT, task.clip) * shrink[task.clip, t]
+            logits = self.scale[0] * likeness.unflatten(1, (side, side)) + self.scale[1]
+            costs.append(_mask_cost(logits, target))
         return torch.stack(costs).mean(0).sum()
 
 
-def _mean(vectors: Tensor, weights: Tensor) -> Tensor:
-    """The direction ``[B, D]`` of the weighted mean of ``[B, D, h, w]``."""
-    return F.normalize(torch.einsum("bdhw,bhw->bd", vectors, weights), dim=1)
+def _own(every: Tensor, clip: Tensor) -> Tensor:
+    """What each of B objects has in its own clip, ``[B, D]`` of ``[V, D, B]`` for all clips.
+
+    Products with all clips and a choice after cost less than copies of maps for every object.
+    """
+    return every[clip, :, torch.arange(len(clip), device=clip.device)]
 
 
 class MemoryGuide(nn.Module):

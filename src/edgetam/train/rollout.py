@@ -131,6 +131,10 @@ def roll_out(verbs: Verbs, task: Task, plan: Plan, user: User, rules: Rules) -> 
     return _Course(verbs, task, plan, user, rules).run()
 
 
+def _maps(features: ImageFeatures[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    return features.stride4, features.stride8, features.stride16
+
+
 class _Course:
     """One roll-out on its way."""
 
@@ -138,6 +142,8 @@ class _Course:
         self.verbs, self.task, self.plan, self.user, self.rules = verbs, task, plan, user, rules
         self.count = task.images.shape[1]
         self.encoded = verbs.encode(task.images.flatten(0, 1))
+        # cut into frames at once: every look at a frame would bring a gradient as large as all frames
+        self.frames = [x.unflatten(0, (-1, self.count)).unbind(1) for x in _maps(self.encoded)]
         self.memories: dict[int, FrameMemory[Tensor]] = {}
         self.prompted: list[int] = []
         self.steps: list[Step] = []
@@ -162,9 +168,9 @@ class _Course:
 
     def features(self, t: int) -> ImageFeatures[Tensor]:
         """Features of frame ``t`` for every object."""
-        rows = self.task.clip * self.count + t
-        maps = (self.encoded.stride4, self.encoded.stride8, self.encoded.stride16)
-        return ImageFeatures(*(x.index_select(0, rows) for x in maps))
+        # a choice of maps forgets that they have channels last, one of their pixels' vectors does not
+        chosen = (frames[t].movedim(1, -1)[self.task.clip] for frames in self.frames)
+        return ImageFeatures(*(x.movedim(-1, 1) for x in chosen))
 
     def adopt(self, t: int) -> _Answer:
         """Take the true masks as the answer."""
