@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from edgetam.errors import ConfigError
+from edgetam.train.data import Clip
 from edgetam.train.loader import Order
 from edgetam.train.plan import draw_plan
-from tests.train.tiny import curve, recipe, trainer
+from tests.train.tiny import SIZE, Shapes, curve, recipe, trainer
 
 TURNS = (
     "stages.0.steps=4",
@@ -58,6 +59,42 @@ def test_a_run_with_turns_goes_on_exactly() -> None:
     run = iter(first.run())
     begun = [next(run), next(run)]
     second = trainer(*TURNS)
+    second.restore(first.state())
+    assert [report.losses for report in begun if report] + curve(second) == straight
+
+
+class _Enlarged(Shapes):
+    """The same clips at the size of their turn."""
+
+    def __getitem__(self, number: int) -> Clip:
+        clip, times = super().__getitem__(number), self.order.kind(number).image_size // SIZE
+        frames = clip.frames.repeat_interleave(times, 1).repeat_interleave(times, 2)
+        masks = clip.masks.repeat_interleave(times, 2).repeat_interleave(times, 3)
+        return Clip(frames, masks, clip.present)
+
+
+@pytest.mark.parametrize("norms", ["batch", "frozen"])
+def test_turns_of_two_sizes_train_one_network(norms: str) -> None:
+    sizes = (
+        "stages.0.steps=3",
+        f"stages.0.norms={norms}",
+        "stages.0.turns=[{share: 1, clips: 1}, {share: 1, image_size: 512, frames: 1, clips: 1}]",
+    )
+    straight = curve(trainer(*sizes, clips=_Enlarged))
+    first = trainer(*sizes, clips=_Enlarged)
+    assert {first.stage.kind_at(0, step).image_size for step in range(3)} == {256, 512}
+    running = first.model.image_encoder.trunk.state_dict()
+    before = {name: x.clone() for name, x in running.items()}
+    run = iter(first.run())
+    assert first.stage.kind_at(0, 0).image_size == 512  # the first step is not at the size of the stage
+    begun = [next(run)]
+    moved = {
+        name for name, x in first.model.image_encoder.trunk.state_dict().items() if (x != before[name]).any()
+    }
+    assert any(name.endswith("weight") for name in moved)
+    assert any(name.endswith("running_mean") for name in moved) == (norms == "batch")
+    assert first.average.config.image_size == 256
+    second = trainer(*sizes, clips=_Enlarged)
     second.restore(first.state())
     assert [report.losses for report in begun if report] + curve(second) == straight
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -38,13 +39,26 @@ class Counting:
 
 
 class Learner(nn.Module):
-    """The network with what a stage asks of it, and perhaps a teacher."""
+    """The network with what a stage asks of it, and perhaps a teacher.
+
+    Args:
+        models: the network for each input size of the stage; all have the same parameters.
+        guides: helpers that learn along.
+        recipe: losses and seed.
+        stage: what it does.
+        teacher: to follow, where the stage does.
+    """
 
     def __init__(
-        self, model: EdgeTAM, guides: Guides, recipe: Recipe, stage: Stage, teacher: Teacher | None
+        self,
+        models: Mapping[int, EdgeTAM],
+        guides: Guides,
+        recipe: Recipe,
+        stage: Stage,
+        teacher: Teacher | None,
     ) -> None:
         super().__init__()
-        self.model = model
+        self.models = nn.ModuleDict({str(size): model for size, model in models.items()})
         self.guides = guides
         self.recipe = recipe
         self.stage = stage
@@ -57,8 +71,10 @@ class Learner(nn.Module):
         Returns:
             ``total``, to be differentiated, and its parts without weights or gradients.
         """
+        model = self.models[str(batch.frames.shape[2])]
+        assert isinstance(model, EdgeTAM)
         verbs = Verbs(
-            self.model,
+            model,
             checkpointing=self.stage.checkpointing,
             frozen_encoder=self.stage.encoder == "frozen",
         )

@@ -132,10 +132,12 @@ class Trainer:
         self.model = resized(self.model, stage.image_size)
         self.average = resized(self.average, stage.image_size)
         self.model.image_encoder.requires_grad_(stage.encoder == "trained")
-        self.model.train()
+        sizes = {kind.image_size for kind in stage.kinds}
+        models = {size: resized(self.model, size).train() for size in sorted(sizes)}
         if stage.norms == "frozen" or stage.encoder == "frozen":
-            freeze_norms(self.model)
-        learner = Learner(self.model, self.guides, self.recipe, stage, self.teacher)
+            for model in models.values():
+                freeze_norms(model)
+        learner = Learner(models, self.guides, self.recipe, stage, self.teacher)
         if world() == 1:
             return learner
         with warnings.catch_warnings():

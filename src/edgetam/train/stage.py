@@ -74,10 +74,12 @@ class Turn:
 
     Attributes:
         share: how often it is this one's turn, beside the shares of the others.
-        frames, clips, objects, prompts, sources: instead of the stage's own; the same where left out.
+        image_size, frames, clips, objects, prompts, sources: instead of the stage's own; the same where left
+            out.
     """
 
     share: float = 1.0
+    image_size: int | None = None
     frames: Range | None = None
     clips: int | None = None
     objects: int | None = None
@@ -171,6 +173,6 @@ class Stage:
         return self._as(random.Random(f"turn-{seed}-{step}").choices(self.turns, shares)[0])
 
     def _as(self, turn: Turn) -> Stage:
-        own = ("frames", "clips", "objects", "prompts", "sources")
+        own = ("image_size", "frames", "clips", "objects", "prompts", "sources")
         given = {name: getattr(turn, name) for name in own if getattr(turn, name) is not None}
         return replace(self, turns=(), **given)
