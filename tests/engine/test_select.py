@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgetam.engine import load_model, select
+from edgetam.engine import load_model, requirements, select
 from edgetam.errors import EngineError
 from edgetam.model import EdgeTAM
 from edgetam.weights import save_native
@@ -50,6 +50,16 @@ def test_what_is_not_available_is_named(
     weights = save_native(tmp_path / "w.safetensors", model)
     with pytest.raises(EngineError, match=words):
         load_model(weights=weights, **arguments)
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnx", "torch"])
+def test_a_first_start_without_pytorch_says_so(
+    runtime: str, model: EdgeTAM, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    weights = save_native(tmp_path / "w.safetensors", model)
+    monkeypatch.setattr(requirements, "missing", lambda modules: [m for m in modules if m == "torch"])
+    with pytest.raises(EngineError, match="needs PyTorch, which is not installed; run: pip install torch"):
+        load_model(weights=weights, engine=runtime)
 
 
 def test_what_is_left_open_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:

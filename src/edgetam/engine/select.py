@@ -9,7 +9,7 @@ from typing import NamedTuple
 from edgetam.config import get_config
 from edgetam.engine.base import Engine
 from edgetam.engine.bundle import RUNTIMES
-from edgetam.engine.requirements import missing
+from edgetam.engine.requirements import missing, require_torch
 from edgetam.errors import EngineError
 
 __all__ = ["ENGINES", "PRECISIONS", "Choice", "choose_engine", "load_model"]
@@ -95,6 +95,7 @@ def choose_engine(engine: str = "auto", device: str = "auto", precision: str = "
         if engine != "torch":
             _need(engine)
     if engine == "torch":
+        require_torch("The torch engine")
         if precision == "int8":
             raise EngineError("precision is 'int8', which PyTorch does not run here; use engine='openvino'.")
         device = _torch_device() if device == "auto" else device

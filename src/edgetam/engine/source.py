@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgetam.config import ModelConfig, get_config
+from edgetam.engine.requirements import require_torch
 from edgetam.engine.store import Store
 from edgetam.engine.verbs import Constants
 from edgetam.weights.cache import sha256_of
@@ -60,7 +61,12 @@ class Source:
 
     @cached_property
     def network(self) -> EdgeTAM:
-        """The inference form."""
+        """The inference form.
+
+        Raises:
+            EngineError: PyTorch is not installed.
+        """
+        require_torch("Converting a model, which is done once,")
         from edgetam.model import inference_form
 
         return inference_form(self._load())
