@@ -43,6 +43,7 @@ VARIANTS: Mapping[str, Overrides] = {
     "drawn clips only": ("stages.0.sources={drawn: 1}",),
     "without guides": ("guides={features: 0, memory: 0}",),
     "distilled": ("distill={teacher: TEACHER, image: 1.0, memory: 1.0}",),
+    "distilled from the bundled weights": ("distill={teacher: bundled, image: 1.0, memory: 1.0}",),
 }
 """What differs from the recipe. ``TEACHER``: weights of a longer run with the full encoder."""
 

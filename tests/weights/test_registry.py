@@ -183,7 +183,12 @@ def test_the_bundled_default(monkeypatch, tmp_path):
         bundled_path()
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "default.safetensors").write_bytes(b"x")
-    assert resolve("default") == bundled_path() == tmp_path / "data" / "default.safetensors"
+    assert (
+        resolve("default")
+        == resolve("bundled")
+        == bundled_path()
+        == tmp_path / "data" / "default.safetensors"
+    )
 
 
 def test_the_cache_follows_the_platform(monkeypatch, tmp_path):

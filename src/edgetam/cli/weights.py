@@ -14,7 +14,7 @@ from edgetam.errors import OutputError
 from edgetam.weights import REGISTRY, cache_dir, convert, load_state, resolve
 from edgetam.weights.cache import sha256_of
 from edgetam.weights.files import read
-from edgetam.weights.registry import DEFAULT, Published, cached_path, download, published_as
+from edgetam.weights.registry import OWN, Published, cached_path, download, published_as
 
 __all__ = ["app"]
 
@@ -54,7 +54,7 @@ def _scores(entry: Published) -> str:
 def info(
     source: Annotated[
         str, typer.Argument(metavar="PATH_OR_NAME", help="A file, a published name or a hub repository.")
-    ] = DEFAULT,
+    ] = OWN[0],
 ) -> None:
     """Say what a checkpoint is. A published one that is not here is described, not downloaded."""
     entry = REGISTRY.get(source)

@@ -15,12 +15,12 @@ from edgetam.model.memory_encoder import ConvNeXtBlock
 from edgetam.model.two_way import Attention
 from edgetam.train.checkpoint import is_checkpoint, load_checkpoint
 from edgetam.train.recipe import ModelRecipe
-from edgetam.weights import bundled_path, load_into, load_state, resolve
+from edgetam.weights import load_into, load_state, resolve
 from edgetam.weights.variant import without_values
 
 __all__ = ["freeze_norms", "fresh_model", "resized", "starting_model"]
 
-FRESH, BUNDLED = "fresh", "bundled"
+FRESH = "fresh"
 
 LAYER_SCALE = 0.1
 """The published 1e-6 is for long schedules; here the blocks must matter within minutes."""
@@ -43,7 +43,7 @@ def starting_model(recipe: ModelRecipe, seed: int) -> EdgeTAM:
     if recipe.init == FRESH:
         return fresh_model(recipe.config, seed)
     model = build_model(recipe.config)
-    path = bundled_path() if recipe.init == BUNDLED else resolve(recipe.init)
+    path = resolve(recipe.init)
     if is_checkpoint(path):
         state = load_checkpoint(path)["average"]
         try:

@@ -35,7 +35,8 @@ __all__ = [
     "weights_path",
 ]
 
-DEFAULT = "default"
+OWN = ("bundled", "default")
+"""Names of the weights that come with the package."""
 BUNDLED = "edgetam"
 """The variant whose weights come with the package."""
 _FILES = (".pt", ".pth", ".safetensors")
@@ -216,8 +217,8 @@ def _fetch_any(entry: Published, target: Path, records: Records, progress: Progr
 def resolve(name_or_path: str | Path, progress: Progress | None = None) -> Path:
     """Turn what a user names into a file on this machine.
 
-    Understood are, in this order: a file (or a folder with ``model.safetensors``), "default" for
-    the bundled weights, a name from `REGISTRY`, an http(s) address, and a repository on the
+    Understood are, in this order: a file (or a folder with ``model.safetensors``), "bundled" or "default"
+    for the bundled weights, a name from `REGISTRY`, an http(s) address, and a repository on the
     Hugging Face hub as ``hf://owner/name[@revision][/file]`` or ``owner/name``.
 
     Raises:
@@ -230,7 +231,7 @@ def resolve(name_or_path: str | Path, progress: Progress | None = None) -> Path:
     if path.is_file():
         return path
     name = str(name_or_path)
-    if name == DEFAULT:
+    if name in OWN:
         return bundled_path()
     if find_published(name) or name.startswith(("https://", "http://")):
         return download(name, progress=progress)
@@ -263,7 +264,7 @@ def _looks_like_repository(name: str) -> bool:
 def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name, REGISTRY, n=1)
     hint = f"did you mean {near[0]}?" if near else "check the path."
-    return f"{name} is neither a file nor one of {', '.join(REGISTRY)}; {hint}"
+    return f"{name} is neither a file nor one of {', '.join((OWN[0], *REGISTRY))}; {hint}"
 
 
 def published_as(path: Path) -> Published | None:
