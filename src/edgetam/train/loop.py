@@ -140,6 +140,8 @@ class Trainer:
         learner = Learner(models, self.guides, self.recipe, stage, self.teacher)
         if world() == 1:
             return learner
+        # 1x1 filters have two layouts that are one; said at the first step, with the source of PyTorch
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         with warnings.catch_warnings():
             # newer versions have another name for broadcast_buffers, and say so
             warnings.simplefilter("ignore", FutureWarning)
