@@ -17,7 +17,7 @@ from edgetam.structs import DecoderPrompt
 
 
 def wave(position: float, channel: int, channels: int) -> float:
-    """SPEC of the sine code: even channels are sines, odd ones cosines."""
+    """The sine code: even channels are sines, odd ones cosines."""
     angle = position / 10000 ** (2 * (channel // 2) / channels)
     return math.sin(angle) if channel % 2 == 0 else math.cos(angle)
 

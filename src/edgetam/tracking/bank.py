@@ -1,4 +1,4 @@
-"""Which memories and pointers a frame reads: integer logic only (SAM 2, section 4; SPEC of the bank).
+"""Which memories and pointers a frame reads: integer logic only (SAM 2, section 4).
 
 A frame reads every prompted frame, the six tracked frames before it, and the pointers of the prompted
 frames behind it and of the fifteen frames before it. "Before" is against the direction of tracking.

@@ -1,7 +1,7 @@
 """Between the user's pixels and the model's: resizing and normalising, in NumPy.
 
 The published code resizes images and video frames in different ways, and trained weights notice; both
-ways are here (SPEC section 9.2).
+ways are here.
 """
 
 from __future__ import annotations
