@@ -1,9 +1,10 @@
 """How well the bundled weights track, beside baselines that need no network.
 
-    python -m benchmarks.bundled_weights --root DAVIS_LIKE_FOLDER [--weights FILE]
+    python -m benchmarks.bundled_weights --root DAVIS_LIKE_FOLDER [--weights FILE] [--also 256]
 
 runs `edgetam eval vos` on a folder of ``JPEGImages/SEQUENCE`` and ``Annotations/SEQUENCE`` with masks and
-clicks on the first frames and prints one JSON record, in percent, by the protocol of the DAVIS toolkit.
+clicks on the first frames and prints one JSON record, in percent, by the protocol of the DAVIS toolkit. The
+weights run at their own input size, and at others too when asked.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from typing import Any
 
 from benchmarks.common import machine
 
-ROWS: Mapping[str, Sequence[str]] = {
+BASELINES: Mapping[str, Sequence[str]] = {
     "first mask left where it is": ("--tracker", "copy"),
     "first mask carried by DIS optical flow": ("--tracker", "flow"),
+}
+PROMPTS: Mapping[str, Sequence[str]] = {
     "bundled weights, first mask": ("--prompt", "mask"),
     "bundled weights, 1 click": ("--prompt", "1click"),
     "bundled weights, 3 clicks": ("--prompt", "3click"),
@@ -62,8 +65,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--weights", type=Path, help="other weights than the bundled ones")
+    parser.add_argument("--also", type=int, nargs="*", default=[], metavar="SIZE", help="other input sizes")
     given = parser.parse_args()
-    rows = {name: evaluate(options, given.root, given.weights) for name, options in ROWS.items()}
+    asked = {**BASELINES, **PROMPTS}
+    for size in given.also:
+        for name, options in PROMPTS.items():
+            asked[f"{name}, {size}-pixel input"] = (*options, "--imgsz", str(size))
+    rows = {name: evaluate(options, given.root, given.weights) for name, options in asked.items()}
     record = {"benchmark": "bundled_weights", "machine": machine(), "protocol": "davis2017", "rows": rows}
     print(json.dumps(record, indent=1))
 
