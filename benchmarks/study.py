@@ -44,7 +44,7 @@ VARIANTS: Mapping[str, Overrides] = {
     "without guides": ("guides={features: 0, memory: 0}",),
     "distilled": ("distill={teacher: TEACHER, image: 1.0, memory: 1.0}",),
     "distilled from the bundled weights": ("distill={teacher: bundled, image: 1.0, memory: 1.0}",),
-    "the same, features normalised": (
+    "distilled from the bundled weights, normalised": (
         "distill={teacher: bundled, image: 1.0, memory: 1.0, normalised: true}",
     ),
 }

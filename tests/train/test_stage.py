@@ -83,14 +83,12 @@ def test_turns_of_two_sizes_train_one_network(norms: str) -> None:
     straight = curve(trainer(*sizes, clips=_Enlarged))
     first = trainer(*sizes, clips=_Enlarged)
     assert {first.stage.kind_at(0, step).image_size for step in range(3)} == {256, 512}
-    running = first.model.image_encoder.trunk.state_dict()
-    before = {name: x.clone() for name, x in running.items()}
+    trunk = first.model.image_encoder.trunk
+    before = {name: x.clone() for name, x in trunk.state_dict().items()}
     run = iter(first.run())
     assert first.stage.kind_at(0, 0).image_size == 512  # the first step is not at the size of the stage
     begun = [next(run)]
-    moved = {
-        name for name, x in first.model.image_encoder.trunk.state_dict().items() if (x != before[name]).any()
-    }
+    moved = {name for name, x in trunk.state_dict().items() if (x != before[name]).any()}
     assert any(name.endswith("weight") for name in moved)
     assert any(name.endswith("running_mean") for name in moved) == (norms == "batch")
     assert first.average.config.image_size == 256

@@ -183,12 +183,8 @@ def test_the_bundled_default(monkeypatch, tmp_path):
         bundled_path()
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "default.safetensors").write_bytes(b"x")
-    assert (
-        resolve("default")
-        == resolve("bundled")
-        == bundled_path()
-        == tmp_path / "data" / "default.safetensors"
-    )
+    own = tmp_path / "data" / "default.safetensors"
+    assert resolve("default") == resolve("bundled") == bundled_path() == own
 
 
 def test_the_cache_follows_the_platform(monkeypatch, tmp_path):

@@ -27,7 +27,7 @@ class Batch:
 
     frames: Tensor  # [V, T, S, S, 3] uint8
     masks: Tensor  # [B, T, S, S] bool
-    clip: Tensor  # [B] which of the V clips an object is in
+    clip: Tensor  # [B] which of the V clips an object is in; clip by clip
     seeds: Tensor  # [B, 2] number of the clip, number of the object in it
 
     def to(self, device: torch.device) -> Batch:

@@ -65,22 +65,17 @@ class FeatureGuide(nn.Module):
         targets = [cover(mask) for mask in task.masks.unbind(1)]
         shown = targets[0].flatten(1)
         weights = torch.stack([shown, 1 - shown]) * shrink[task.clip, 0]  # [2, B, hw]
-        inside, outside = (_own(seen[:, 0] @ w.T, task.clip) for w in weights)
+        counts = task.clip.bincount(minlength=len(seen)).tolist()  # objects are listed clip by clip
+        parts = zip(weights.split(counts, 1), seen[:, 0], strict=True)
+        inside, outside = torch.cat([part @ x.mT for part, x in parts], 1)
         axis = F.normalize(inside, dim=1) - F.normalize(outside, dim=1)  # [B, 64]
         costs = []
         for t, target in enumerate(targets):
-            likeness = _own((axis @ seen[:, t]).mT, task.clip) * shrink[task.clip, t]
+            alike = [own @ x for own, x in zip(axis.split(counts), seen[:, t], strict=True)]
+            likeness = torch.cat(alike) * shrink[task.clip, t]
             logits = self.scale[0] * likeness.unflatten(1, (side, side)) + self.scale[1]
             costs.append(_mask_cost(logits, target))
         return torch.stack(costs).mean(0).sum()
-
-
-def _own(every: Tensor, clip: Tensor) -> Tensor:
-    """What each of B objects has in its own clip, ``[B, D]`` of ``[V, D, B]`` for all clips.
-
-    Products with all clips and a choice after cost less than copies of maps for every object.
-    """
-    return every[clip, :, torch.arange(len(clip), device=clip.device)]
 
 
 class MemoryGuide(nn.Module):

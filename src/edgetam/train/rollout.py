@@ -131,10 +131,6 @@ def roll_out(verbs: Verbs, task: Task, plan: Plan, user: User, rules: Rules) -> 
     return _Course(verbs, task, plan, user, rules).run()
 
 
-def _maps(features: ImageFeatures[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    return features.stride4, features.stride8, features.stride16
-
-
 class _Course:
     """One roll-out on its way."""
 
@@ -143,7 +139,8 @@ class _Course:
         self.count = task.images.shape[1]
         self.encoded = verbs.encode(task.images.flatten(0, 1))
         # cut into frames at once: every look at a frame would bring a gradient as large as all frames
-        self.frames = [x.unflatten(0, (-1, self.count)).unbind(1) for x in _maps(self.encoded)]
+        maps = (self.encoded.stride4, self.encoded.stride8, self.encoded.stride16)
+        self.frames = [x.unflatten(0, (-1, self.count)).unbind(1) for x in maps]
         self.memories: dict[int, FrameMemory[Tensor]] = {}
         self.prompted: list[int] = []
         self.steps: list[Step] = []
