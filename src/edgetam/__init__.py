@@ -5,6 +5,9 @@ from edgetam.engine import Engine, load_bundle, load_model
 from edgetam.errors import EdgeTAMError
 from edgetam.structs import FrameResult, ObjectResult, Prompt
 from edgetam.tracking import (
+    AutoMask,
+    AutoMasker,
+    AutoMaskOptions,
     ImageResult,
     ImageSegmenter,
     Stream,
@@ -17,6 +20,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "VARIANTS",
+    "AutoMask",
+    "AutoMaskOptions",
+    "AutoMasker",
     "EdgeTAMError",
     "Engine",
     "FrameResult",

@@ -26,7 +26,7 @@ def test_help_names_every_command_and_needs_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for name in ("track", "segment", "doctor", "demo", "weights"):
+    for name in ("track", "segment", "automask", "doctor", "demo", "weights"):
         assert f" {name} " in done.stdout
     assert "--point is 'x'" in done.stderr
 
@@ -35,7 +35,7 @@ def test_version(run):
     assert run("--version").output.strip() == f"edgetam {edgetam.__version__}"
 
 
-@pytest.mark.parametrize("command", ["track", "segment", "doctor", "demo"])
+@pytest.mark.parametrize("command", ["track", "segment", "automask", "doctor", "demo"])
 def test_help_of_commands(run, command):
     result = run(command, "--help")
     assert result.exit_code == 0

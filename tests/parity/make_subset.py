@@ -23,6 +23,11 @@ COMPONENTS_A = (
     r"|image_embed_plus_no_mem|pe_(pt3|pt_mask)_.*|dec_(pt3|pt_mask)_.*"
 )
 COMPONENTS_B = r"image_hw_seed|mem_in_logits|memenc_sig_feat|newmem_sig_lat|ma3_.*"
+AUTOMATIC = r"base_.*|image_.*"
+RULES = (
+    r"nms_[a-z]+_([0-4]|[6-9]|10)|crop_boxes|edge_(crop|orig|y)|uncrop_boxes_y|stab_[a-z]+_[01]"
+    r"|rsr_in_.*|rsr_(y|meta)_\d*[05]|psr_(60_.*|masks)"
+)
 VIDEO = r"clip|clip_vel|(lowres|video)_idx|add0_.*|p_.*|ops|overrides|frames_crc32"
 
 
@@ -46,8 +51,11 @@ def first_frames(chosen: dict[str, np.ndarray], count: int) -> dict[str, np.ndar
 def main(folder: Path) -> None:
     """Write the subset."""
     DATA.mkdir(exist_ok=True)
-    for name, pattern in (("components_a", COMPONENTS_A), ("components_b", COMPONENTS_B)):
+    whole = (("components_a", COMPONENTS_A), ("components_b", COMPONENTS_B), ("amg", AUTOMATIC))
+    for name, pattern in whole:
         np.savez_compressed(DATA / f"{name}.npz", **choose(Golden(folder / f"{name}.npz"), pattern))  # type: ignore[arg-type]
+    rules = Golden(folder.parent / "amg" / "amg.npz")
+    np.savez_compressed(DATA / "amg_rules.npz", **choose(rules, RULES))  # type: ignore[arg-type]
     name = "video_a_click_fp32mem"
     track = first_frames(choose(Golden(folder / f"{name}.npz"), VIDEO), FRAMES)
     ops = str(track["ops"]).replace('"tag": "p"', f'"tag": "p", "max_frame_num_to_track": {FRAMES - 1}')

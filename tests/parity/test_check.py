@@ -95,9 +95,9 @@ def test_the_rule_of_a_folder_is_found(tmp_path: Path, readme: str, code: str | 
 def test_a_folder_without_seed_or_cases_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="--seed"):
         check.main(["--golden", str(tmp_path)])
-    stored(tmp_path / "amg.npz", x=np.zeros(1))
+    stored(tmp_path / "other.npz", x=np.zeros(1))
     assert check.main(["--golden", str(tmp_path), "--seed", "0"]) == 1
-    assert "not covered: automatic masks" in capsys.readouterr().out
+    assert "not covered: other" in capsys.readouterr().out
 
 
 def test_weights_and_clips_depend_on_names_and_seeds_only() -> None:

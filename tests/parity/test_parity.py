@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.parity.automatic import run_automatic
 from tests.parity.components import run_components_a, run_components_b
 from tests.parity.golden import Golden, Rule
 from tests.parity.models import Models
@@ -42,3 +43,7 @@ def test_memory_encoder_perceiver_and_memory_attention(models: Models) -> None:
 def test_three_tracked_frames(models: Models) -> None:
     reports = run_video(Golden(DATA / "video_a_click_fp32mem.npz"), models)
     check(reports, {"video_a_click_fp32mem"})
+
+
+def test_masks_of_everything_in_an_image(models: Models) -> None:
+    check(run_automatic(Golden(DATA / "amg.npz"), models), {"amg base"})

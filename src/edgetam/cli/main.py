@@ -260,6 +260,12 @@ def export(
     export_weights(job, open_screen(quiet=quiet))
 
 
+@app.command("automask", context_settings=PASS_ON)
+def automask_(ctx: typer.Context) -> None:
+    """Mask everything in a picture, or in each picture of a folder."""
+    _pass_on(ctx, "edgetam.cli.automask")
+
+
 @app.command("quantize", context_settings=PASS_ON)
 def quantize_(ctx: typer.Context) -> None:
     """Calibrate int8 for OpenVINO (--precision int8), and compare it with fp32 and bf16."""

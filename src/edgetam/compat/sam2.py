@@ -8,6 +8,7 @@
 Signatures and the shapes of what is returned are those of SAM 2.
 """
 
+from edgetam.compat.automatic import SAM2AutomaticMaskGenerator
 from edgetam.compat.base import SAM2Base
 from edgetam.compat.build import (
     build_sam2,
@@ -19,6 +20,7 @@ from edgetam.compat.image_predictor import SAM2ImagePredictor
 from edgetam.compat.video_predictor import SAM2VideoPredictor
 
 __all__ = [
+    "SAM2AutomaticMaskGenerator",
     "SAM2Base",
     "SAM2ImagePredictor",
     "SAM2VideoPredictor",

@@ -16,7 +16,7 @@ from edgetam.tracking.geometry import Floats, prepare_image, resize_logits, resi
 from edgetam.tracking.masks import fill_holes, remove_specks
 from edgetam.tracking.prompts import Clicks, read_mask, read_prompt
 
-__all__ = ["ImageResult", "ImageSegmenter"]
+__all__ = ["ImageResult", "ImageSegmenter", "read_rgb"]
 
 LOGIT_LIMIT = 32.0
 MASK_PROMPT_LOGIT = 10.0
@@ -45,6 +45,24 @@ class ImageResult:
         return int(self.scores.argmax())
 
 
+def read_rgb(image: Any) -> NDArray[np.uint8]:
+    """An image as RGB uint8 ``[H, W, 3]``.
+
+    Raises:
+        InputError: it is neither that nor a PIL image.
+    """
+    try:
+        rgb = np.asarray(image.convert("RGB") if hasattr(image, "convert") else image)
+    except ValueError as error:
+        raise InputError(f"The image is not a rectangle of pixels ({error}).") from error
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
+        raise InputError(
+            f"The image has shape {rgb.shape} and type {rgb.dtype}; "
+            "expected RGB of type uint8 and shape (height, width, 3)."
+        )
+    return rgb
+
+
 class ImageSegmenter:
     """Encodes an image once and answers any number of prompts on it.
 
@@ -67,15 +85,7 @@ class ImageSegmenter:
         Raises:
             InputError: anything else.
         """
-        try:
-            rgb = np.asarray(image.convert("RGB") if hasattr(image, "convert") else image)
-        except ValueError as error:
-            raise InputError(f"The image is not a rectangle of pixels ({error}).") from error
-        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
-            raise InputError(
-                f"The image has shape {rgb.shape} and type {rgb.dtype}; "
-                "expected RGB of type uint8 and shape (height, width, 3)."
-            )
+        rgb = read_rgb(image)
         self._features = self.model.encode(prepare_image(rgb, self.model.config.image_size, "image"))
         self._size = (rgb.shape[1], rgb.shape[0])
 

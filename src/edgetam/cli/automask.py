@@ -1,0 +1,202 @@
+"""``edgetam automask``: everything in a picture, or in each picture of a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from edgetam.cli import options
+from edgetam.cli.options import ModelChoice, parse_kinds
+from edgetam.cli.runs import default_folder, describe_source, open_run
+from edgetam.cli.screen import STAND_IN, Screen, open_screen
+from edgetam.errors import InputError
+from edgetam.io import atomic_write, overlay, read_image
+from edgetam.io.atomic import make_folder
+from edgetam.io.images import folder_images
+from edgetam.io.sa1b import write_sa1b
+from edgetam.tracking import AutoMask, AutoMasker, AutoMaskOptions
+
+__all__ = ["AutomaskJob", "app", "automask_images"]
+
+app = typer.Typer(add_completion=False)
+
+KINDS = ("json", "overlay", "objects")
+_GRID = "Where to click, what to keep"
+
+
+@dataclass(frozen=True)
+class AutomaskJob:
+    """What to mask and where to put it."""
+
+    source: Path
+    choice: ModelChoice
+    options: AutoMaskOptions
+    output: Path | None = None
+    save: str = "json,overlay"
+    overwrite: bool = False
+
+
+@app.command()
+def automask(
+    source: Annotated[Path, typer.Argument(help="A picture, or a folder of pictures.")],
+    points_per_side: Annotated[
+        int, typer.Option(metavar="N", help="Of the grid of clicks.", rich_help_panel=_GRID)
+    ] = 32,
+    min_score: Annotated[
+        float,
+        typer.Option(metavar="0..1", help="The model's own estimate of the IoU.", rich_help_panel=_GRID),
+    ] = 0.8,
+    min_stability: Annotated[
+        float, typer.Option(metavar="0..1", help="Of the outline.", rich_help_panel=_GRID)
+    ] = 0.95,
+    max_overlap: Annotated[
+        float,
+        typer.Option(metavar="0..1", help="IoU of boxes; the better mask stays.", rich_help_panel=_GRID),
+    ] = 0.7,
+    min_region: Annotated[
+        int, typer.Option(metavar="N", help="Remove smaller holes and islands.", rich_help_panel=_GRID)
+    ] = 0,
+    crop_layers: Annotated[
+        int, typer.Option(metavar="N", help="Also look at 4, 16, ... enlarged parts.", rich_help_panel=_GRID)
+    ] = 0,
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Ask again with each answer.", rich_help_panel=_GRID)
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="Where results go (out/NAME).", rich_help_panel="Results"
+        ),
+    ] = None,
+    save: Annotated[
+        str, typer.Option(metavar="LIST", help="Of json,overlay,objects.", rich_help_panel="Results")
+    ] = "json,overlay",
+    overwrite: options.Overwrite = False,
+    model: options.Model = None,
+    weights: options.Weights = None,
+    engine: options.EngineName = "auto",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    imgsz: options.ImageSize = None,
+    threads: options.Threads = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Mask everything in a picture, or in each picture of a folder.
+
+    JSON files are laid out as those of SA-1B, so that 'edgetam train' can learn from them. The same
+    command again completes an interrupted run.
+    """
+    choice = ModelChoice(model, weights, engine, device, precision, imgsz, threads)
+    wanted = AutoMaskOptions(
+        points_per_side=points_per_side,
+        min_score=min_score,
+        min_stability=min_stability,
+        max_overlap=max_overlap,
+        min_region=min_region,
+        crop_layers=crop_layers,
+        refine=refine,
+    )
+    automask_images(AutomaskJob(source, choice, wanted, output, save, overwrite), open_screen(quiet=quiet))
+
+
+def automask_images(job: AutomaskJob, screen: Screen) -> Path:
+    """Mask everything in each picture; returns the folder of the results.
+
+    Raises:
+        EdgeTAMError: anything that cannot be used. Pictures before it have been written.
+    """
+    kinds = parse_kinds(job.save, KINDS)
+    job.choice.check()
+    pictures = _pictures(job.source)
+    first = read_image(pictures[0])
+    about = {
+        "source": describe_source(str(job.source), (first.shape[1], first.shape[0]), len(pictures)),
+        "options": dataclasses.asdict(job.options),
+        "model": [job.choice.name, job.choice.weights_id, job.choice.image_size],
+    }
+    folder = job.output or default_folder(job.source.resolve().name)
+    places = [f"{path.stem}.json" for path in pictures] if "json" in kinds else []
+    places += [kind for kind in kinds if kind != "json"]
+    run = open_run(folder, about, places, overwrite=job.overwrite)
+    masker = AutoMasker(job.choice.load(partial="image"), job.options)
+    run.note()
+    for path in pictures:
+        if run.resume and all(_place(folder, kind, path).exists() for kind in kinds):
+            screen.say(f"{path.name}: already there")
+            continue
+        image = read_image(path)
+        with screen.watching(path.name) as told:
+            masks = masker.generate(image, told)
+        _write(folder, kinds, path, image, masks)
+        screen.say(f"{path.name}: {len(masks)} masks{'' if masks else _why_none(job.options)}")
+    screen.say(f"results  {folder}")
+    if job.choice.stand_in:
+        screen.note(STAND_IN)
+    return folder
+
+
+def _pictures(source: Path) -> list[Path]:
+    """Pictures to look at, whose results can be told apart by their names."""
+    if not source.is_dir():
+        return [source]
+    pictures = folder_images(source)
+    stems = [path.stem for path in pictures]
+    twice = [path.name for path in pictures if stems.count(path.stem) > 1]
+    if twice:
+        raise InputError(
+            f"'{source}' holds {' and '.join(twice[:2])}, whose results would have the same name; rename one."
+        )
+    return pictures
+
+
+def _why_none(options: AutoMaskOptions) -> str:
+    return (
+        f"; no answer had a score above {options.min_score:g} and a stability of "
+        f"{options.min_stability:g}, so lower --min-score and --min-stability"
+    )
+
+
+def _place(folder: Path, kind: str, picture: Path) -> Path:
+    return {
+        "json": folder / f"{picture.stem}.json",
+        "overlay": folder / "overlay" / f"{picture.stem}.png",
+        "objects": folder / "objects" / picture.stem,
+    }[kind]
+
+
+def _write(
+    folder: Path, kinds: tuple[str, ...], picture: Path, image: NDArray[np.uint8], masks: list[AutoMask]
+) -> None:
+    make_folder(folder)
+    if "objects" in kinds:
+        _write_objects(make_folder(_place(folder, "objects", picture)), masks)
+    if "overlay" in kinds:
+        path = _place(folder, "overlay", picture)
+        make_folder(path.parent)
+        atomic_write(path, _png(_drawn(image, masks)[..., ::-1]))
+    if "json" in kinds:
+        size = (image.shape[1], image.shape[0])
+        write_sa1b(_place(folder, "json", picture), picture.name, size, masks)
+
+
+def _write_objects(folder: Path, masks: list[AutoMask]) -> None:
+    for number, found in enumerate(masks, 1):
+        atomic_write(folder / f"{number:03d}.png", _png(found.mask.astype(np.uint8) * 255))
+
+
+def _drawn(image: NDArray[np.uint8], masks: list[AutoMask]) -> NDArray[np.uint8]:
+    """Small masks on top, so that all are seen."""
+    by_size = sorted(masks, key=lambda found: found.area)
+    return overlay(image, {number: found.mask for number, found in enumerate(by_size, 1)})
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    _, data = cv2.imencode(".png", pixels)
+    return data.tobytes()
