@@ -62,6 +62,21 @@ def test_masks_of_augmented_clips_lie_on_their_objects(seed: int, videos: Path) 
                 assert agreement(clip, frame, row) > 0.85
 
 
+def test_objects_leave_and_return_where_the_crop_slides(videos: Path) -> None:
+    augment = {"preset": "strong", "tint": STILL, "mosaic": 0.0, "slide": 1.0}
+    source = open_source({"kind": "davis", "root": str(videos), "augment": augment})
+    clips = [source.sample(np.random.default_rng(seed), Ask(5, 2, SIZE)) for seed in range(24)]
+    for clip in clips:
+        for row in torch.nonzero(clip.present).flatten().tolist():
+            large = [frame for frame in range(5) if clip.masks[frame, row].sum() > 150]
+            assert all(agreement(clip, frame, row) > 0.8 for frame in large)
+    seen = torch.cat([clip.masks[:, clip.present].flatten(2).any(2) for clip in clips], dim=1)  # [T, O]
+    assert seen[0].all()
+    gone = ~seen[1:].all(0)
+    assert gone.float().mean() > 0.1
+    assert (gone & seen[-1]).any()
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_masks_of_pseudo_videos_lie_on_their_objects(seed: int, images: Path) -> None:
     motion = {"strangers": 0.0, "alone": seed % 2 * 1.0}

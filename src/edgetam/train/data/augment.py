@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,12 @@ from edgetam.train.data.clip import Rgb
 from edgetam.train.data.colour import Jitter, Tint
 from edgetam.train.data.geometry import Geometry, resized, rotation
 
-__all__ = ["PRESETS", "Augment", "draw_geometry", "mosaic"]
+__all__ = ["PRESETS", "Augment", "draw_geometry", "draw_slide", "mosaic"]
+
+_SLIDING = (0.35, 0.7)
+"""Part of each side that is seen while a crop slides."""
+_RETURNING = 0.4
+"""How often it comes back."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class Augment:
         degrees: rotation at most, either way.
         shear: slant at most, either way, in degrees.
         crop: smallest part of each side that is kept.
+        slide: how often a smaller part is kept that slides over the frames, so that objects leave and return.
         mosaic: how often the clip becomes one of four tiles of itself.
         tint: colours.
 
@@ -35,11 +41,12 @@ class Augment:
     degrees: float = 25.0
     shear: float = 20.0
     crop: float = 1.0
+    slide: float = 0.0
     mosaic: float = 0.0
     tint: Tint = field(default_factory=Tint)
 
     def __post_init__(self) -> None:
-        for name in ("flip", "mosaic"):
+        for name in ("flip", "slide", "mosaic"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 to 1: change it.")
         if not 0.1 <= self.crop <= 1:
@@ -75,6 +82,29 @@ def draw_geometry(dice: np.random.Generator, augment: Augment, size: int) -> Geo
         flip=bool(dice.random() < augment.flip),
         affine=rotation(degrees, shear) if augment.degrees or augment.shear else None,
     )
+
+
+def draw_slide(
+    dice: np.random.Generator, geometry: Geometry, start: tuple[float, float], frames: int
+) -> list[Geometry]:
+    """Let the crop slide over a clip, one way or there and back, from a place towards a far one.
+
+    Args:
+        dice: where chance comes from.
+        geometry: for everything but the crop.
+        start: x, y that lie inside the first crop, in parts of the sides.
+        frames: of the clip.
+    """
+    sides = dice.uniform(*_SLIDING, 2)
+    begin = np.clip(np.array(start) - sides * dice.uniform(0.2, 0.8, 2), 0, 1 - sides)
+    ends = dice.random((3, 2)) * (1 - sides)
+    end = ends[np.abs(ends - begin).sum(1).argmax()]
+    share = np.linspace(0, 1, frames)
+    if dice.random() < _RETURNING:
+        share = 1 - np.abs(1 - 2 * share)
+    corners = begin + share[:, None] * (end - begin)
+    boxes = np.concatenate([corners, corners + sides], axis=1).clip(0, 1).tolist()
+    return [replace(geometry, box=tuple(box)) for box in boxes]
 
 
 def mosaic(

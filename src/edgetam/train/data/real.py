@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgetam.errors import MediaError
-from edgetam.train.data.augment import Augment, draw_geometry, mosaic
+from edgetam.train.data.augment import Augment, draw_geometry, draw_slide, mosaic
 from edgetam.train.data.clip import Ask, Clip, Rgb, stack_clip
 from edgetam.train.data.colour import recolour
 from edgetam.train.data.footage import TRIES, Footage, draw_footage
@@ -51,7 +52,7 @@ class RealClips:
         """
         for _ in range(TRIES):
             footage = draw_footage(dice, self.collection, ask, self.rules)
-            frames, masks = self._mapped(footage, draw_geometry(dice, self.augment, ask.size))
+            frames, masks = _mapped(footage, self._geometries(dice, footage, ask))
             if dice.random() < self.paste.odds:
                 frames, masks = pasted(dice, frames, masks, self.paste, ask.objects)
             if dice.random() < self.augment.mosaic:
@@ -64,11 +65,28 @@ class RealClips:
             "larger frames."
         )
 
-    def _mapped(self, footage: Footage, geometry: Geometry) -> tuple[list[Rgb], Masks]:
-        if not all(mask.sum() >= LEAST_PIXELS for mask in _map_row(geometry, footage, 0)):
-            geometry = geometry.still()  # as published: no affine map may push an object out
-        masks = [_map_row(geometry, footage, t) for t in range(len(footage.pictures))]
-        return [geometry.image(picture.pixels) for picture in footage.pictures], masks
+    def _geometries(self, dice: np.random.Generator, footage: Footage, ask: Ask) -> list[Geometry]:
+        """One for each frame; they differ only where the crop slides."""
+        geometry = draw_geometry(dice, self.augment, ask.size)
+        if ask.frames == 1 or not self.augment.slide or dice.random() >= self.augment.slide:
+            return [geometry] * ask.frames
+        first = footage.masks[0]
+        return draw_slide(dice, geometry, _middle(first[int(dice.integers(len(first)))]), ask.frames)
+
+
+def _middle(mask: NDArray[np.uint8]) -> tuple[float, float]:
+    """The middle of a mask's box, in parts of the sides."""
+    x, y, width, height = cv2.boundingRect(mask)
+    return (x + width / 2) / mask.shape[1], (y + height / 2) / mask.shape[0]
+
+
+def _mapped(footage: Footage, geometries: list[Geometry]) -> tuple[list[Rgb], Masks]:
+    if not all(mask.sum() >= LEAST_PIXELS for mask in _map_row(geometries[0], footage, 0)):
+        # as published: no affine map may push an object out
+        geometries = [geometry.still() for geometry in geometries]
+    masks = [_map_row(geometry, footage, t) for t, geometry in enumerate(geometries)]
+    pairs = zip(geometries, footage.pictures, strict=True)
+    return [geometry.image(picture.pixels) for geometry, picture in pairs], masks
 
 
 def _map_row(geometry: Geometry, footage: Footage, frame: int) -> list[NDArray[np.bool_]]:
