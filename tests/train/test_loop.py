@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 import torch
 from torch import nn
@@ -161,6 +164,21 @@ def test_errors_of_data_come_as_they_are(workers: int) -> None:
     with pytest.raises(InputError, match=r"^clip 2 cannot be had$"):
         curve(one)
     assert one.progress.step == 2
+
+
+class _Killed(Shapes):
+    """Clips whose worker is killed at the third."""
+
+    def __getitem__(self, number: int):
+        if number >= 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(number)
+
+
+def test_a_worker_that_dies_is_named() -> None:
+    one = trainer("stages.0.steps=9", "stages.0.clips=1", "data.workers=1", clips=_Killed)
+    with pytest.raises(InputError, match=r"^A process that makes batches died .*data\.workers"):
+        curve(one)
 
 
 class _Absent(Shapes):

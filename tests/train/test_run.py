@@ -186,9 +186,10 @@ def test_interrupted_runs_go_on_from_a_whole_checkpoint(
         env=environment(),
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     wait_for_step(folder, 2, process)
-    process.send_signal(number)
+    os.killpg(process.pid, number)  # its workers too, as terminals and schedulers do
     _, errors = process.communicate(timeout=600)
     state = load_checkpoint(folder / "last.pt")
     if number is signal.SIGKILL:

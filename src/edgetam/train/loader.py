@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import signal
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,7 +24,7 @@ from edgetam.train.ranks import rank, world
 from edgetam.train.recipe import DataRecipe
 from edgetam.train.stage import Stage
 
-__all__ = ["Clips", "Order", "open_loader"]
+__all__ = ["Clips", "Order", "dead_workers_named", "open_loader"]
 
 
 class Clips(Protocol):
@@ -117,7 +118,7 @@ def open_loader(clips: Clips, order: Order, data: DataRecipe, device: torch.devi
         device: what batches will be copied to.
 
     Raises:
-        InputError: a batch cannot be made, or a worker process died.
+        InputError: a batch cannot be made.
     """
     without_cv_threads()
     loader: DataLoader[Batch | EdgeTAMError] = DataLoader(
@@ -129,11 +130,21 @@ def open_loader(clips: Clips, order: Order, data: DataRecipe, device: torch.devi
         pin_memory=device.type == "cuda",
         worker_init_fn=_start_worker,
     )
+    for batch in loader:
+        if isinstance(batch, EdgeTAMError):
+            raise batch
+        yield batch
+
+
+@contextmanager
+def dead_workers_named() -> Iterator[None]:
+    """Say in one sentence that a worker process died: PyTorch raises that wherever the process happens to be.
+
+    Raises:
+        InputError: one did.
+    """
     try:
-        for batch in loader:
-            if isinstance(batch, EdgeTAMError):
-                raise batch
-            yield batch
+        yield
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
@@ -145,6 +156,10 @@ def open_loader(clips: Clips, order: Order, data: DataRecipe, device: torch.devi
 
 
 def _start_worker(worker: int) -> None:
-    """Workers leave Ctrl-C to the training, which stops them, and each keeps to one core."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Workers leave Ctrl-C and SIGTERM to the training, which stops them, and each keeps to one core.
+
+    Terminals and schedulers send these signals to all processes at once.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     one_thread(worker)

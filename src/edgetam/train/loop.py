@@ -18,7 +18,7 @@ from edgetam.model import EdgeTAM
 from edgetam.train.batches import Batch
 from edgetam.train.guides import make_guides
 from edgetam.train.learner import Counting, Learner
-from edgetam.train.loader import Clips, Order, open_loader
+from edgetam.train.loader import Clips, Order, dead_workers_named, open_loader
 from edgetam.train.optimize import follow, make_average, make_optimizer, set_rates, share_norms
 from edgetam.train.plan import Plan, draw_plan
 from edgetam.train.progress import Progress, Report
@@ -108,7 +108,8 @@ class Trainer:
             InputError: data cannot be had.
         """
         while not self.finished:
-            yield from self._run_stage()
+            with dead_workers_named():
+                yield from self._run_stage()
             if self.progress.share(self.stage) < 1:
                 return  # stopped
             self.progress.next_stage()
