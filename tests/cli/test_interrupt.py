@@ -64,6 +64,20 @@ def test_what_was_done_is_complete_and_can_be_completed(run, impatient, video, t
     assert completed == {p.name: p.read_bytes() for p in (tmp_path / "whole/masks").iterdir()}
 
 
+def test_a_second_pass_is_completed_too(run, impatient, video, tmp_path):
+    prompts = ("--point", "20,20", "--object", 2, "--frame", 5, "--box", "9,9,30,30")
+    words = ("track", video, *prompts, "--both", "--save", "objects", "-o")
+    impatient.patience = FRAMES + 2  # on the way back, where all frames have been seen once
+    assert run(*words, "res").exit_code == 130
+    found = len(list((tmp_path / "res/objects/002").iterdir()))
+    assert FRAMES - 5 < found < FRAMES
+    impatient.patience = 99
+    result = run(*words, "res")
+    assert (result.exit_code, "already" in result.stdout) == (0, False)
+    assert len(list((tmp_path / "res/objects/002").iterdir())) == FRAMES
+    assert "already" in run(*words, "res").stdout
+
+
 def test_before_the_first_frame(run, impatient, video):
     impatient.patience = 0
     result = run("track", video, "--point", "20,20", "-o", "res")

@@ -54,7 +54,14 @@ def test_again_with_other_prompts(run, engine, image):
     assert run("segment", image, "--point", "20,20", "-o", "res").exit_code == 0
     assert run("segment", image, "--point", "20,20", "-o", "res").exit_code == 0
     refused(run("segment", image, "--point", "21,20", "-o", "res"), 4, "--overwrite")
+    refused(run("segment", image, "--point", "20,20", "-o", "res", "--imgsz", 512), 4, "other model")
     assert run("segment", image, "--point", "21,20", "-o", "res", "--overwrite").exit_code == 0
+
+
+def test_again_with_another_kind(run, engine, image, tmp_path):
+    for kind in ("png", "cutout"):
+        assert run("segment", image, "--point", "20,20", "-o", "res", "--save", kind).exit_code == 0
+    assert {"masks/photo.png", "cutout/photo.png"} <= tree(tmp_path / "res")
 
 
 @pytest.mark.parametrize(

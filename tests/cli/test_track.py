@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgetam.cli.track import PLACES
-from edgetam.io import SAVE_KINDS, ResultWriter, VideoInfo, read_mask
+from edgetam.io import read_mask
 from tests.cli.conftest import FRAMES, HEIGHT, WIDTH, refused, tree
+from tests.io.clips import damage
 
 
 def frames_in(path):
@@ -151,6 +151,14 @@ def test_images_keep_their_names(run, engine, tmp_path):
     assert len(tree(tmp_path / "res2/masks")) == 2
 
 
+def test_images_of_one_name_are_numbered(run, engine, tmp_path):
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        cv2.imwrite(str(tmp_path / place / "0.png"), np.zeros((30, 40, 3), np.uint8))
+    assert run("track", "?/*.png", "--point", "9,9", "-o", "res", "-q").exit_code == 0
+    assert {p.name for p in (tmp_path / "res/masks").iterdir()} == {"00000.png", "00001.png"}
+
+
 def test_the_same_run_again_does_nothing(run, engine, video, tmp_path):
     words = ("track", video, "--point", "20,20", "-o", "res")
     assert run(*words).exit_code == 0
@@ -185,6 +193,17 @@ def test_results_of_another_run_are_kept_unless_told(run, engine, video, tmp_pat
     assert {p.name for p in (tmp_path / "res/masks").iterdir()} == {"00000.png", "00001.png"}
 
 
+def test_kinds_of_one_run_stand_side_by_side_and_are_replaced_together(run, engine, video, tmp_path):
+    words = ("track", video, "-o", "res", "--save")
+    for kind in ("png", "coco"):
+        assert run(*words, kind, "--point", "20,20").exit_code == 0
+    assert {"masks", "masks.json"} <= tree(tmp_path / "res")
+    assert run(*words, "npz", "--point", "21,20", "--frames", 2, "--overwrite").exit_code == 0
+    assert tree(tmp_path / "res/masks") == set()
+    assert not (tmp_path / "res/masks.json").exists()
+    assert tree(tmp_path / "res/npz") == {"00000.npz", "00001.npz"}
+
+
 def test_files_of_others_are_kept_unless_told(run, engine, video, tmp_path):
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks/00000.png").write_bytes(b"precious")
@@ -192,19 +211,20 @@ def test_files_of_others_are_kept_unless_told(run, engine, video, tmp_path):
     assert (tmp_path / "masks/00000.png").read_bytes() == b"precious"
 
 
-def test_we_know_where_results_lie(tmp_path):
-    with ResultWriter(tmp_path, SAVE_KINDS, VideoInfo("x", 4, 4)) as writer:
-        assert {kind: path.name for kind, path in writer.paths.items()} == PLACES
-
-
 def test_a_bad_frame_can_be_skipped(run, engine, video, tmp_path):
-    from tests.io.clips import damage
-
     damage(video, 3)
     result = run("track", video, "--point", "9,9", "-o", "res", "--on-bad-frame", "skip")
     assert result.exit_code == 0, result.output
     assert len(tree(tmp_path / "res/masks")) == FRAMES
     assert "edgetam: warning: Frame 3 of" in result.stderr
+
+
+def test_a_run_that_met_a_bad_frame_goes_on_by_skipping_it(run, engine, video, tmp_path):
+    damage(video, 3)
+    words = ("track", video, "--point", "9,9", "-o", "res")
+    refused(run(*words), 2, "Frame 3", "--on-bad-frame skip")
+    assert run(*words, "--on-bad-frame", "skip").exit_code == 0
+    assert len(tree(tmp_path / "res/masks")) == FRAMES
 
 
 def test_people_see_a_bar_and_logs_do_not(run, engine, video, monkeypatch):

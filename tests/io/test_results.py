@@ -180,7 +180,8 @@ def test_frame_names_name_the_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", [["a.jpg", "a.png"], ["../a.jpg"], ["x/a.jpg"], [""], [".."]])
 def test_frame_names_that_would_harm(tmp_path: Path, names: list[str]) -> None:
     with pytest.raises(ConfigError):
-        ResultWriter(tmp_path, ["png"], INFO, frame_names=names)
+        ResultWriter(tmp_path / "res", ["png"], INFO, frame_names=names)
+    assert not (tmp_path / "res").exists()
 
 
 def test_an_interrupted_run_leaves_valid_files_and_resumes(tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 
 from edgetam.cli.errors import StoppedError
 from edgetam.cli.interrupts import held_back
-from edgetam.cli.prompts import checked
+from edgetam.cli.prompts import check_ids, checked
 from edgetam.cli.runs import Run, default_folder, open_run
 from edgetam.cli.screen import Screen
-from edgetam.cli.track import PLACES, TrackJob, report
+from edgetam.cli.track import TrackJob, report
 from edgetam.errors import ConfigError, MediaError, OutputError, PromptError
 from edgetam.io import LiveSource, ResultWriter, VideoInfo, open_live
+from edgetam.io.results import PLACES
 from edgetam.tracking import Stream, TrackerOptions, VideoTracker
 
 __all__ = ["is_live", "track_live"]
@@ -36,7 +37,7 @@ def track_live(job: TrackJob, screen: Screen) -> Path:
     """
     kinds = job.kinds
     job.choice.check()
-    job.check_ids(kinds)
+    check_ids(job.prompts, kinds)
     if job.direction != "forward" or job.start is not None:
         raise ConfigError(f"'{job.source}' is live; --start, --reverse and --both need a recorded video.")
     late = [item for item in job.prompts if item.frame]

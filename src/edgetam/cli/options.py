@@ -165,6 +165,11 @@ class ModelChoice:
         details = Path(self.weights).stat()
         return [str(Path(self.weights).absolute()), details.st_size, details.st_mtime_ns]
 
+    @property
+    def identity(self) -> list[Any]:
+        """What results depend on."""
+        return [self.name, self.weights_id, self.precision, self.image_size]
+
     def check(self) -> None:
         """Find out what can be known without loading anything.
 

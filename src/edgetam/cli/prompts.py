@@ -15,7 +15,7 @@ point before it. A prompt file says the same in JSON::
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from edgetam.io import read_mask
 from edgetam.structs import Prompt
 from edgetam.tracking.prompts import Clicks, read_prompt
 
-__all__ = ["Placed", "checked", "merged", "ordered_options", "read_options", "read_prompt_file"]
+__all__ = ["Placed", "check_ids", "checked", "merged", "ordered_options", "read_options", "read_prompt_file"]
 
 PROMPT_OPTIONS = ("--point", "--label", "--box", "--mask", "--object", "--frame")
 _KEYS = {"frame", "object", "points", "labels", "box", "mask"}
@@ -245,6 +245,20 @@ def _labels(prompt: Prompt, origin: str) -> list[Any]:
     if len(labels) != len(points):
         raise PromptError(f"{origin}: {len(labels)} labels for {len(points)} points; give one per point.")
     return labels
+
+
+def check_ids(items: Iterable[Placed], kinds: Collection[str]) -> None:
+    """Find out whether the kinds of results that were asked for can hold all ids.
+
+    Raises:
+        PromptError: "png" is among them and an id is not 1 to 255.
+    """
+    wrong = [item.object_id for item in items if not 1 <= item.object_id <= 255]
+    if "png" in kinds and wrong:
+        raise PromptError(
+            f"Object {wrong[0]} does not fit into a palette PNG (1 to 255); use another id, or save "
+            "objects or coco instead of png."
+        )
 
 
 def checked(

@@ -22,17 +22,20 @@ _HIDDEN = ".edgetam"
 
 @dataclass(frozen=True)
 class Run:
-    """A run and its folder; ``about`` is all that its results depend on."""
+    """A run and its folder; ``about`` is all that its results depend on.
+
+    ``resume`` says that an earlier run left something to go on with, ``finished`` that it came to its end.
+    """
 
     folder: Path
     about: Mapping[str, Any]
     resume: bool
+    finished: bool = False
 
-    def note(self) -> None:
-        """Record what the run is about, so that it can be recognised."""
-        atomic_write(
-            make_folder(self.folder / _HIDDEN) / "run.json", json.dumps(self.about, indent=1).encode()
-        )
+    def note(self, *, finished: bool = False) -> None:
+        """Record what the run is about, so that it can be recognised, and how far it came."""
+        content = {**self.about, "finished": finished}
+        atomic_write(make_folder(self.folder / _HIDDEN) / "run.json", json.dumps(content, indent=1).encode())
 
 
 def open_run(folder: Path, about: Mapping[str, Any], places: Iterable[str], *, overwrite: bool) -> Run:
@@ -57,7 +60,7 @@ def open_run(folder: Path, about: Mapping[str, Any], places: Iterable[str], *, o
                 f"'{folder}' holds results of another run (with other {', '.join(differing)}); choose "
                 "another folder with -o, or pass --overwrite."
             )
-        return Run(folder, about, resume=True)
+        return Run(folder, about, resume=True, finished=bool(earlier.get("finished")))
     taken = [place for place in places if (folder / place).exists()]
     if taken:
         raise OutputError(

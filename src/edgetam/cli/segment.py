@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetam.cli.options import ModelChoice, parse_kinds
-from edgetam.cli.prompts import Placed, checked
-from edgetam.cli.runs import default_folder, describe_prompts, describe_source, open_run
+from edgetam.cli.prompts import Placed, check_ids, checked
+from edgetam.cli.runs import Run, default_folder, describe_prompts, describe_source, open_run
 from edgetam.cli.screen import STAND_IN, Screen
-from edgetam.cli.track import PLACES
-from edgetam.errors import PromptError
 from edgetam.io import ResultWriter, VideoInfo, atomic_write, overlay, read_image
 from edgetam.io.atomic import make_folder
+from edgetam.io.results import PLACES
 from edgetam.structs import FrameResult, ObjectResult
 from edgetam.tracking import ImageResult, ImageSegmenter
 
@@ -54,16 +53,15 @@ def segment_image(job: SegmentJob, screen: Screen) -> Path:
     about = {
         "source": describe_source(str(job.image), (width, height), 1),
         "prompts": describe_prompts(checked(job.prompts, (width, height), 1)),
+        "model": job.choice.identity,
     }
-    wrong = [item.object_id for item in job.prompts if not 1 <= item.object_id <= 255]
-    if "png" in kinds and wrong:
-        raise PromptError(f"Object {wrong[0]} does not fit into a palette PNG (1 to 255); use another id.")
+    check_ids(job.prompts, kinds)
     folder = job.output or default_folder(job.image.name)
     run = open_run(folder, about, [_PLACES[kind] for kind in kinds], overwrite=job.overwrite)
     segmenter = ImageSegmenter(job.choice.load(partial="image"))
     segmenter.set_image(image)
     objects = {item.object_id: _answer(segmenter, item) for item in job.prompts}
-    paths = _write(run.folder, kinds, job.image.name, image, objects)
+    paths = _write(run, kinds, job.image.name, image, objects)
     run.note()
     for identity, item in objects.items():
         screen.say(f"object {identity}: score {item.score:.2f}, {int(item.mask.sum())} pixels")
@@ -89,7 +87,7 @@ def _best(answer: ImageResult) -> ObjectResult:
 
 
 def _write(
-    folder: Path,
+    run: Run,
     kinds: tuple[str, ...],
     name: str,
     image: NDArray[np.uint8],
@@ -100,12 +98,11 @@ def _write(
     files = [kind for kind in kinds if kind != "overlay"]
     if files:
         info = VideoInfo(name, width, height, frames=1)
-        with ResultWriter(folder, files, info, frame_names=[name]) as writer:
+        with ResultWriter(run.folder, files, info, frame_names=[name], resume=run.resume) as writer:
             writer.write(FrameResult(0, objects), image)
         paths |= writer.paths
     if "overlay" in kinds:
-        paths["overlay"] = folder / "overlay.png"
-        make_folder(folder)
+        paths["overlay"] = make_folder(run.folder) / _PLACES["overlay"]
         atomic_write(paths["overlay"], _drawn(image, objects))
     return paths
 

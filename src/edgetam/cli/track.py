@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from edgetam.cli.errors import StoppedError
 from edgetam.cli.interrupts import held_back
 from edgetam.cli.options import ModelChoice, parse_kinds
-from edgetam.cli.prompts import Placed, checked
+from edgetam.cli.prompts import Placed, check_ids, checked
 from edgetam.cli.runs import Run, default_folder, describe_prompts, describe_source, open_run
 from edgetam.cli.screen import STAND_IN, Screen
 from edgetam.errors import ConfigError, MediaError, OutputError, PromptError
 from edgetam.io import SAVE_KINDS, FrameSource, ResultWriter, VideoInfo, open_frames
+from edgetam.io.results import PLACES
 from edgetam.structs import FrameResult
 from edgetam.tracking import TrackerOptions, TrackingSession, VideoTracker
 from edgetam.tracking.prompts import Clicks
@@ -24,17 +25,8 @@ from edgetam.tracking.prompts import Clicks
 if TYPE_CHECKING:
     from edgetam.engine import Engine
 
-__all__ = ["PLACES", "Direction", "TrackJob", "direction", "report", "track_video"]
+__all__ = ["Direction", "TrackJob", "direction", "report", "track_video"]
 
-PLACES = {
-    "png": "masks",
-    "objects": "objects",
-    "coco": "masks.json",
-    "npz": "npz",
-    "overlay": "overlay.mp4",
-    "cutout": "cutout",
-}
-"""What each kind of result is called in the folder."""
 Direction = Literal["forward", "reverse", "both"]
 Prompts = Mapping[tuple[int, int], Clicks]
 """Checked prompts by frame and object id."""
@@ -65,15 +57,6 @@ class TrackJob:
         """
         return parse_kinds(self.save, SAVE_KINDS)
 
-    def check_ids(self, kinds: tuple[str, ...]) -> None:
-        """Raise `PromptError` for an id that a palette PNG cannot hold."""
-        wrong = [item.object_id for item in self.prompts if not 1 <= item.object_id <= 255]
-        if "png" in kinds and wrong:
-            raise PromptError(
-                f"Object {wrong[0]} does not fit into a palette PNG (1 to 255); use another id, or save "
-                "objects or coco instead of png."
-            )
-
 
 def track_video(job: TrackJob, screen: Screen) -> Path:
     """Track through something that has an end; returns the folder of the results.
@@ -87,7 +70,7 @@ def track_video(job: TrackJob, screen: Screen) -> Path:
     """
     kinds = job.kinds
     job.choice.check()
-    job.check_ids(kinds)
+    check_ids(job.prompts, kinds)
     if job.on_bad_frame not in ("stop", "skip"):
         raise ConfigError(f"--on-bad-frame is '{job.on_bad_frame}'; expected stop or skip.")
     with closing(open_frames(job.source, on_bad_frame=cast(Any, job.on_bad_frame))) as source:
@@ -111,8 +94,8 @@ def _passes(job: TrackJob, prompts: Prompts, length: int) -> list[tuple[bool, ra
     back = range(max(prompted) if start is None else start, -1, -1)
     if job.direction == "reverse" and len(back) == 1:
         raise PromptError(
-            "--reverse goes towards the start of the video and the prompts are on its first frame; "
-            "prompt a later one with --frame."
+            "--reverse would begin on the first frame, and nothing is before that; prompt a later one with "
+            "--frame, or choose a later --start."
         )
     chosen = {"forward": [(False, ahead)], "reverse": [(True, back)], "both": [(False, ahead), (True, back)]}
     passes = [(reverse, order[: job.frames]) for reverse, order in chosen[job.direction]]
@@ -123,20 +106,27 @@ def _passes(job: TrackJob, prompts: Prompts, length: int) -> list[tuple[bool, ra
 
 def _about(job: TrackJob, prompts: Prompts, source: FrameSource) -> dict[str, Any]:
     """All that results depend on, to recognise the same run."""
-    choice = job.choice
     return {
         "source": describe_source(job.source, (source.width, source.height), len(source)),
         "prompts": describe_prompts(prompts),
-        "model": [choice.name, choice.weights_id, choice.precision, choice.image_size],
+        "model": job.choice.identity,
         "frames": {"start": job.start, "frames": job.frames, "direction": job.direction},
-        "options": {"exclusive": job.exclusive, "on_bad_frame": job.on_bad_frame},
+        # not how bad frames are met: those before the first one are the same either way
+        "options": {"exclusive": job.exclusive},
     }
 
 
 def _writer(run: Run, kinds: tuple[str, ...], source: FrameSource) -> ResultWriter:
-    names = getattr(source, "names", None)
     info = VideoInfo(source.name, source.width, source.height, source.fps, len(source))
-    return ResultWriter(run.folder, kinds, info, frame_names=names, resume=run.resume)
+    return ResultWriter(run.folder, kinds, info, frame_names=_frame_names(source), resume=run.resume)
+
+
+def _frame_names(source: FrameSource) -> Sequence[str] | None:
+    """Names of image files; none where results would overwrite each other, as with ``shots/**/0.png``."""
+    names: Sequence[str] | None = getattr(source, "names", None)
+    if names is None or len({Path(name).stem for name in names}) < len(names):
+        return None
+    return names
 
 
 def _track(
@@ -154,10 +144,12 @@ def _track(
     last: int | None = None
     try:
         with _writer(run, job.kinds, source) as writer:
-            run.note()
-            if {frame for _, order in passes for frame in order} <= writer.done:
+            # a second pass adds to frames that the first one has written
+            whole = len(passes) == 1 or run.finished
+            if whole and {frame for _, order in passes for frame in order} <= writer.done:
                 screen.say(f"All frames are in {run.folder} already; --overwrite tracks again.")
                 return
+            run.note()
             began = time.perf_counter()
             with screen.counting(source.name, steps) as count:
                 for result in _results(session, prompts, passes):
@@ -168,6 +160,7 @@ def _track(
                         last = result.frame
                     count()
             seconds = time.perf_counter() - began
+        run.note(finished=True)
     except KeyboardInterrupt as error:
         screen.note(_stopped(run.folder, last, "stopped"))
         raise StoppedError from error
@@ -213,7 +206,7 @@ def report(
     for kind, path in paths.items():
         screen.say(f"{what[kind]:>16}  {path}")
     rate = frames / seconds if seconds > 0 else 0.0
-    screen.say(f"{frames} frames in {seconds:.1f} s, {rate:.1f} frames per second.")
+    screen.say(f"{frames} frame{'s' if frames > 1 else ''} in {seconds:.1f} s, {rate:.1f} frames per second.")
     if choice.stand_in:
         screen.note(STAND_IN)
 

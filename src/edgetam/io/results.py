@@ -32,12 +32,10 @@ from edgetam.io.overlay_video import OverlayWriter
 from edgetam.io.writers import CutoutWriter, NpzWriter, ObjectsWriter, PaletteWriter, Writer
 from edgetam.structs import FrameResult
 
-__all__ = ["SAVE_KINDS", "ResultWriter", "VideoInfo"]
-
-SAVE_KINDS = ("png", "objects", "coco", "npz", "overlay", "cutout")
+__all__ = ["PLACES", "SAVE_KINDS", "ResultWriter", "VideoInfo"]
 
 _LOG = logging.getLogger("edgetam")
-_PLACES = {
+PLACES = {
     "png": "masks",
     "objects": "objects",
     "coco": "masks.json",
@@ -45,6 +43,8 @@ _PLACES = {
     "overlay": "overlay.mp4",
     "cutout": "cutout",
 }
+"""What each kind of result is called in the folder."""
+SAVE_KINDS = tuple(PLACES)
 _USUAL_FPS = 25.0  # for the overlay of a source without times or frame rate
 _NEED_IMAGE = {"overlay", "cutout"}
 
@@ -99,8 +99,8 @@ class ResultWriter:
     ):
         self.kinds = _checked_kinds(kinds)
         self.info = info
-        self.folder = make_folder(folder)
         self._names = None if frame_names is None else _checked_names(frame_names)
+        self.folder = make_folder(folder)
         self._hidden = self.folder / ".edgetam"
         about = {"name": info.name, "width": info.width, "height": info.height}
         if not resume:
@@ -131,7 +131,10 @@ class ResultWriter:
         shown = np.zeros((self.info.height, self.info.width, 3), np.uint8) if image is None else image
         entry = self._entry(result)
         if result.frame in self._journal:
-            self._forget_objects(self._journal[result.frame], result)
+            earlier = self._journal[result.frame]
+            self._forget_objects(earlier, result)
+            # files of kinds that are not wanted this time stay, and must not be lost sight of
+            entry["kinds"] += [kind for kind in earlier["kinds"] if kind not in self.kinds]
         for writer in self._writers.values():
             writer.write(entry["name"], result, shown)
         self._journal.add(entry)
@@ -166,7 +169,7 @@ class ResultWriter:
             self._journal.close()
 
     def _make(self, kind: str, journal: Journal) -> Writer:
-        path = self.folder / _PLACES[kind]
+        path = self.folder / PLACES[kind]
         if kind == "coco":
             return CocoWriter(path, journal, asdict(self.info))
         if kind == "overlay":
