@@ -89,9 +89,11 @@ def test_unknown_arguments_are_ignored_with_a_word(
 
 def test_cuda_falls_back_to_the_cpu_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(builders, "load_model", lambda *_, device, **__: device)
     builders._warn_no_cuda.cache_clear()
-    with pytest.warns(UserWarning, match="CUDA"):
-        assert builders.usable_device("cuda") == "cpu"
+    with pytest.warns(UserWarning, match="CUDA") as caught:
+        assert builders.build_sam2("edgetam", device="cuda").engine == "cpu"  # type: ignore[comparison-overlap]
+    assert caught[0].filename == __file__, "it points at the script"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert builders.usable_device(torch.device("cuda:0")) == "cpu"

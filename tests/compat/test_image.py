@@ -69,11 +69,14 @@ def test_an_answer_can_be_refined(image_predictor: SAM2ImagePredictor) -> None:
     _, scores, low = image_predictor.predict(**POINT)  # type: ignore[arg-type]
     best = low[scores.argmax()][None]
     refined = image_predictor.predict(**POINT, mask_input=best, multimask_output=False)[0]  # type: ignore[arg-type]
-    from_tensor = image_predictor.predict(**POINT, mask_input=torch.from_numpy(best), multimask_output=False)[
-        0
-    ]  # type: ignore[arg-type]
     assert refined.shape == (1, HEIGHT, WIDTH)
-    assert np.array_equal(refined, from_tensor)
+    rounded = torch.from_numpy(best).bfloat16()
+    for given, same in ((torch.from_numpy(best), best), (rounded, rounded.float().numpy())):
+        from_tensor, from_array = (
+            image_predictor.predict(**POINT, mask_input=mask, multimask_output=False)[0]  # type: ignore[arg-type]
+            for mask in (given, same)
+        )
+        assert np.array_equal(from_tensor, from_array)
     assert image_predictor.predict(mask_input=best)[0].shape == (3, HEIGHT, WIDTH)
 
 
@@ -143,6 +146,9 @@ def test_calls_at_the_wrong_time_are_runtime_errors(predictor: SAM2VideoPredicto
         {"point_coords": [[1, 2]], "point_labels": [1, 0]},
         {"point_coords": [[1, 2, 3]], "point_labels": [1]},
         {"box": [1, 2, 3]},
+        {"box": [1, 2, float("inf"), 4]},
+        {"point_coords": [[float("nan"), 2]], "point_labels": [1]},
+        {"mask_input": np.full((1, 64, 64), np.nan, np.float32)},
         {"box": BOXES, **POINT},
         {"mask_input": np.zeros((64, 64), np.float32)},
         {"mask_input": np.zeros((1, 7, 9), np.float32)},
@@ -156,7 +162,7 @@ def test_wrong_prompts_are_errors(image_predictor: SAM2ImagePredictor, prompt: d
 
 @pytest.mark.parametrize(
     "image",
-    [np.zeros((4, 4), np.uint8), np.full((4, 4, 3), 200.0), "file.jpg", None, np.zeros((4, 4, 3), int)],
+    [np.zeros((4, 4, 2), np.uint8), np.full((4, 4, 3), 200.0), "file.jpg", None, np.zeros((4, 4, 3), int)],
 )
 def test_wrong_images_are_errors(predictor: SAM2VideoPredictor, image: object) -> None:
     with pytest.raises(InputError):

@@ -291,6 +291,7 @@ def test_removing_an_object_leaves_the_others_as_if_it_had_never_been(
         {"points": "here", "labels": [1]},
         {"points": [[float("nan"), 2]], "labels": [1]},
         {"box": [1, 2, 3]},
+        {"box": [1, 2, 3, float("nan")]},
         {"box": [1, 2, 3, 4], "clear_old_points": False},
     ],
 )

@@ -177,6 +177,8 @@ def test_arrays_and_pil_images() -> None:
         (np.zeros((4, 4), np.uint8), r"expected \[T, H, W, 3\]"),
         ([np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8)], "Frame 1 is 5x4 but frame 0 is 4x4"),
         (["a.png", np.zeros((4, 4, 3), np.uint8)], "shape"),
+        (np.zeros((2, 4, 4, 3)), "type float64; expected uint8"),
+        ([np.zeros((4, 4, 3), np.uint8), [[1], [2, 3]]], "not a rectangle"),
         (12, "Cannot read frames from a int"),
         (None, "NoneType"),
         (b"abc", "bytes"),
@@ -193,6 +195,7 @@ def test_things_that_are_no_frames(source: object, message: str) -> None:
         (np.zeros((4, 4, 3)), "expected uint8"),
         (np.zeros((4, 4, 2), np.uint8), "shape"),
         (np.zeros(4, np.uint8), "shape"),
+        ([[1], [2, 3]], "not a rectangle"),
     ],
 )
 def test_frames_of_another_type_or_shape(array: np.ndarray, message: str) -> None:

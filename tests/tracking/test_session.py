@@ -554,7 +554,7 @@ def test_a_failing_engine_changes_nothing(verb: str) -> None:
         (lambda s: s.prompt(0, "a", points=[[1, 1]]), "object_id is 'a'"),
         (lambda s: s.prompt(0, 1.5, points=[[1, 1]]), "object_id is 1.5"),
         (lambda s: s.prompt(0, True, points=[[1, 1]]), "object_id is True"),
-        (lambda s: s.prompt(0, 1, box=[1, 1, 9, 9]), "box was given after points"),
+        (lambda s: s.prompt(0, 1, box=[1, 1, 9, 9]), "box was given after points or another box"),
         (lambda s: s.result(20), "Frame 20"),
         (lambda s: s.remove_prompts(20, 1), "Frame 20"),
         (lambda s: s.remove_prompts(0, 9), r"no object 9; known objects: 1"),

@@ -64,13 +64,17 @@ def to_array(value: Any, dtype: Any, what: str) -> NDArray[Any]:
     """A tensor, an array or nested lists as an array.
 
     Raises:
-        PromptError: it is none of them.
+        PromptError: it is none of them, or holds NaN or infinity.
     """
     if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().numpy()
+        value = value.detach().cpu()
+        value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()  # NumPy has no bfloat16
     try:
-        return np.asarray(value, dtype)
+        array = np.asarray(value, dtype)
     except (TypeError, ValueError) as error:
         raise PromptError(
             f"{what} is {value!r}; expected numbers in a list, an array or a tensor."
         ) from error
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise PromptError(f"{what} holds NaN or infinity; expected numbers.")
+    return array

@@ -156,4 +156,4 @@ def usable_device(device: Any) -> str:
 @cache
 def _warn_no_cuda() -> None:
     """Once per process: it is the default device, and most machines do not have it."""
-    warnings.warn("CUDA is not available here, using the CPU; pass device='cpu' to say so.", stacklevel=4)
+    warnings.warn("CUDA is not available here, using the CPU; pass device='cpu' to say so.", stacklevel=5)

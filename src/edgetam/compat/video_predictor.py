@@ -326,8 +326,6 @@ def _read_points(points: Any, labels: Any) -> tuple[NDArray[np.float32], NDArray
         raise PromptError(
             f"points have shape {places.shape} with {len(marks)} labels; expected (P, 2) with P labels."
         )
-    if not np.isfinite(places).all():
-        raise PromptError("points hold NaN or infinity; expected coordinates.")
     return places, marks
 
 

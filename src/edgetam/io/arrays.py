@@ -21,8 +21,9 @@ def as_rgb(image: Any) -> Rgb:
     """Turn one picture into uint8 RGB.
 
     Args:
-        image: a PIL image, or an array ``[H, W]``, ``[H, W, 1]``, ``[H, W, 3]`` or ``[H, W, 4]`` of
-            uint8 or uint16 (its upper byte is kept); an alpha channel is dropped.
+        image: a PIL image, or an array (or what NumPy takes for one) ``[H, W]``, ``[H, W, 1]``,
+            ``[H, W, 3]`` or ``[H, W, 4]`` of uint8 or uint16 (its upper byte is kept); an alpha channel
+            is dropped.
 
     Returns:
         uint8 ``[H, W, 3]``; the same memory where nothing had to be changed.
@@ -32,20 +33,32 @@ def as_rgb(image: Any) -> Rgb:
     """
     if isinstance(image, Image.Image):
         return pil_to_rgb(image)
-    array = np.asarray(image)
-    if array.dtype == np.uint16:
-        array = (array >> 8).astype(np.uint8)
+    array = _as_array(image)
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or channels not in (1, 3, 4) or array.size == 0:
-        raise MediaError(f"A frame has shape {array.shape}; expected [H, W, 3] (or [H, W] for grey).")
+        raise MediaError(
+            f"The picture has shape {array.shape} and type {array.dtype}; expected [H, W, 3] of uint8 "
+            "(or [H, W] for grey)."
+        )
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
     if array.dtype != np.uint8:
         raise MediaError(
-            f"A frame has type {array.dtype}; expected uint8 (0..255), so convert it first, "
-            "for instance with (255 * frame).astype('uint8')."
+            f"The picture has type {array.dtype}; expected uint8 (0..255), so convert it first, "
+            "for instance with (255 * picture).astype('uint8')."
         )
     if channels == 1:
         return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)  # [H, W, 3]
     return np.ascontiguousarray(array[..., :3])
+
+
+def _as_array(image: Any) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(image)
+    except ValueError as error:
+        raise MediaError(
+            f"The picture is not a rectangle of pixels ({error}); expected [H, W, 3]."
+        ) from error
 
 
 def pil_to_rgb(image: Image.Image) -> Rgb:
@@ -70,7 +83,7 @@ class ArrayFrames:
         fps: frames per second, when known.
 
     Raises:
-        MediaError: no frames, or frames of different sizes.
+        MediaError: no frames, frames of different sizes, or a first frame that is no picture.
     """
 
     def __init__(
@@ -81,7 +94,7 @@ class ArrayFrames:
         self.name = name
         self.fps = fps
         self._frames = frames
-        self.height, self.width = _size(frames[0])
+        self.height, self.width = as_rgb(frames[0]).shape[:2]
         for index in range(1, len(frames)):
             if _size(frames[index]) != (self.height, self.width):
                 height, width = _size(frames[index])
@@ -115,7 +128,7 @@ class ArrayFrames:
 def _size(frame: Any) -> tuple[int, int]:
     if isinstance(frame, Image.Image):
         return frame.height, frame.width
-    shape = np.shape(frame)
+    shape = _as_array(frame).shape
     if len(shape) not in (2, 3):
         raise MediaError(f"A frame has shape {shape}; expected [H, W, 3] (or [H, W] for grey).")
-    return int(shape[0]), int(shape[1])
+    return shape[0], shape[1]

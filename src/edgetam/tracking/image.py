@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from edgetam.engine.base import DecodeMode, Engine
 from edgetam.errors import InputError, PromptError
+from edgetam.io.arrays import as_rgb
 from edgetam.structs import Decoded, DecoderPrompt, ImageFeatures, Prompt
 from edgetam.tracking.geometry import Floats, prepare_image, resize_logits, resize_mask_logits
 from edgetam.tracking.masks import fill_holes, remove_specks
 from edgetam.tracking.prompts import Clicks, read_mask, read_prompt
 
-__all__ = ["ImageResult", "ImageSegmenter", "read_rgb"]
+__all__ = ["ImageResult", "ImageSegmenter"]
 
 LOGIT_LIMIT = 32.0
 MASK_PROMPT_LOGIT = 10.0
@@ -45,24 +46,6 @@ class ImageResult:
         return int(self.scores.argmax())
 
 
-def read_rgb(image: Any) -> NDArray[np.uint8]:
-    """An image as RGB uint8 ``[H, W, 3]``.
-
-    Raises:
-        InputError: it is neither that nor a PIL image.
-    """
-    try:
-        rgb = np.asarray(image.convert("RGB") if hasattr(image, "convert") else image)
-    except ValueError as error:
-        raise InputError(f"The image is not a rectangle of pixels ({error}).") from error
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
-        raise InputError(
-            f"The image has shape {rgb.shape} and type {rgb.dtype}; "
-            "expected RGB of type uint8 and shape (height, width, 3)."
-        )
-    return rgb
-
-
 class ImageSegmenter:
     """Encodes an image once and answers any number of prompts on it.
 
@@ -80,12 +63,12 @@ class ImageSegmenter:
         self._size = (0, 0)
 
     def set_image(self, image: Any) -> None:
-        """Encode an image: RGB uint8 ``[H, W, 3]``, or a PIL image.
+        """Encode an image: RGB uint8 ``[H, W, 3]``, or another picture (`edgetam.io.arrays.as_rgb`).
 
         Raises:
-            InputError: anything else.
+            MediaError: anything else.
         """
-        rgb = read_rgb(image)
+        rgb = as_rgb(image)
         self._features = self.model.encode(prepare_image(rgb, self.model.config.image_size, "image"))
         self._size = (rgb.shape[1], rgb.shape[0])
 
@@ -144,7 +127,7 @@ class ImageSegmenter:
             InputError: no image is set, or a prompt does not fit it.
         """
         self.features  # noqa: B018 - complains first if there is no image
-        if any(p.mask is not None for p in prompts):
+        if any(getattr(p, "mask", None) is not None for p in prompts):
             return [self.predict(p.points, p.labels, p.box, p.mask, multimask=multimask) for p in prompts]
         clicks = [read_prompt(p, *self._size) for p in prompts]
         results: dict[int, ImageResult] = {}

@@ -31,8 +31,8 @@ class Clicks:
             return other
         if BOX_LABELS[0] in other.labels and len(self.points):
             raise PromptError(
-                "A box was given after points on the same frame; expected the box first: "
-                "pass replace=True to start over with the box."
+                "A box was given after points or another box on the same frame; expected one box, and that "
+                "first: pass replace=True to start over with it."
             )
         return Clicks(
             np.concatenate([self.points, other.points]), np.concatenate([self.labels, other.labels])

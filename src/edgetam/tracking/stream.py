@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edgetam.engine.base import Engine
-from edgetam.errors import InputError, PromptError
+from edgetam.errors import PromptError
+from edgetam.io.arrays import as_rgb
 from edgetam.structs import FrameResult, Prompt
 from edgetam.tracking.bank import horizon
 from edgetam.tracking.commit import commit
@@ -45,7 +43,7 @@ class Stream:
 
     def step(
         self,
-        image: NDArray[np.uint8],
+        image: Any,
         prompts: Mapping[int, Prompt] | None = None,
         remove: Iterable[int] = (),
         time: float | None = None,
@@ -56,17 +54,19 @@ class Stream:
         corrects what tracking found on this frame.
 
         Args:
-            image: RGB, uint8 ``[H, W, 3]``; the size may change from frame to frame.
+            image: RGB, uint8 ``[H, W, 3]``, a frame of `edgetam.io.open_live`, or another picture
+                (`edgetam.io.arrays.as_rgb`); the size may change from frame to frame.
             prompts: by object id, in pixels of this frame.
             remove: ids to stop tracking before this frame.
             time: passed on to the result.
 
         Raises:
-            InputError: the frame is not RGB of bytes; the stream is then as it was before the call.
+            MediaError: the frame is no picture of bytes; the stream is then as it was before the call.
             PromptError: a prompt does not fit the frame, or ``remove`` names an unknown object; the stream
                 is then as it was before the call.
         """
-        size = _image_size(image)
+        rgb = as_rgb(image)
+        size = rgb.shape[1], rgb.shape[0]
         clicks = {check_whole(i, "object_id"): read_prompt(p, *size) for i, p in (prompts or {}).items()}
         frame = self.frame + 1
         leaving = list(dict.fromkeys(remove))
@@ -74,7 +74,7 @@ class Stream:
         check_room(self.engine, staying, clicks, frame, self.options)
         self._remove(leaving)
         if self.tracks or clicks:
-            features = self.engine.encode(prepare_image(image, self.engine.config.image_size, "video"))
+            features = self.engine.encode(prepare_image(rgb, self.engine.config.image_size, "video"))
             moment = Moment(self.engine, features, frame, size=size)
             self._track(moment)
             self._answer(moment, clicks)
@@ -128,13 +128,3 @@ class Stream:
             for t in [] if limit is None else list(each.prompted)[:-limit]:
                 if frame - t >= horizon(self.options.memory_stride):
                     del each.prompted[t]
-
-
-def _image_size(image: Any) -> tuple[int, int]:
-    shape: tuple[int, ...] = getattr(image, "shape", ())
-    if len(shape) != 3 or shape[2] != 3 or 0 in shape or getattr(image, "dtype", None) != np.uint8:
-        raise InputError(
-            f"The frame has shape {shape} and type {getattr(image, 'dtype', type(image).__name__)}; "
-            "expected RGB of type uint8 and shape (height, width, 3)."
-        )
-    return int(shape[1]), int(shape[0])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgetam.errors import ConfigError, InputError
+from edgetam.errors import ConfigError, MediaError
 from edgetam.structs import Decoded, DecoderPrompt, ImageFeatures
 from edgetam.tracking import AutoMask, AutoMasker, AutoMaskOptions
 from tests.tracking.fake_engine import SIDE, FakeEngine
@@ -184,5 +184,5 @@ def test_options_out_of_range(wrong: dict[str, Any]) -> None:
 
 
 def test_what_is_no_image() -> None:
-    with pytest.raises(InputError, match="shape"):
-        masker()[0].generate(np.zeros((4, 4), np.uint8))
+    with pytest.raises(MediaError, match="shape"):
+        masker()[0].generate(np.zeros((4, 4, 2), np.uint8))

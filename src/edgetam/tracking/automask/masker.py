@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from edgetam.engine.base import DecodeMode, Engine
 from edgetam.errors import ConfigError
+from edgetam.io.arrays import as_rgb
 from edgetam.tracking.automask.crops import Crop, at_inner_edge, list_crops, point_grid, points_of_layer
 from edgetam.tracking.automask.options import AutoMaskOptions
 from edgetam.tracking.automask.overlap import suppress
 from edgetam.tracking.automask.record import AutoMask, bounding_box, cut
 from edgetam.tracking.automask.regions import fill_small_holes, remove_small_islands
 from edgetam.tracking.geometry import Floats
-from edgetam.tracking.image import LOGIT_LIMIT, ImageSegmenter, read_rgb
+from edgetam.tracking.image import LOGIT_LIMIT, ImageSegmenter
 
 __all__ = ["AutoMasker", "stability_of", "without_small_regions"]
 
@@ -48,16 +49,16 @@ class AutoMasker:
         """Mask everything in an image.
 
         Args:
-            image: RGB uint8 ``[H, W, 3]``, or a PIL image.
+            image: RGB uint8 ``[H, W, 3]``, or another picture (`edgetam.io.arrays.as_rgb`).
             progress: told after every batch how many clicks are done, and how many there are.
 
         Returns:
             Masks, the best scored first; with crops, those of smaller crops first.
 
         Raises:
-            InputError: not an image.
+            MediaError: not an image.
         """
-        rgb = read_rgb(image)
+        rgb = as_rgb(image)
         size = (rgb.shape[1], rgb.shape[0])
         crops = list_crops(*size, self.options.crop_layers, self.options.crop_overlap)
         total = sum(len(self.grids[crop.layer]) for crop in crops)
