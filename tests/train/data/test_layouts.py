@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -145,6 +146,69 @@ def test_ids_above_255_stay_apart(tmp_path: Path) -> None:
     objects = open_collection({"kind": "static", "root": str(tmp_path)})[0].objects(0)
     assert objects.areas() == {300: int((labels == 1).sum()), 600: int((labels == 2).sum())}
     assert (objects.mask(600) > 0).tolist() == (labels == 2).tolist()
+
+
+def test_label_255_of_16_bits_is_an_object(tmp_path: Path) -> None:
+    image, labels = scene(0)
+    write(tmp_path / "images" / "a.jpg", fabricate.jpeg(image))
+    (tmp_path / "masks").mkdir()
+    Image.fromarray((labels.astype(np.uint16)) * 255).save(tmp_path / "masks" / "a.png")
+    objects = open_collection({"kind": "static", "root": str(tmp_path)})[0].objects(0)
+    assert objects.areas().keys() == {255, 510}
+
+
+@pytest.mark.parametrize("mode", ["L", "1"])
+@pytest.mark.parametrize("kind", ["davis", "static", "side by side"])
+def test_black_and_white_masks_are_one_object(mode: str, kind: str, tmp_path: Path) -> None:
+    image, labels = scene(0)
+    names = {"davis": ("JPEGImages/v/0", "Annotations/v/0"), "static": ("images/0", "masks/0")}
+    picture, mask = (tmp_path / name for name in names.get(kind, ("0", "0")))
+    write(picture.with_suffix(".jpg"), fabricate.jpeg(image))
+    mask.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.where(labels == 1, 255, 0).astype(np.uint8)).convert(mode).save(f"{mask}.png")
+    collection = open_collection(
+        {"kind": kind.partition(" ")[0].replace("side", "static"), "root": str(tmp_path)}
+    )
+    objects = collection[0].objects(0)
+    assert objects.areas() == {1: int((labels == 1).sum())}
+    assert (objects.mask(1) > 0).tolist() == (labels == 1).tolist()
+
+
+def test_palettes_beside_images_hold_ids(tmp_path: Path) -> None:
+    image, labels = scene(0)
+    write(tmp_path / "a.jpg", fabricate.jpeg(image))
+    write(tmp_path / "a.png", fabricate.palette_png(labels))
+    assert open_collection({"kind": "static", "root": str(tmp_path)})[0].objects(0).areas().keys() == {1, 2}
+
+
+def test_equal_names_in_other_folders_are_kept_apart(tmp_path: Path) -> None:
+    images, found = [], []
+    for number, folder in enumerate(("train", "val")):
+        image, labels = scene(2 * number, number)
+        write(tmp_path / "static" / folder / "images" / "a.jpg", fabricate.jpeg(image))
+        write(tmp_path / "static" / folder / "masks" / "a.png", fabricate.palette_png(labels))
+        write(tmp_path / "coco" / "videos" / folder / "a.jpg", fabricate.jpeg(image))
+        size = {"height": fabricate.HEIGHT, "width": fabricate.WIDTH}
+        images.append({"id": number, "file_name": f"{folder}/a.jpg", **size})
+        areas = {i: int((labels == i).sum()) for i in (1, 2)}
+        masks = [{"area": areas[i], "segmentation": fabricate.rle(labels == i)} for i in (1, 2)]
+        found += [{"image_id": number, **mask} for mask in masks]
+    notes = json.dumps({"images": images, "annotations": found})
+    write(tmp_path / "coco" / "instances_all.json", notes)
+    for kind in ("static", "coco"):
+        collection = open_collection({"kind": kind, "root": str(tmp_path / kind)})
+        assert len(collection) == 2
+        for item in (0, 1):
+            assert colours(collection, item, 0, 1) == pytest.approx(RED, abs=25)
+    write(tmp_path / "coco" / "instances_all.json", notes.replace("train/a.jpg", "a.jpg"))
+    with pytest.raises(ConfigError, match="expected one such image"):
+        open_collection({"kind": "coco", "root": str(tmp_path / "coco")})
+
+
+def test_listed_videos_that_are_missing_are_noted(tmp_path: Path) -> None:
+    fabricate.palette_videos(tmp_path, resolution="480p")
+    write(tmp_path / "ImageSets" / "2017" / "train.txt", "video0\nvideo1\nvideo7\n")
+    assert open_collection({"kind": "davis", "root": str(tmp_path)}).notes == ("1 listed videos are missing",)
 
 
 def test_grey_masks_beside_images_are_cut_at_half(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -77,7 +78,7 @@ def open_coco(files: Files, name: str, split: str | None = None) -> CocoImages:
         split: ``train2017`` for ``instances_train2017.json``; needed when there are several.
 
     Raises:
-        ConfigError: the layout is another, or there is no such split.
+        ConfigError: the layout is another, there is no such split, or a name fits several images.
         MediaError: the annotations cannot be read.
     """
     chosen = _annotations(files, name, split)
@@ -88,10 +89,12 @@ def open_coco(files: Files, name: str, split: str | None = None) -> CocoImages:
         objects = _by_image(found["annotations"])
     except (ValueError, KeyError, TypeError) as error:
         raise MediaError(f"'{label}' cannot be read as COCO annotations ({error!r}): replace it.") from error
-    there = {PurePosixPath(one).name: one for one in files.names}
+    there: dict[str, list[str]] = defaultdict(list)
+    for one in files.names:
+        there[PurePosixPath(one).name].append(one)
     images, lost = [], 0
     for identity, (file, height, width) in sizes.items():
-        image = there.get(PurePosixPath(file).name)
+        image = _closest(files, there.get(PurePosixPath(file).name, []), file)
         lost += image is None
         if image is not None and identity in objects:
             packed = json.dumps([height, width, objects[identity]], separators=(",", ":")).encode()
@@ -99,6 +102,25 @@ def open_coco(files: Files, name: str, split: str | None = None) -> CocoImages:
     if not images:
         raise wrong_layout(files, EXPECTED)
     return CocoImages(name, files, tuple(images), (f"{lost} images are missing",) if lost else ())
+
+
+def _closest(files: Files, there: list[str], file: str) -> str | None:
+    """Of the images with the name of ``file``, the one whose folders agree with it the furthest."""
+    if len(there) < 2:
+        return there[0] if there else None
+    wanted = PurePosixPath(file).parts[::-1]
+
+    def agreement(one: str) -> int:
+        pairs = zip(PurePosixPath(one).parts[::-1], wanted, strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+    best, second = sorted(there, key=agreement)[:-3:-1]
+    if agreement(best) == agreement(second):
+        raise ConfigError(
+            f"'{files.path}' holds {second} and {best}, and the annotations name {file!r}, expected one such "
+            "image: make 'root' the folder of the right ones; 'annotations' may lie elsewhere."
+        )
+    return best
 
 
 def _annotations(files: Files, name: str, split: str | None) -> str:

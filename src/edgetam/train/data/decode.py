@@ -58,8 +58,11 @@ def decode_image(data: bytes, name: str, least: int) -> Picture:
     return Picture(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels), (height, width))
 
 
-def decode_labels(data: bytes, name: str) -> Labels:
+def decode_labels(data: bytes, name: str, cut: int | None = None) -> Labels:
     """Decode an image of object numbers: palette entries or grey values, up to 16 bits, as stored.
+
+    Grey images may be one mask instead: brighter than ``cut`` is object 1. Those of black and white alone,
+    such as DAVIS 2016 has, always are.
 
     Raises:
         MediaError: it is damaged, or in colours.
@@ -77,9 +80,11 @@ def decode_labels(data: bytes, name: str) -> Labels:
         if isinstance(error, MediaError):
             raise
         raise _undecodable(name, error) from error
-    if labels.dtype in (np.uint8, np.bool_):
-        return labels.astype(np.uint8, copy=False)
-    return labels.astype(np.int32, copy=False)
+    if cut is not None and mode not in ("P", "1"):
+        return (labels > cut).astype(np.uint8)
+    if mode == "L" and not cv2.inRange(labels, 1, 254).any():
+        return labels // 255
+    return labels.astype(np.uint8 if labels.dtype in (np.uint8, np.bool_) else np.int32, copy=False)
 
 
 def _undecodable(name: str, error: Exception) -> MediaError:

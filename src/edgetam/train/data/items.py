@@ -83,7 +83,7 @@ class LabelledFrames:
     files: Files
     pairs: tuple[tuple[str, str], ...]  # names of images and masks
     cut: int | None = None
-    """A grey level: brighter pixels are one object. None: values are object numbers."""
+    """A grey level: brighter pixels of grey masks are one object. None: values are object numbers."""
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -96,10 +96,7 @@ class LabelledFrames:
     def objects(self, frame: int) -> Objects:
         """The objects on a frame."""
         name = self.pairs[frame][1]
-        labels = decode_labels(self.files.read(name), self.files.label(name))
-        if self.cut is not None:
-            return LabelMap((labels > self.cut).astype("uint8"), void=None)
-        return LabelMap(labels)
+        return LabelMap(decode_labels(self.files.read(name), self.files.label(name), self.cut))
 
 
 @dataclass(frozen=True)

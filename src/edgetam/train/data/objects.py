@@ -17,7 +17,7 @@ from edgetam.train.data.decode import Labels
 __all__ = ["LabelMap", "Objects", "RleObjects", "SeparateMasks", "decode_rle"]
 
 VOID = 255
-"""The label of pixels that belong to nothing in particular; they count as background."""
+"""The label, in 8 bits, of pixels that belong to nothing in particular; they count as background."""
 
 
 class Objects(Protocol):
@@ -39,10 +39,9 @@ class Objects(Protocol):
 
 @dataclass(frozen=True)
 class LabelMap:
-    """An object number per pixel; 0 is background, and so is ``void`` (None: there is none)."""
+    """An object number per pixel; 0 is background, and so is 255 where numbers have 8 bits."""
 
     labels: Labels  # [H, W]
-    void: int | None = VOID
 
     @property
     def size(self) -> tuple[int, int]:
@@ -53,10 +52,9 @@ class LabelMap:
         """Pixels of every visible object."""
         if self.labels.dtype == np.uint8:  # NumPy would widen every pixel first
             counts = cv2.calcHist([self.labels], [0], None, [256], [0, 256]).ravel()
-            found = {int(i): int(counts[i]) for i in np.flatnonzero(counts)}
-        else:
-            found = dict(zip(*(v.tolist() for v in np.unique(self.labels, return_counts=True)), strict=True))
-        return {i: area for i, area in found.items() if i not in (0, self.void)}
+            return {int(i): int(counts[i]) for i in np.flatnonzero(counts) if i not in (0, VOID)}
+        found, areas = np.unique(self.labels, return_counts=True)
+        return {i: area for i, area in zip(found.tolist(), areas.tolist(), strict=True) if i}
 
     def mask(self, identity: int) -> Mask:
         """Where an object is."""

@@ -84,7 +84,11 @@ def open_palette(
     videos = _paired(images[branch], masks[branch], listed)
     if not videos:
         raise wrong_layout(files, EXPECTED)
-    return LabelledVideos(name, files, videos, _left_out(images[branch], masks[branch], videos))
+    notes = _left_out(images[branch], masks[branch], videos)
+    lost = len((listed or set()) - images[branch].keys())
+    return LabelledVideos(
+        name, files, videos, (*notes, f"{lost} listed videos are missing") if lost else notes
+    )
 
 
 def _tree(files: Files, tree: str) -> dict[_Branch, _Frames]:

@@ -4,6 +4,8 @@
 
     images/NAME.jpg  masks/NAME.png      pixel values are object ids, 255 is void
     NAME.jpg  NAME.png                   palette: as above; grey: brighter than half is the object
+
+Grey masks of black and white alone are one object in either.
 """
 
 from __future__ import annotations
@@ -49,8 +51,8 @@ def open_static(files: Files, name: str, masks: str | None = None) -> LabelledIm
     Args:
         files: of the data set.
         name: what to call it.
-        masks: what pixels of masks hold: "ids", the rule in two folders, or "binary" (brighter than half
-            is the object), the rule side by side.
+        masks: what pixels of grey masks hold: "ids", the rule in two folders, or "binary" (brighter than
+            half is the object), the rule side by side. Those with a palette hold ids.
 
     Raises:
         ConfigError: the layout is another, or ``masks`` is unknown.
@@ -82,8 +84,9 @@ def _in_two_folders(path: PurePosixPath, is_mask: bool) -> str | None:
     folder = "masks" if is_mask else "images"
     if folder not in path.parts[:-1] or path.suffix.lower() not in ({".png"} if is_mask else _IMAGES):
         return None
-    inside = path.parts[path.parts.index(folder) + 1 : -1]
-    return "/".join((*inside, path.stem))
+    at = path.parts.index(folder)
+    # what stands before it counts too: train/images and val/images may use the same names
+    return "/".join((*path.parts[:at], "", *path.parts[at + 1 : -1], path.stem))
 
 
 def _beside_image(path: PurePosixPath, is_mask: bool) -> str | None:
