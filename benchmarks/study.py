@@ -26,7 +26,7 @@ from edgetam.train.recipe import Recipe
 from edgetam.train.recipe_file import load_recipe
 from edgetam.train.run import Run
 from edgetam.train.setup import starting_model
-from edgetam.train.sources import StageClips
+from edgetam.train.sources import Sources, StageClips
 from edgetam.train.teacher import open_teacher
 from edgetam.train.trial import make_evaluator
 
@@ -67,7 +67,7 @@ def finish(recipe: Recipe, folder: Path) -> dict[str, float]:
     """Train to the end, unless that was done, and give the last scores."""
     if not (scores := last_scores(folder)):
         teacher = open_teacher(recipe.distill, torch.device("cpu")) if recipe.distill else None
-        clips = partial(StageClips, recipe)
+        clips = partial(StageClips, Sources(recipe))
         trainer = Trainer(
             recipe, starting_model(recipe.model, recipe.seed), clips, torch.device("cpu"), teacher
         )

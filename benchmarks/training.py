@@ -26,7 +26,7 @@ from edgetam.train.ranks import device_for
 from edgetam.train.recipe import Recipe
 from edgetam.train.recipe_file import load_recipe
 from edgetam.train.setup import starting_model
-from edgetam.train.sources import StageClips
+from edgetam.train.sources import Sources, StageClips
 from edgetam.train.teacher import open_teacher
 
 WARM_UP = 3
@@ -41,7 +41,9 @@ def measure(recipe: Recipe, number: int, steps: int) -> dict[str, Any]:
         torch.set_num_threads(recipe.threads)
     device = device_for(recipe.device)
     teacher = open_teacher(recipe.distill, device) if recipe.distill else None
-    trainer = Trainer(one, starting_model(one.model, one.seed), partial(StageClips, one), device, teacher)
+    trainer = Trainer(
+        one, starting_model(one.model, one.seed), partial(StageClips, Sources(one)), device, teacher
+    )
     reports = []
     for report in trainer.run():
         reports.append(report)

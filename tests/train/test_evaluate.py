@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
+from edgetam.errors import MediaError
 from edgetam.train.evaluate import Followed, answers, draw, score
 from edgetam.train.journal import Journal
 from edgetam.train.rollout import ABSENT, Step, make_task
@@ -55,3 +57,19 @@ def test_a_recipe_says_what_is_evaluated(tmp_path: Path) -> None:
     assert set(scores) == {f"drawn/{name}" for name in ("tracked", "copied", "click1", "click3", "lost")}
     events = b"".join(path.read_bytes() for path in (tmp_path / "tensorboard").iterdir())
     assert b"drawn" in events and b"PNG" in events
+
+
+def test_every_size_of_a_stage_is_evaluated(tmp_path: Path) -> None:
+    one = trainer(
+        "evaluation={sources: {drawn: {kind: synthetic}}, clips: 1, frames: 2}",
+        "stages.0.turns=[{}, {image_size: 512}]",
+    )
+    evaluate = make_evaluator(one.recipe)
+    assert evaluate is not None
+    scores = evaluate(one, Journal(tmp_path, 0))
+    assert {name.partition("/")[0] for name in scores} == {"drawn", "drawn@512"}
+
+
+def test_data_of_the_evaluation_is_looked_for_before_training() -> None:
+    with pytest.raises(MediaError, match="nowhere"):
+        make_evaluator(recipe("evaluation.sources={held_out: {kind: davis, root: nowhere}}"))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
+from edgetam.errors import ConfigError, MediaError
+from edgetam.train.data import Ask
 from edgetam.train.loader import Order
 from edgetam.train.plan import Plan, draw_plan
 from edgetam.train.recipe import Recipe
 from edgetam.train.recipe_file import parse_recipe
-from edgetam.train.sources import StageClips
+from edgetam.train.sources import Sources, StageClips, to_check
 from edgetam.train.stage import Prompts, Stage
 
 
@@ -59,8 +63,36 @@ def test_images_come_from_their_own_sources() -> None:
     )
     stage = recipe.stages[0]
     order = Order(stage, 0, rank=0, world=1)
-    clips = StageClips(recipe, stage, order)
+    clips = StageClips(Sources(recipe), stage, order)
     shapes = [tuple(clips[number].masks.shape[:2]) for number in range(6)]
     assert shapes == [(order.frames(n), order.kind(n).objects) for n in range(6)]
     assert set(shapes) == {(1, 3), (2, 1)}
     assert not any(clips.broken.values())
+
+
+def test_data_of_every_stage_is_looked_for_before_the_first() -> None:
+    recipe = parse_recipe(
+        "data: {sources: {drawn: {kind: synthetic}, far: {kind: davis, root: nowhere}}}\n"
+        "stages: [{name: a, steps: 1, sources: {drawn: 1}}, {name: b, steps: 1, sources: {far: 1}}]"
+    )
+    with pytest.raises(MediaError, match="nowhere"):
+        Sources(recipe)
+    unmixed = "data: {sources: {a: {kind: synthetic}, b: {kind: synthetic}}}\nstages: [{name: x, steps: 1}]"
+    with pytest.raises(ConfigError, match="a weight beside other sources"):
+        Sources(parse_recipe(unmixed))
+
+
+def test_what_is_checked_is_drawn_as_the_stages_draw_it() -> None:
+    recipe = parse_recipe(
+        "data: {sources: {drawn: {kind: synthetic}, stills: {kind: synthetic}}}\n"
+        "evaluation: {sources: {drawn: {kind: synthetic}}, frames: 7, objects: 1}\n"
+        "stages: [{name: x, steps: 1, frames: [2, 5], objects: 2, sources: {drawn: 1},"
+        " turns: [{}, {image_size: 512, frames: 1, objects: 3, sources: {stills: 1}}]}]"
+    )
+    sources, asks = to_check(recipe)
+    assert asks == {
+        "drawn": Ask(5, 2, 256),
+        "stills": Ask(1, 3, 512),
+        "evaluation.drawn": Ask(7, 1, 512),
+    }
+    assert sources.keys() == asks.keys()

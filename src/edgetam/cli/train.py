@@ -18,7 +18,6 @@ from edgetam.cli.errors import StoppedError
 from edgetam.cli.screen import Screen, open_screen
 from edgetam.errors import ConfigError
 from edgetam.io.atomic import make_folder
-from edgetam.train.data import Ask
 from edgetam.train.data.check import check_data
 from edgetam.train.loop import Trainer
 from edgetam.train.progress import Report
@@ -27,7 +26,7 @@ from edgetam.train.recipe import Recipe
 from edgetam.train.recipe_file import load_recipe
 from edgetam.train.run import Run, Scores
 from edgetam.train.setup import starting_model
-from edgetam.train.sources import StageClips, open_sources
+from edgetam.train.sources import Sources, StageClips, to_check
 from edgetam.train.teacher import open_teacher
 from edgetam.train.trial import make_evaluator
 
@@ -102,11 +101,8 @@ def check(job: TrainJob, screen: Screen) -> None:
     """Look at the data of a recipe instead of training on it."""
     recipe = load_recipe(job.recipe, job.overrides)
     sheet = make_folder(job.folder) / "data.png"
-    sources = open_sources({**recipe.data.sources, **recipe.evaluation.sources})
-    kinds = (kind for stage in recipe.stages for kind in stage.kinds)
-    longest = max(kinds, key=lambda kind: kind.frames[1])
-    ask = Ask(longest.frames[1], longest.objects, longest.image_size)
-    for audit in check_data(sources, ask, sheet=sheet):
+    sources, asks = to_check(recipe)
+    for audit in check_data(sources, asks, sheet=sheet):
         for line in audit.lines():
             screen.say(line)
     screen.say(str(sheet))
@@ -144,7 +140,7 @@ def _check_teacher(recipe: Recipe, job: TrainJob) -> None:
 def _open(job: TrainJob, recipe: Recipe, device: torch.device, screen: Screen) -> Run:
     teacher = open_teacher(recipe.distill, device) if recipe.distill else None
     model = starting_model(recipe.model, recipe.seed)
-    trainer = Trainer(recipe, model, partial(StageClips, recipe), device, teacher)
+    trainer = Trainer(recipe, model, partial(StageClips, Sources(recipe)), device, teacher)
     run = Run(trainer, job.folder, make_evaluator(recipe))
     if job.overwrite:
         if rank() == 0:

@@ -98,7 +98,8 @@ class Stage:
         name: for logs.
         steps: budget in optimiser steps ...
         minutes: ... or in minutes of training; exactly one of the two.
-        sources: weights of the data sources; all of them equally when left out.
+        sources: weights of the data sources; when left out, all of them by their own ``weight`` or number of
+            videos and images.
         image_size: input size of this stage.
         frames: frames per clip.
         clips: clips per process and forward pass.

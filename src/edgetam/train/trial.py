@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import torch
 
 from edgetam.train.batches import Batch, make_batch
-from edgetam.train.data import Ask
+from edgetam.train.data import Ask, Mixture, open_source
 from edgetam.train.evaluate import draw, score
 from edgetam.train.journal import Journal
 from edgetam.train.loop import Trainer
 from edgetam.train.recipe import Recipe
 from edgetam.train.run import Evaluator
-from edgetam.train.sources import mix
+from edgetam.train.setup import resized
 
 __all__ = ["make_evaluator"]
 
@@ -22,29 +22,38 @@ HELD_OUT = 7919
 
 
 def make_evaluator(recipe: Recipe) -> Evaluator | None:
-    """Score the average on ``evaluation.sources``; ``None`` when there are none."""
+    """Score the average on ``evaluation.sources``; ``None`` when there are none.
+
+    Where a stage has turns of several sizes, scores of sizes that are not its own are named by theirs, such
+    as ``davis@512/tracked``.
+
+    Raises:
+        ConfigError: a description is wrong.
+        MediaError: a file cannot be read.
+    """
     wanted = recipe.evaluation
     if not wanted.sources:
         return None
+    sources = {name: open_source(given) for name, given in wanted.sources.items()}
 
-    @lru_cache(maxsize=2)
-    def batches(size: int) -> dict[str, list[Batch]]:
+    @cache
+    def batches(name: str, size: int) -> list[Batch]:
         ask = Ask(wanted.frames, wanted.objects, size)
-        made = {}
-        for name, given in wanted.sources.items():
-            clips = mix({name: given}, {name: 1.0}, recipe.seed + HELD_OUT, ask)
-            made[name] = [make_batch([clips[i]], [i], wanted.objects) for i in range(wanted.clips)]
-        return made
+        clips = Mixture([sources[name]], [1.0], recipe.seed + HELD_OUT, ask)
+        return [make_batch([clips[i]], [i], wanted.objects) for i in range(wanted.clips)]
 
     def evaluate(trainer: Trainer, journal: Journal) -> dict[str, float]:
         found: dict[str, float] = {}
         low = recipe.precision == "bf16"
-        for name, held_out in batches(trainer.average.config.image_size).items():
-            moved = [batch.to(trainer.device) for batch in held_out]
-            with torch.autocast(trainer.device.type, torch.bfloat16, enabled=low):
-                scores, followed = score(trainer.average, moved)
-            found |= {f"{name}/{what}": value for what, value in scores.items()}
-            journal.picture(trainer.progress.step, name, draw(followed, moved))
+        for size in sorted({kind.image_size for kind in trainer.stage.kinds}):
+            model = resized(trainer.average, size)
+            for name in sources:
+                shown = name if size == trainer.stage.image_size else f"{name}@{size}"
+                moved = [batch.to(trainer.device) for batch in batches(name, size)]
+                with torch.autocast(trainer.device.type, torch.bfloat16, enabled=low):
+                    scores, followed = score(model, moved)
+                found |= {f"{shown}/{what}": value for what, value in scores.items()}
+                journal.picture(trainer.progress.step, shown, draw(followed, moved))
         return found
 
     return evaluate

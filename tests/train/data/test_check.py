@@ -22,7 +22,7 @@ def test_counts_areas_and_sizes(tmp_path: Path) -> None:
         fabricate.palette_png(np.zeros((fabricate.HEIGHT, fabricate.WIDTH), np.uint8)),
     )
     source = open_source({"kind": "davis", "root": str(tmp_path)})
-    (audit,) = check_data({"mine": source}, ASK)
+    (audit,) = check_data({"mine": source}, {"mine": ASK})
     assert (audit.items, audit.seen, audit.frames, audit.empty, audit.objects) == (2, 2, 12, 1, 4)
     assert len(audit.areas) == 22 and not audit.broken
     assert audit.sizes == {(104, 72): 2}
@@ -38,7 +38,7 @@ def test_broken_files_are_listed_and_the_rest_is_counted(tmp_path: Path) -> None
         (tmp_path / "images" / f"p{number}.jpg").write_bytes(b"broken")
     (tmp_path / "masks" / "p12.png").unlink()
     sources = {"mine": open_source({"kind": "static", "root": str(tmp_path)})}
-    (audit,) = check_data(sources, ASK, sheet=tmp_path / "sheet.png")
+    (audit,) = check_data(sources, dict.fromkeys(sources, ASK), sheet=tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").stat().st_size > 0
     assert audit.seen == 13 and len(audit.broken) == 12 and audit.frames == 1
     text = "\n".join(audit.lines())
@@ -51,7 +51,7 @@ def test_large_data_sets_are_looked_at_in_part(tmp_path: Path) -> None:
     fabricate.static_images(tmp_path, count=9)
     told = []
     source = open_source({"kind": "static", "root": str(tmp_path)})
-    (audit,) = check_data({"mine": source}, ASK, most=3, tell=lambda: told.append(1))
+    (audit,) = check_data({"mine": source}, {"mine": ASK}, most=3, tell=lambda: told.append(1))
     assert (audit.seen, audit.frames, len(told)) == (3, 3, 3)
     assert "9 videos or images, 3 of them looked at" in audit.lines()[0]
 
@@ -64,7 +64,7 @@ def test_the_picture_has_a_band_for_every_source(tmp_path: Path) -> None:
         "stills": open_source({"kind": "static", "root": str(tmp_path / "images")}),
         "drawn": open_source({"kind": "synthetic"}),
     }
-    audits = list(check_data(sources, ASK, sheet=tmp_path / "sheet.png"))
+    audits = list(check_data(sources, dict.fromkeys(sources, ASK), sheet=tmp_path / "sheet.png"))
     assert [audit.name for audit in audits] == list(sources)
     assert "no files to check" in audits[2].lines()[0]
     sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB"))
@@ -78,7 +78,22 @@ def test_the_picture_has_a_band_for_every_source(tmp_path: Path) -> None:
         assert all(tile.std() > 3 for tile in tiles)
 
 
+def test_what_things_are_cut_out_of_is_looked_at_too(tmp_path: Path) -> None:
+    fabricate.palette_videos(tmp_path / "videos", frames=2)
+    images = {"kind": "static", "root": str(fabricate.static_images(tmp_path / "images"))}
+    (tmp_path / "images" / "masks" / "p0.png").write_bytes(b"broken")
+    sources = {
+        "clips": open_source({"kind": "davis", "root": str(tmp_path / "videos"), "cutouts": images}),
+        "drawn": open_source({"kind": "synthetic", "images": images}),
+    }
+    clips, cutouts, drawn = check_data(sources, dict.fromkeys(sources, ASK))
+    assert [cutouts.name, drawn.name] == ["clips, cutouts", "drawn, images"]
+    assert len(cutouts.broken) == len(drawn.broken) == 1 and not clips.broken
+    assert "  all have fewer than 3 annotated frames, too few for the longest clips" in clips.lines()
+    assert not (cutouts.short or drawn.short)
+
+
 def test_a_picture_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     sources = {"drawn": open_source({"kind": "synthetic"})}
     with pytest.raises(OutputError, match="nowhere"):
-        list(check_data(sources, Ask(1, 1, 32), sheet=tmp_path / "nowhere" / "sheet.png"))
+        list(check_data(sources, {"drawn": Ask(1, 1, 32)}, sheet=tmp_path / "nowhere" / "sheet.png"))

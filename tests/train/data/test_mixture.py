@@ -90,6 +90,14 @@ def test_without_weights_every_item_counts_and_repeats(videos: Path, images: Pat
     assert open_mixture(given, 0, ASK).shares == pytest.approx([0.6, 0.4])  # 2 videos thrice, 4 images
 
 
+def test_clips_drawn_from_nothing_need_a_weight_beside_others(images: Path) -> None:
+    drawn, found = {"kind": "synthetic"}, {"kind": "static", "root": str(images)}
+    assert open_mixture([drawn], 0, ASK).shares == [1.0]
+    assert open_mixture([{**drawn, "weight": 4}, found], 0, ASK).shares == pytest.approx([0.5, 0.5])
+    with pytest.raises(ConfigError, match="drawn from nothing"):
+        open_mixture([drawn, found], 0, ASK)
+
+
 def test_broken_samples_are_counted_logged_and_replaced(caplog: pytest.LogCaptureFixture) -> None:
     mixture = Mixture([Constant("good"), Constant("bad", broken=0.5)], [1, 1], 0, Ask(1, 1, 16))
     clips = [mixture[i] for i in range(100)]

@@ -14,7 +14,6 @@ from edgetam.errors import InputError
 from edgetam.io.atomic import atomic_write
 from edgetam.train.data.clip import Ask, ClipSource
 from edgetam.train.data.items import Collection, Item, check_size
-from edgetam.train.data.pseudo import PseudoClips
 from edgetam.train.data.real import RealClips
 from edgetam.train.data.sheet import contact_sheet
 
@@ -33,7 +32,7 @@ class Audit:
     """What a source would be trained on.
 
     Attributes:
-        name: of the source.
+        name: of the source, and of its part.
         items: videos and images it has.
         seen: of these, how many were looked at; evenly spread, when there are too many.
         frames: annotated frames.
@@ -41,6 +40,8 @@ class Audit:
         objects: different objects, over all videos and images.
         areas: for every object and frame, the share of the frame it covers.
         sizes: width and height to how many videos and images have it.
+        least: annotated frames of the longest clips.
+        short: videos and images with fewer.
         broken: name of a video or image to what is wrong with it.
         notes: what was left out when files were listed.
     """
@@ -53,6 +54,8 @@ class Audit:
     objects: int = 0
     areas: list[float] = field(default_factory=list)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    least: int = 1
+    short: int = 0
     broken: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -67,11 +70,16 @@ class Audit:
             *([f"  {self._areas()}"] if self.areas else ["  no object at all: nothing to train on"]),
             f"  {self._sizes()}",
             *(f"  left out: {note}" for note in self.notes),
+            *([self._short()] if self.short else []),
             f"  {len(self.broken)} broken" + (":" if self.broken else ""),
             *(f"    {reason}" for reason in list(self.broken.values())[:_SHOWN]),
         ]
         more = len(self.broken) - _SHOWN
         return [*out, f"    and {more} more"] if more > 0 else out
+
+    def _short(self) -> str:
+        which = "all have" if self.short == self.seen - len(self.broken) else f"{self.short} have"
+        return f"  {which} fewer than {self.least} annotated frames, too few for the longest clips"
 
     def _areas(self) -> str:
         low, middle, high = np.percentile(self.areas, (5, 50, 95)) * 100
@@ -85,7 +93,7 @@ class Audit:
 
 def check_data(
     sources: Mapping[str, ClipSource],
-    ask: Ask,
+    asks: Mapping[str, Ask],
     *,
     most: int = MOST,
     sheet: Path | None = None,
@@ -95,29 +103,32 @@ def check_data(
 
     Args:
         sources: by name.
-        ask: clips for the picture.
+        asks: the longest clips that are drawn from each.
         most: videos and images of a source to look at; with more of them, they are spread evenly.
         sheet: where to write a picture with clips of every source, as PNG.
         tell: called after each video or image, for a progress bar.
 
     Yields:
-        One audit per source.
+        One audit per source, and one for each collection of other images it takes things from.
 
     Raises:
         OutputError: the picture cannot be written.
     """
     for name, source in sources.items():
-        audit = Audit(name, len(source))
-        if isinstance(source, (RealClips, PseudoClips)):
-            _walk(audit, source.collection, most, tell)
-        yield audit
+        if not source.collections:
+            yield Audit(name, 0)
+        for part, collection in source.collections.items():
+            audit = Audit(f"{name}, {part}" if part else name, len(collection), notes=collection.notes)
+            if isinstance(source, RealClips) and not part:  # others make clips of single frames
+                audit.least = asks[name].frames
+            _walk(audit, collection, most, tell)
+            yield audit
     if sheet is not None:
-        _, data = cv2.imencode(".png", contact_sheet(sources, ask)[..., ::-1])
+        _, data = cv2.imencode(".png", contact_sheet(sources, asks)[..., ::-1])
         atomic_write(sheet, data.tobytes())
 
 
 def _walk(audit: Audit, collection: Collection, most: int, tell: Callable[[], None]) -> None:
-    audit.notes = collection.notes
     count = min(most, len(collection))
     for number in range(count):
         item = collection[number * len(collection) // count]
@@ -126,6 +137,8 @@ def _walk(audit: Audit, collection: Collection, most: int, tell: Callable[[], No
             _look(audit, item)
         except InputError as error:
             audit.broken[item.name] = str(error)
+        else:
+            audit.short += len(item) < audit.least
         tell()
 
 

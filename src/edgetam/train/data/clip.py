@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgetam.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edgetam.train.data.items import Collection
 
 __all__ = ["Ask", "Clip", "ClipSource", "Mask", "Rgb", "stack_clip"]
 
@@ -61,8 +64,13 @@ class ClipSource(Protocol):
         """What it is called in reports."""
         ...
 
+    @property
+    def collections(self) -> Mapping[str, Collection]:
+        """The files that clips are made of, by their part: "" are the videos or images themselves."""
+        ...
+
     def __len__(self) -> int:
-        """How many videos or images there are."""
+        """How many videos or images there are; 0 where clips are drawn from nothing."""
         ...
 
     def sample(self, dice: np.random.Generator, ask: Ask) -> Clip:

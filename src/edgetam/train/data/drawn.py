@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgetam.train.data.clip import Ask, Clip
+from edgetam.train.data.items import Collection
 from edgetam.train.synthetic.bank import ImageBank
 from edgetam.train.synthetic.clips import sample_clip
 from edgetam.train.synthetic.config import SynthConfig
 
-__all__ = ["HELD_OUT_SEED", "DrawnClips"]
+__all__ = ["DrawnClips"]
 
-HELD_OUT_SEED = 1_000_000_000
-"""Seeds from here on are for evaluation."""
+_SEEDS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,13 @@ class DrawnClips:
     bank: ImageBank | None = None
     name: str = "synthetic"
 
+    @property
+    def collections(self) -> dict[str, Collection]:
+        """The images of the bank."""
+        return {} if self.bank is None else {"images": self.bank.collection}
+
     def __len__(self) -> int:
-        return HELD_OUT_SEED
+        return 0
 
     def sample(self, dice: np.random.Generator, ask: Ask) -> Clip:
         """Draw a clip.
@@ -37,7 +42,7 @@ class DrawnClips:
         Raises:
             ConfigError: the size is not a multiple of 32.
         """
-        seed = int(dice.integers(HELD_OUT_SEED))
+        seed = int(dice.integers(_SEEDS))
         difficulty = float(dice.uniform(0.05, 1.0)) * self.look.difficulty
         look = replace(
             self.look, size=ask.size, frames=ask.frames, objects=ask.objects, difficulty=difficulty

@@ -22,6 +22,7 @@ __all__ = [
     "LayoutError",
     "Picked",
     "check_size",
+    "own_and_cutouts",
     "wrong_layout",
 ]
 
@@ -145,6 +146,11 @@ class Chain:
     def __getitem__(self, index: int) -> Item:
         part = bisect_right(self._ends, index)
         return self.parts[part][index - (self._ends[part - 1] if part else 0)]
+
+
+def own_and_cutouts(own: Collection, cutouts: Collection) -> dict[str, Collection]:
+    """What a source is made of, by part, where things may be cut out of something else."""
+    return {"": own} if cutouts is own else {"": own, "cutouts": cutouts}
 
 
 def check_size(item: Item, frame: int, picture: Picture, objects: Objects) -> None:

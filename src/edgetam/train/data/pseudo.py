@@ -21,7 +21,7 @@ from edgetam.train.data.cast import THINGS, Layer, Stage, paced, paint, placed, 
 from edgetam.train.data.clip import Ask, Clip, Mask, Rgb, stack_clip
 from edgetam.train.data.colour import recolour
 from edgetam.train.data.footage import TRIES, draw_footage
-from edgetam.train.data.items import Collection
+from edgetam.train.data.items import Collection, own_and_cutouts
 from edgetam.train.data.paths import Maps, Pace, bends, centre_on, motion, zoom
 from edgetam.train.data.sampling import Sampling
 from edgetam.train.data.sprites import Cutout, backdrop, cut_out, filled
@@ -87,6 +87,11 @@ class PseudoClips:
     def name(self) -> str:
         """The name of the collection."""
         return f"pseudo {self.collection.name}"
+
+    @property
+    def collections(self) -> dict[str, Collection]:
+        """Its images, and those that strangers are cut out of."""
+        return own_and_cutouts(self.collection, self.cutouts)
 
     def __len__(self) -> int:
         return len(self.collection)

@@ -14,7 +14,7 @@ from edgetam.train.data.clip import Ask, Clip, Rgb, stack_clip
 from edgetam.train.data.colour import recolour
 from edgetam.train.data.footage import TRIES, Footage, draw_footage
 from edgetam.train.data.geometry import Geometry
-from edgetam.train.data.items import Collection
+from edgetam.train.data.items import Collection, own_and_cutouts
 from edgetam.train.data.paste import Paste, pasted
 from edgetam.train.data.sampling import Sampling
 
@@ -39,6 +39,11 @@ class RealClips:
     def name(self) -> str:
         """The name of the collection."""
         return self.collection.name
+
+    @property
+    def collections(self) -> dict[str, Collection]:
+        """Its videos or images, and those that things are cut out of."""
+        return own_and_cutouts(self.collection, self.paste.cutouts)
 
     def __len__(self) -> int:
         return len(self.collection)

@@ -26,7 +26,7 @@ from edgetam.train.data.sav import open_sav
 from edgetam.train.data.spec import Spec, build
 from edgetam.train.data.static import open_static
 
-__all__ = ["KINDS", "open_collection", "open_mixture", "open_source"]
+__all__ = ["KINDS", "open_collection", "open_mixture", "open_source", "own_weights"]
 
 Reader = Callable[..., Collection]
 
@@ -89,22 +89,41 @@ def open_mixture(
     """Open several sources and mix them.
 
     A source's share is its ``weight``. Without one, it is the number of its videos or images times
-    ``repeat`` (1): every one of them is met equally often, or ``repeat`` times as often.
+    ``repeat`` (1): every one of them is met equally often, or ``repeat`` times as often. Clips drawn from
+    nothing have no such number, so beside others they need a weight.
 
     Raises:
         ConfigError: a description is wrong.
         MediaError: a file cannot be read.
     """
     sources = [open_source(one) for one in given]
-    weights = []
-    for one, source in zip(given, sources, strict=True):
-        spec = Spec(one, f"data of kind {one['kind']!r}")
-        if "weight" in one and "repeat" in one:
-            raise ConfigError(
-                f"{source.name} has a weight and a repeat factor, expected one: remove the other."
-            )
-        weights.append(spec.number("weight", len(source) * spec.number("repeat", 1.0)))
-    return Mixture(sources, weights, seed, ask, length)
+    return Mixture(sources, own_weights(given, sources), seed, ask, length)
+
+
+def own_weights(given: Sequence[Mapping[str, Any]], sources: Sequence[ClipSource]) -> list[float]:
+    """How often each of several sources is chosen by the words of its own description; see `open_mixture`.
+
+    Raises:
+        ConfigError: a weight is wrong, or missing where there is nothing else to go by.
+    """
+    alone = len(given) == 1
+    return [_weight(one, source, alone=alone) for one, source in zip(given, sources, strict=True)]
+
+
+def _weight(given: Mapping[str, Any], source: ClipSource, *, alone: bool) -> float:
+    spec = Spec(given, f"data of kind {given['kind']!r}")
+    if "weight" in given and "repeat" in given:
+        raise ConfigError(f"{source.name} has a weight and a repeat factor, expected one: remove the other.")
+    if "weight" in given:
+        return spec.number("weight", 1.0)
+    if len(source):
+        return len(source) * spec.number("repeat", 1.0)
+    if alone:
+        return 1.0
+    raise ConfigError(
+        f"{source.name} is drawn from nothing and has no number of videos or images to go by, expected a "
+        "weight beside other sources: give all of them one."
+    )
 
 
 def open_collection(given: Mapping[str, Any]) -> Collection:

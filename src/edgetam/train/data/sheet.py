@@ -26,15 +26,17 @@ def clip_row(clip: Clip) -> list[Rgb]:
     return [overlay(frame, {o + 1: row[o] for o in rows}) for frame, row in zip(frames, masks, strict=True)]
 
 
-def contact_sheet(sources: Mapping[str, ClipSource], ask: Ask, seed: int = 0) -> Rgb:
+def contact_sheet(sources: Mapping[str, ClipSource], asks: Mapping[str, Ask], seed: int = 0) -> Rgb:
     """Draw four clips of every source, one per row, below the name of the source."""
-    bands = [_band(name, source, ask, seed) for name, source in sources.items()]
-    return np.concatenate(bands)
+    columns = max(asks[name].frames for name in sources)
+    return np.concatenate(
+        [_band(name, source, asks[name], columns, seed) for name, source in sources.items()]
+    )
 
 
-def _band(name: str, source: ClipSource, ask: Ask, seed: int) -> Rgb:
+def _band(name: str, source: ClipSource, ask: Ask, columns: int, seed: int) -> Rgb:
     pitch = _TILE + _GAP
-    band = np.full((_TITLE + _ROWS * pitch, ask.frames * pitch + _GAP, 3), _PAPER, np.uint8)
+    band = np.full((_TITLE + _ROWS * pitch, columns * pitch + _GAP, 3), _PAPER, np.uint8)
     cv2.putText(band, name, (_GAP, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _INK, 1, cv2.LINE_AA)
     for number in range(_ROWS):
         top = _TITLE + number * pitch
