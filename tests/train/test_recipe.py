@@ -46,6 +46,7 @@ def test_a_recipe_written_down_is_the_same_recipe() -> None:
         ("stages=[]", ["stages is empty"]),
         ("stages.7.steps=3", ["'7'", "list of 1"]),
         ("seed.x=1", ["seed"]),
+        ("seed=-1", ["seed is -1", "from 0"]),
         ("model.variant=edgetan", ["edgetan", "edgetam"]),
         ("model.variant=sam2.1-t", ["encoder", "sam2.1-t"]),
         ("distill.image=1", ["distill.teacher is missing"]),
@@ -82,5 +83,6 @@ def test_files_that_are_no_recipes(tmp_path: Path) -> None:
 def test_changes_name_what_matters() -> None:
     before = plain(recipe())
     assert changes(before, plain(recipe("every.log_steps=7", "threads=2", "data.workers=3"))) == []
+    assert changes(before, plain(recipe("evaluation.clips=3"))) == []
     assert changes(before, plain(recipe("stages.0.steps=9"))) == ["stages.0.steps"]
     assert changes(before, plain(parse_recipe(RECIPE + "seed: 1"))) == ["seed"]

@@ -80,8 +80,25 @@ def test_another_recipe_does_not_go_on_by_accident(tmp_path: Path) -> None:
         longer.resume()
     assert started(tmp_path, "stages.0.steps=1", "every.log_steps=5", "threads=1").resume()
     assert longer.resume(accept_changes=True)
+    list(longer.go())
+    assert longer.trainer.progress.step == 2  # a finished run may be made longer
+    more = started(tmp_path, "stages=[{name: a, steps: 2}, {name: b, steps: 1, clips: 1, objects: 1}]")
+    assert more.resume(accept_changes=True)
+    list(more.go())
+    assert more.trainer.progress.step == 3
     with pytest.raises(ConfigError, match=r"model\.attention_layers differ, and a network cannot change"):
         started(tmp_path, "stages.0.steps=1", "model.attention_layers=2").resume(accept_changes=True)
+
+
+def test_settings_of_the_optimizer_may_change_between_runs(tmp_path: Path) -> None:
+    list(started(tmp_path, "stages.0.steps=1").go())
+    other = started(tmp_path, "stages.0.steps=2", "optimizer={weight_decay: 0.3, betas: [0.5, 0.6]}")
+    assert other.resume(accept_changes=True)
+    list(other.go())
+    groups = other.trainer.optimizer.param_groups
+    assert {group["weight_decay"] for group in groups} == {0.0, 0.3}
+    assert {tuple(group["betas"]) for group in groups} == {(0.5, 0.6)}
+    assert max(float(state["step"]) for state in other.trainer.optimizer.state.values()) == 2  # goes on
 
 
 def test_a_run_can_be_started_anew(tmp_path: Path) -> None:

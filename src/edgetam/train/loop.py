@@ -19,7 +19,14 @@ from edgetam.train.batches import Batch
 from edgetam.train.guides import make_guides
 from edgetam.train.learner import Counting, Learner
 from edgetam.train.loader import Clips, Order, dead_workers_named, open_loader
-from edgetam.train.optimize import follow, make_average, make_optimizer, set_rates, share_norms
+from edgetam.train.optimize import (
+    follow,
+    make_average,
+    make_optimizer,
+    restore_optimizer,
+    set_rates,
+    share_norms,
+)
 from edgetam.train.plan import Plan, draw_plan
 from edgetam.train.progress import Progress, Report
 from edgetam.train.ranks import add_up, collect, rank, world
@@ -85,8 +92,9 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether every stage is done."""
-        return self.progress.stage >= len(self.recipe.stages)
+        """Whether every stage is done; one that is made longer later, or comes after, is not."""
+        left = len(self.recipe.stages) - self.progress.stage
+        return left < 1 or (left == 1 and self.progress.share(self.stage) >= 1)
 
     @property
     def stage(self) -> Stage:
@@ -108,11 +116,12 @@ class Trainer:
             InputError: data cannot be had.
         """
         while not self.finished:
+            if self.progress.share(self.stage) >= 1:
+                self.progress.next_stage()
             with dead_workers_named():
                 yield from self._run_stage()
             if self.progress.share(self.stage) < 1:
                 return  # stopped
-            self.progress.next_stage()
 
     def _run_stage(self) -> Iterator[Report | None]:
         stage, progress = self.stage, self.progress
@@ -257,7 +266,7 @@ class Trainer:
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
             self.guides.load_state_dict(state["guides"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            restore_optimizer(self.optimizer, state["optimizer"])
         except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise WeightsError(f"The training state is of another model ({reason}); start anew.") from error

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgetam.config import MASK_STRIDE
-from edgetam.model.mask_decoder import upsample
+from edgetam.model.mask_decoder import several, single, upsample
 from edgetam.train.recipe import Losses
 from edgetam.train.rollout import Step
 
@@ -101,19 +101,20 @@ def step_terms(step: Step, truth: Tensor, losses: Losses) -> Terms:
         losses: which candidates learn where one answer is right, and at which resolution. A single click
             may mean several things, so only the best of the three candidates for ambiguous prompts learns.
     """
-    logits, target = step.found.masks.float(), cover(truth)
+    best_of_three = step.ambiguous or (losses.tracking == "best" and step.points <= 1)
+    found = several(step.found) if best_of_three else step.found
+    if losses.tracking == "best" and not best_of_three:
+        found = single(step.found)
+    logits, target = found.masks.float(), cover(truth)
     if losses.resolution == "full":
         logits, target = upsample(logits, truth.shape[-1]), truth.float()
-    focal, dice = focal_loss(logits, target), dice_loss(logits, target)  # [B, 4]
+    focal, dice = focal_loss(logits, target), dice_loss(logits, target)  # [B, M]
     balanced = balanced_loss(logits, target) if losses.balanced else torch.zeros_like(dice)
-    error = (step.found.scores.float() - mask_iou(logits, target)).abs()
-    if step.ambiguous or (losses.tracking == "best" and step.points <= 1):
-        focal, dice, balanced, error = (x[:, 1:] for x in (focal, dice, balanced, error))
+    error = (found.scores.float() - mask_iou(logits, target)).abs()
+    if best_of_three:
         cost = losses.focal * focal + losses.dice * dice + losses.balanced * balanced
         best = cost.argmin(1, keepdim=True)
         focal, dice, balanced = (x.gather(1, best) for x in (focal, dice, balanced))
-    elif losses.tracking == "best":
-        focal, dice, balanced, error = (x[:, :1] for x in (focal, dice, balanced, error))
     there = truth.flatten(1).any(1)  # [B]
     shown = [(x.mean(1) * there).sum() for x in (focal, dice, error, balanced)]
     presence = F.binary_cross_entropy_with_logits(

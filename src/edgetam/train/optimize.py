@@ -12,7 +12,7 @@ from edgetam.model import EdgeTAM
 from edgetam.train.ranks import add_up, world
 from edgetam.train.recipe import Optimizer
 
-__all__ = ["follow", "make_average", "make_optimizer", "set_rates", "share_norms"]
+__all__ = ["follow", "make_average", "make_optimizer", "restore_optimizer", "set_rates", "share_norms"]
 
 ENCODER = "image_encoder."
 
@@ -38,6 +38,14 @@ def make_optimizer(model: EdgeTAM, guides: nn.Module, settings: Optimizer) -> to
     if helpers:
         listed.append({"params": helpers, "encoder": True, "weight_decay": 0.0})
     return torch.optim.AdamW(listed, lr=0.0, betas=settings.betas, fused=True)
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load running means, but keep the settings of now: PyTorch would bring back those of then."""
+    settings = [{key: value for key, value in g.items() if key != "params"} for g in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, own in zip(optimizer.param_groups, settings, strict=True):
+        group.update(own)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, encoder: float, rest: float) -> None:

@@ -280,6 +280,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.stages:
             raise ConfigError("stages is empty, expected at least one.")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed is {self.seed}, expected a number from 0 that fits 63 bits.")
         if self.threads is not None:
             check_least(1, threads=self.threads)
         for i, stage in enumerate(self.stages):

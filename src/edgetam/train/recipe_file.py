@@ -14,7 +14,7 @@ from edgetam.train.strict import build, plain
 
 __all__ = ["changes", "load_recipe", "parse_recipe", "recipe_text"]
 
-HARMLESS = ("every", "threads", "device", "data.workers", "data.prefetch", "notes")
+HARMLESS = ("every", "evaluation", "threads", "device", "data.workers", "data.prefetch", "notes")
 """Parts that may differ when a run goes on: they change neither the network nor what it learns from."""
 
 
