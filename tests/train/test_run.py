@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from typer.testing import CliRunner
 
 from edgetam.cli.main import app
 from edgetam.errors import ConfigError, OutputError, WeightsError
-from edgetam.train.checkpoint import load_checkpoint
+from edgetam.train.checkpoint import load_checkpoint, save_checkpoint
 from edgetam.train.progress import Report
 from edgetam.train.run import Run, Scores
 from edgetam.weights import load_state
@@ -142,6 +144,20 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_training_goes_on(
     assert run.checkpoint.read_bytes() == before
     assert {p.name for p in tmp_path.glob(".*")} == set()  # nothing half-written is left
     assert load_checkpoint(run.checkpoint)["progress"]["step"] == 1
+
+
+def test_a_write_that_fails_inside_pytorch_is_named_as_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.BytesIO):
+        def write(self, data) -> int:
+            if self.tell() > 1000:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    monkeypatch.setattr("edgetam.train.checkpoint.atomic_open", lambda path: nullcontext(Full()))
+    with pytest.raises(OutputError, match="the disk is full"):
+        save_checkpoint(tmp_path / "last.pt", {"model": torch.zeros(3000)})
 
 
 def test_a_run_starts_from_weights_and_from_other_runs(tmp_path: Path) -> None:

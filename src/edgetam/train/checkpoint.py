@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from edgetam.errors import OutputError, WeightsError
-from edgetam.io.atomic import atomic_open
+from edgetam.io.atomic import atomic_open, output_error
 
 __all__ = ["is_checkpoint", "load_checkpoint", "save_checkpoint"]
 
@@ -27,7 +27,9 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     try:
         with atomic_open(path) as file:
             torch.save({"format": FORMAT, **state}, file)
-    except RuntimeError as error:  # how PyTorch reports a failed write
+    except RuntimeError as error:  # PyTorch's words about a failed write are about its own archive
+        if isinstance(error.__context__, OSError):
+            raise output_error(path, error.__context__) from error
         reason = str(error).partition("\n")[0]
         raise OutputError(
             f"{path} cannot be written ({reason}); free some space or use another folder."
