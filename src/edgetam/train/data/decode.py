@@ -84,7 +84,9 @@ def decode_labels(data: bytes, name: str, cut: int | None = None) -> Labels:
         return (labels > cut).astype(np.uint8)
     if mode == "L" and not cv2.inRange(labels, 1, 254).any():
         return (labels // 255).astype(np.uint8, copy=False)
-    return labels.astype(np.uint8 if labels.dtype in (np.uint8, np.bool_) else np.int32, copy=False)
+    if labels.dtype in (np.uint8, np.bool_):
+        return labels.astype(np.uint8, copy=False)
+    return labels.astype(np.int32, copy=False)
 
 
 def _undecodable(name: str, error: Exception) -> MediaError:
