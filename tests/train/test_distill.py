@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from edgetam.errors import ConfigError, WeightsError
+from edgetam.errors import ConfigError, OutputError, WeightsError
 from edgetam.model import EdgeTAM
 from edgetam.train.distill import (
     feature_distance,
@@ -130,6 +131,34 @@ def test_cached_features_are_those_of_the_network(network: EdgeTAM, tmp_path: Pa
         Teacher(network, settings, owner="a").features(given).stride16, fresh.stride16, rtol=1e-2, atol=1e-3
     )
     assert FeatureCache(tmp_path, "b").get("0" * 32) is None
+
+
+def test_a_full_disk_ends_the_cache_and_not_the_run(
+    network: EdgeTAM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    teacher = Teacher(network, Distillation("x", cache=str(tmp_path)), owner="a")
+
+    def full(path: Path, data: bytes) -> None:
+        raise OutputError(f"{path}: the disk is full.")
+
+    monkeypatch.setattr("edgetam.train.feature_cache.atomic_write", full)
+    for first in (0, 1):
+        features = teacher.features(batch(2, first=first))
+        torch.testing.assert_close(
+            features.stride16, Teacher(network, SETTINGS).features(batch(2, first=first)).stride16
+        )
+    assert caplog.text.count("the disk is full") == 1
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_teacher_keeps_its_networks_of_several_sizes(network: EdgeTAM) -> None:
+    teacher = Teacher(network, SETTINGS)
+    small = batch(1)
+    large = replace(small, frames=small.frames.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    found = [teacher.features(given).stride16 for given in (small, large, small)]
+    assert [x.shape[-1] for x in found] == [16, 32, 16]
+    assert len({id(model) for model, _ in teacher.known.values()}) == 2
+    torch.testing.assert_close(found[0], found[2])
 
 
 def student(folder: Path, network: EdgeTAM, *overrides: str) -> Trainer:

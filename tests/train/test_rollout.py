@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from edgetam.engine.torch import TorchEngine
 from edgetam.model import EdgeTAM
+from edgetam.model.mask_decoder import Candidates
 from edgetam.tracking import TrackerOptions, VideoTracker
+from edgetam.tracking.step import PREVIOUS_LIMIT
 from edgetam.train.batches import Batch
 from edgetam.train.evaluate import follow_masks
 from edgetam.train.losses import rollout_terms
@@ -139,6 +143,21 @@ def test_whoever_repeats_prompts_gets_the_same_answers(model: EdgeTAM) -> None:
         again = roll_out(Verbs(model), make_task(given), plan, RepeatingUser(user.asked), Rules())
     for a, b in zip(first.steps, again.steps, strict=True):
         torch.testing.assert_close(a.found.masks, b.found.masks)
+
+
+def test_earlier_answers_are_fed_back_within_the_trackers_limit(model: EdgeTAM) -> None:
+    class Sure(Verbs):
+        def candidates(self, fused: Tensor, features: Any, prompt: Any) -> Candidates:
+            found = super().candidates(fused, features, prompt)
+            return found._replace(masks=found.masks * 1e4)
+
+    plan = Plan(1, "point", corrected=(0,), corrections=1)
+    given = batch(1)
+    user = SimulatedUser(plan, given.generators(0))
+    with torch.no_grad():
+        roll_out(Sure(model), make_task(given), plan, user, Rules())
+    fed_back = user.asked[1].mask
+    assert fed_back is not None and fed_back.abs().max() == PREVIOUS_LIMIT
 
 
 def test_training_sees_what_a_tracker_sees(model: EdgeTAM) -> None:

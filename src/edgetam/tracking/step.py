@@ -18,7 +18,7 @@ from edgetam.tracking.options import TrackerOptions
 from edgetam.tracking.prompts import Clicks
 from edgetam.tracking.records import FrameRecord, ObjectTrack
 
-__all__ = ["Moment", "absent_record", "answer", "remember", "track"]
+__all__ = ["PREVIOUS_LIMIT", "Moment", "absent_record", "answer", "remember", "track"]
 
 PREVIOUS_LIMIT = 32.0
 """Logits of an earlier answer are clamped to this before they are given back to the decoder."""

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from edgetam.errors import OutputError
 from edgetam.io.atomic import atomic_write, make_folder
 from edgetam.structs import ImageFeatures
 
@@ -36,6 +37,7 @@ class FeatureCache:
 
     def __init__(self, folder: str | Path, owner: str) -> None:
         self.folder = make_folder(Path(folder) / owner)
+        self.full = False
 
     def key(self, frame: Tensor) -> str:
         """Name of a frame ``[S, S, 3]`` of bytes."""
@@ -54,17 +56,19 @@ class FeatureCache:
             return None
 
     def put(self, key: str, features: ImageFeatures[Tensor]) -> None:
-        """Keep the features of one frame.
-
-        Raises:
-            OutputError: the file cannot be written.
-        """
+        """Keep the features of one frame. Where that fails, a warning says so, and nothing more is kept."""
+        if self.full:
+            return
         maps = {
             name: getattr(features, name).detach().to("cpu", torch.float16).contiguous() for name in NAMES
         }
         path = self._path(key)
-        make_folder(path.parent)
-        atomic_write(path, safetensors.torch.save(maps))
+        try:
+            make_folder(path.parent)
+            atomic_write(path, safetensors.torch.save(maps))
+        except OutputError as error:
+            self.full = True
+            logger.warning("%s Training goes on without keeping more features of the teacher.", error)
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.safetensors"

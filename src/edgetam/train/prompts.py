@@ -32,8 +32,6 @@ MOST_SHIFT = 0.25
 LEAST_OVERLAP = 0.3
 """A mask that is damaged beyond this could be of any object; it is given whole instead."""
 LOGIT_SCALE = 10.0
-PREVIOUS_LIMIT = 32.0
-"""Logits of an earlier answer are clamped to this before they are given back, as in tracking."""
 
 
 def no_prompt(batch: int, device: torch.device | str = "cpu") -> DecoderPrompt[Tensor]:
@@ -149,7 +147,7 @@ def corrected(
     return DecoderPrompt(
         torch.cat([prompt.points, more.points], 1),
         torch.cat([prompt.labels, more.labels], 1),
-        logits.detach().float().clamp(-PREVIOUS_LIMIT, PREVIOUS_LIMIT),
+        logits,
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from edgetam.model.mask_decoder import Candidates, several, single
 from edgetam.structs import Decoded, DecoderPrompt, FrameMemory, ImageFeatures, MemoryContext
 from edgetam.tracking.bank import read_plan
+from edgetam.tracking.step import PREVIOUS_LIMIT
 from edgetam.train.batches import Batch, normalise
 from edgetam.train.plan import Plan
 from edgetam.train.prompts import no_prompt
@@ -184,7 +185,8 @@ class _Course:
         if not prompted:
             prompt = DecoderPrompt(prompt.points[:, :0], prompt.labels[:, :0])
         for _ in range(self.plan.corrections if t in self.plan.corrected else 0):
-            prompt = self.user.correct(prompt, answer_of(step)[0].detach(), truth)
+            answer = answer_of(step)[0].detach().float().clamp(-PREVIOUS_LIMIT, PREVIOUS_LIMIT)
+            prompt = self.user.correct(prompt, answer, truth)
             step = self.decode(look, prompt)
         return self.settle(t, step)
 

@@ -50,6 +50,7 @@ class Teacher:
         self.settings = settings
         self.owner = owner
         self.cache: FeatureCache | None = None
+        self.known: dict[int, tuple[EdgeTAM, FeatureCache | None]] = {}
 
     @torch.no_grad()
     def features(self, batch: Batch) -> ImageFeatures[Tensor]:
@@ -97,9 +98,11 @@ class Teacher:
 
     def _look_at(self, size: int) -> None:
         """Get ready for frames of this size."""
-        self.model = resized(self.model, size)
-        if self.settings.cache:
-            self.cache = FeatureCache(self.settings.cache, f"{self.owner}-{size}")
+        if size not in self.known:
+            folder = self.settings.cache
+            cache = FeatureCache(folder, f"{self.owner}-{size}") if folder else None
+            self.known[size] = (resized(self.model, size), cache)
+        self.model, self.cache = self.known[size]
 
 
 class _Encoded(Verbs):

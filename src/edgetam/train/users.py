@@ -67,4 +67,4 @@ class RepeatingUser:
 
     def correct(self, prompt: DecoderPrompt[Tensor], logits: Tensor, truth: Tensor) -> DecoderPrompt[Tensor]:
         """The next of the recorded prompts, upon the given answer."""
-        return replace(next(self.asked), mask=logits.detach().float())
+        return replace(next(self.asked), mask=logits)
