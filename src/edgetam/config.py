@@ -18,6 +18,7 @@ __all__ = [
     "ModelConfig",
     "PerceiverConfig",
     "RepViTConfig",
+    "check_whole",
     "get_config",
 ]
 
@@ -108,9 +109,10 @@ class ModelConfig:
     image_size: int = 1024
 
     def __post_init__(self) -> None:
-        if self.image_size <= 0 or self.image_size % 256:
+        if not isinstance(self.image_size, int) or self.image_size <= 0 or self.image_size % 256:
             raise ConfigError(
-                f"image_size is {self.image_size}; expected a positive multiple of 256, such as 512 or 1024."
+                f"image_size is {self.image_size!r}; expected a positive multiple of 256, such as 512 or "
+                "1024."
             )
 
     @property
@@ -156,3 +158,13 @@ def get_config(name: str, image_size: int | None = None) -> ModelConfig:
         raise ConfigError(f"Unknown model {name!r}; expected one of {', '.join(VARIANTS)}.")
     config = VARIANTS[name]
     return config if image_size is None else replace(config, image_size=image_size)
+
+
+def check_whole(name: str, value: object, least: int) -> None:
+    """Refuse a setting that is no whole number, or too small.
+
+    Raises:
+        ConfigError: names the setting.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigError(f"{name} is {value!r}; expected a whole number of at least {least}.")

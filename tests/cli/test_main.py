@@ -90,6 +90,26 @@ def test_doctor_lists_engines_and_export_targets(run, monkeypatch):
     assert without["export", "coreml"]["hint"] == "pip install 'edgetam[coreml]'"
 
 
+def test_doctor_where_only_bundles_run(run, monkeypatch):
+    """Without PyTorch something is missing, and nothing is broken."""
+    monkeypatch.setattr(requirements, "missing", lambda modules: [m for m in modules if m != "onnxruntime"])
+    monkeypatch.setattr("edgetam.engine.select.missing", requirements.missing)
+    result = run("doctor", "--json")
+    assert result.exit_code == 0, result.output
+    found = {(f["topic"], f["name"]): f for f in json.loads(result.output)["findings"]}
+    for each in (("torch", "torch"), ("engines", "torch"), ("engines", "auto")):
+        assert found[each]["status"] == "missing"
+    assert found["engines", "onnx"]["status"] == "ok"
+
+
+def test_doctor_tries_the_cache(run, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("EDGETAM_CACHE", str(tmp_path / "file" / "cache"))
+    found = {f["name"]: f for f in json.loads(run("doctor", "--json").output)["findings"]}
+    assert found["cache"]["status"] == "missing"
+    assert "EDGETAM_CACHE" in found["cache"]["hint"]
+
+
 def test_doctor_says_what_is_broken(run, monkeypatch):
     def broken():
         raise ImportError("libcuda is not what it was")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 pytest.importorskip("openvino")
+
+import openvino as ov
 
 from edgetam.engine import openvino
 from edgetam.engine.openvino import OpenVINORunner, openvino_engine
@@ -37,3 +41,12 @@ def test_the_number_of_threads_is_honoured(fast: GraphEngine) -> None:
     assert isinstance(runner, OpenVINORunner)
     compiled = runner._requests["encode"].get_compiled_model()
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="takes a disk that is always full")
+def test_a_full_disk_is_an_error_like_others(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").symlink_to("/dev/full")
+    constant = ov.opset13.constant(np.ones((1000, 1000), np.float32))
+    model = ov.Model([ov.opset13.relu(constant)], [])
+    with pytest.raises(OSError, match="perhaps because the disk is full"):
+        openvino.save(model, tmp_path)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgetam.engine import load_model, requirements, select
-from edgetam.errors import EngineError
+from edgetam.errors import ConfigError, EngineError
 from edgetam.model import EdgeTAM
 from edgetam.weights import save_native
 
@@ -60,6 +61,26 @@ def test_a_first_start_without_pytorch_says_so(
     monkeypatch.setattr(requirements, "missing", lambda modules: [m for m in modules if m == "torch"])
     with pytest.raises(EngineError, match="needs PyTorch, which is not installed; run: pip install torch"):
         load_model(weights=weights, engine=runtime)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"threads": 0}, "threads is 0; expected a whole number of at least 1"),
+        ({"threads": 1.5}, "threads is 1.5; expected"),
+        ({"image_size": "256"}, "image_size is '256'; expected a positive multiple of 256"),
+        ({"image_size": 256.0}, "image_size is 256.0; expected"),
+    ],
+)
+def test_numbers_that_are_none(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_model(**arguments)
+
+
+def test_a_gpu_without_pytorch_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(select, "_DRIVERS", (__file__,))
+    monkeypatch.setattr(select, "missing", lambda modules: [m for m in modules if m == "torch"])
+    assert select.choose_engine()[:3] == ("openvino", "cpu", "fp32")
 
 
 def test_what_is_left_open_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from edgetam.engine import store as module
 from edgetam.engine.store import Store
+from edgetam.errors import OutputError
 
 
 class Maker:
@@ -136,3 +137,18 @@ def test_mistakes_of_the_maker_are_not_hidden() -> None:
 
     with pytest.raises(ValueError, match="not convertible"):
         Store("toy-1").get("encode", broken)
+
+
+def test_nowhere_to_write_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError, match=r"neither to the cache .* temporary folder \(No space left"):
+        Store("toy-1").get("encode", full)
+    monkeypatch.setattr(module.tempfile, "TemporaryDirectory", full_disk)
+    with pytest.raises(OutputError, match="No usable temporary directory"):
+        Store("toy-1").get("encode", full)
+
+
+def full_disk(**options: str) -> None:
+    raise FileNotFoundError(2, "No usable temporary directory found")

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgetam import ImageSegmenter, Prompt, TrackerOptions, VideoTracker, load_bundle
+from edgetam import ImageSegmenter, Prompt, TrackerOptions, VideoTracker, load_bundle, load_model
 from edgetam.cli.options import ModelChoice
 from edgetam.engine import bundle
 from edgetam.engine.bundle import BundleEngine
 from edgetam.engine.manifest import FORMAT, MANIFEST, read_manifest
 from edgetam.engine.torch import TorchEngine
-from edgetam.errors import BundleError, ConfigError, EngineError, OutputError, PromptError
+from edgetam.errors import BundleError, ConfigError, EngineError, OutputError, PromptError, WeightsError
 from edgetam.export import BundleSpec, export_bundle
 from edgetam.export.parity import compare, drawn_clip, rehearse
 from edgetam.hashing import sha256_of
@@ -38,14 +39,23 @@ def loaded(exported: Path) -> BundleEngine:
 def test_it_tracks_two_objects_with_a_correction_as_pytorch_does(
     loaded: BundleEngine, engine: TorchEngine
 ) -> None:
-    agreements = compare(rehearse(loaded, OBJECTS), rehearse(engine, OBJECTS))
+    agreements = compare(rehearse(loaded, loaded.limits), rehearse(engine, loaded.limits))
     assert len(agreements) == 13  # 1 + 3 x 2, the correction's 2, 2 x 2
     assert max(each.logits for each in agreements) < 1e-4
     assert min(each.iou for each in agreements) > 0.999
 
 
+def test_it_is_rehearsed_within_its_limits(loaded: BundleEngine, engine: TorchEngine) -> None:
+    """A bundle that reads one prompted frame is corrected on another one all the same."""
+    one = replace(loaded.limits, prompted=1)
+    narrow = BundleEngine(loaded.config, loaded.constants, loaded.runner, one)
+    agreements = compare(rehearse(narrow, one), rehearse(engine, one))
+    assert len(agreements) == 13
+    assert min(each.iou for each in agreements) > 0.999
+
+
 def test_the_comparison_notices_a_difference(loaded: BundleEngine) -> None:
-    got = rehearse(loaded, 1)
+    got = rehearse(loaded, replace(loaded.limits, objects=1))
     with VideoTracker(loaded).open(CLIP) as session:
         session.prompt(0, 1, box=[190, 120, 270, 200])
         other = list(session.propagate(frames=1))
@@ -161,6 +171,17 @@ def test_what_is_not_whole_is_refused(damage: Any, words: str, copied: Path) -> 
     damage(copied)
     with pytest.raises(BundleError, match=words):
         load_bundle(copied)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 2.0, "2"])
+def test_threads_are_counted(threads: Any, exported: Path) -> None:
+    with pytest.raises(ConfigError, match=f"threads is {threads!r}; expected a whole number of at least 1"):
+        load_bundle(exported, threads=threads)
+
+
+def test_a_bundle_is_no_checkpoint(exported: Path) -> None:
+    with pytest.raises(WeightsError, match=r"is a folder without model\.safetensors.*load_bundle"):
+        load_model(weights=exported)
 
 
 def test_folders_that_are_no_bundles(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from edgetam.engine import load_model, requirements
 from edgetam.engine.openvino import graph_store, openvino_engine
 from edgetam.engine.source import Source
 from edgetam.engine.verbs import GraphEngine
-from edgetam.errors import ConfigError, EngineError
+from edgetam.errors import ConfigError, EngineError, MediaError
 from edgetam.model import EdgeTAM
 from edgetam.quantize import Clip, check_parts, measure, quantize
 
@@ -113,6 +113,8 @@ def test_torch_has_no_int8() -> None:
 
 
 def test_unknown_parts() -> None:
+    with pytest.raises(ConfigError, match="The parts are none; expected some of encode"):
+        check_parts([])
     with pytest.raises(ConfigError, match="unknown answer; expected some of encode"):
         check_parts(["encode", "answer"])
 
@@ -121,3 +123,9 @@ def test_without_nncf(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requirements, "missing", lambda modules: ["nncf"])
     with pytest.raises(EngineError, match=r"edgetam\[quantize\]"):
         check_parts(["encode"])
+
+
+@needs_nncf
+def test_one_frame_does_not_calibrate_what_later_frames_run(source: Source, clip: Clip) -> None:
+    with pytest.raises(MediaError, match="enough frames to calibrate 'track'"):
+        quantize(source, [clip], ["encode", "track"], frames=1, threads=1)

@@ -6,15 +6,16 @@ import json
 import os
 import platform
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Literal
 
 import typer
 
-from edgetam.errors import EdgeTAMError
+from edgetam.errors import EdgeTAMError, EngineError
 
 __all__ = ["Finding", "examine", "is_healthy", "show"]
 
@@ -23,6 +24,7 @@ _OPTIONAL = {
     "openvino": "the fastest engine on a CPU; pip install 'edgetam[openvino]'",
     "onnx": "ONNX Runtime; pip install 'edgetam[onnx]'",
 }
+_FOR_TORCH = "to convert weights, export and train; bundles run without it"
 _CPU_FLAGS = {
     "AVX2": {"avx2"},
     "AVX-512": {"avx512f"},
@@ -170,10 +172,15 @@ def _memory() -> tuple[int, int]:
 
 
 def _torch() -> Iterator[Finding]:
+    from edgetam.engine.requirements import missing
+
+    if missing(["torch"]):
+        yield Finding("torch", "torch", "missing", "not installed", f"{_FOR_TORCH}; pip install torch")
+        return
     try:
         import torch
     except ImportError as error:
-        yield Finding("torch", "torch", "broken", str(error), "pip install torch")
+        yield Finding("torch", "torch", "broken", str(error), "pip install --force-reinstall torch")
         return
     yield Finding("torch", "torch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads")
     if torch.cuda.is_available():
@@ -195,15 +202,40 @@ def _engines() -> Iterator[Finding]:
     from edgetam.engine.requirements import missing
     from edgetam.engine.select import choose_engine
 
-    yield Finding("engines", "torch", "ok", "the reference")
+    if missing(["torch"]):
+        yield Finding("engines", "torch", "missing", "not installed", _FOR_TORCH)
+    else:
+        yield Finding("engines", "torch", "ok", "the reference")
     for name, hint in _OPTIONAL.items():
         if missing([RUNTIMES[name]]):
             yield Finding("engines", name, "missing", "not installed", hint)
         else:
-            yield Finding("engines", name, "ok", _version(RUNTIMES[name]))
-    choice = choose_engine()
+            yield _runtime(name)
+    try:
+        choice = choose_engine()
+    except EngineError as error:
+        yield Finding("engines", "auto", "missing", "none for checkpoints, only for bundles", str(error))
+        return
     picked = f"{choice.engine} on {choice.device} in {choice.precision} ({choice.reason})"
     yield Finding("engines", "auto", "ok", picked)
+
+
+def _runtime(name: str) -> Finding:
+    """An engine that is installed; it may still not start."""
+    from edgetam.engine.bundle import RUNTIMES
+
+    try:
+        module = import_module(f"edgetam.engine.{name}")
+    except ImportError as error:
+        reinstall = f"pip install --force-reinstall {RUNTIMES[name]}"
+        return Finding("engines", name, "broken", f"cannot be imported: {error}", reinstall)
+    detail = _version(RUNTIMES[name])
+    if name == "openvino":
+        computes = [
+            each for each in ("fp32", "bf16", "fp16", "int8") if each.upper() in module.capabilities()
+        ]
+        detail += f"; computes in {', '.join(computes)} here"
+    return Finding("engines", name, "ok", detail)
 
 
 def _exports() -> Iterator[Finding]:
@@ -260,10 +292,22 @@ def _weights() -> Iterator[Finding]:
         )
     except EdgeTAMError as error:
         yield Finding("weights", "bundled", "missing", str(error))
-    yield Finding("weights", "cache", "ok", str(cache_dir()))
+    yield _cache(cache_dir())
     for name in REGISTRY:
         here = cached_path(name)
         if here is not None:
             yield Finding("weights", name, "ok", str(here))
         elif name == "edgetam":
             yield Finding("weights", name, "missing", "not downloaded", "edgetam weights download edgetam")
+
+
+def _cache(folder: Path) -> Finding:
+    """The cache, or the nearest folder above it that is there, with something written to it."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        hint = "models are converted at every start; set EDGETAM_CACHE to a folder that can be written"
+        return Finding("weights", "cache", "missing", f"{folder} ({error.strerror or error})", hint)
+    return Finding("weights", "cache", "ok", str(folder))

@@ -80,7 +80,7 @@ def quantize_weights(job: QuantizeJob, screen: Screen) -> None:
     require_torch("Quantising")
     from edgetam.engine.source import Source
     from edgetam.eval.datasets import get_benchmark, open_dataset
-    from edgetam.io import atomic_write
+    from edgetam.io.atomic import atomic_write, make_folder
     from edgetam.quantize import Clip, bundled_clip, check_parts, measure, quantize
     from edgetam.quantize.calibrate import DEFAULT_PARTS
     from edgetam.weights.registry import weights_path
@@ -89,6 +89,8 @@ def quantize_weights(job: QuantizeJob, screen: Screen) -> None:
     given = tuple(part.strip() for part in (job.parts or "").split(",") if part.strip())
     parts = DEFAULT_PARTS if job.parts is None else given
     check_parts(parts)
+    if job.output is not None:
+        make_folder(job.output.parent)
     dataset = None if job.root is None else open_dataset(get_benchmark("generic"), job.root)
     clips = [Clip(source) for source in job.frames] or [bundled_clip()]
     path = weights_path(choice.name, choice.weights)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgetam.config import ModelConfig, get_config
+from edgetam.config import ModelConfig, check_whole, get_config
 from edgetam.engine.fixed import FixedShapes
 from edgetam.engine.manifest import Limits, Manifest, read_manifest
 from edgetam.engine.requirements import missing
@@ -38,12 +38,15 @@ def load_bundle(path: str | Path, *, threads: int | None = None) -> BundleEngine
 
     Args:
         path: the folder ``edgetam export`` wrote.
-        threads: CPU threads to use; all by default.
+        threads: CPU threads to use; all by default. ExecuTorch uses as many as it likes.
 
     Raises:
         BundleError: the folder is no bundle, is of a newer format, or a file is missing or altered.
         EngineError: its runtime is not installed or cannot run here.
+        ConfigError: ``threads`` is no whole number of at least 1.
     """
+    if threads is not None:
+        check_whole("threads", threads, 1)
     folder = Path(path)
     manifest = read_manifest(folder)
     absent = VERBS - {program.verb for program in manifest.programs}

@@ -7,6 +7,7 @@ one graph serves any number of objects and memories.
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import warnings
@@ -28,7 +29,7 @@ from edgetam.errors import EngineError
 if TYPE_CHECKING:
     from edgetam.engine.graphs import Graph, Port
 
-__all__ = ["OpenVINORunner", "capabilities", "convert", "graph_store", "openvino_engine"]
+__all__ = ["OpenVINORunner", "capabilities", "convert", "graph_store", "openvino_engine", "save"]
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 EXAMPLE_LENGTHS = {"B": 2, "T": 2, "P": 3, "F": 1}
@@ -109,7 +110,26 @@ class OpenVINORunner:
 
 def _convert(source: Source, graph: str, folder: Path) -> None:
     _log.info("Converting '%s' for OpenVINO; this happens once.", graph)
-    ov.save_model(convert(source.graph(graph)), folder / "model.xml", compress_to_fp16=False)
+    save(convert(source.graph(graph)), folder)
+
+
+def save(model: ov.Model, folder: Path, *, halve: bool = False) -> None:
+    """Write ``model.xml`` and ``model.bin``.
+
+    Args:
+        model: to write.
+        folder: that is there.
+        halve: write weights in half precision.
+
+    Raises:
+        OSError: they cannot be written; OpenVINO does not say why.
+    """
+    try:
+        ov.save_model(model, folder / "model.xml", compress_to_fp16=halve)
+    except RuntimeError as error:
+        raise OSError(
+            errno.EIO, "OpenVINO cannot write its model, perhaps because the disk is full", str(folder)
+        ) from error
 
 
 def _settings(precision: str, threads: int | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from edgetam.config import get_config
+from edgetam.config import check_whole, get_config
 from edgetam.engine.base import Engine
 from edgetam.engine.bundle import RUNTIMES
 from edgetam.engine.requirements import missing, require_torch
@@ -58,11 +58,13 @@ def load_model(
         partial: ``"image"`` accepts weights that can segment images but not track.
 
     Raises:
-        ConfigError: unknown variant, or a size that is not a multiple of 256.
+        ConfigError: unknown variant, a size that is not a multiple of 256, or no whole number of threads.
         WeightsError: the weights are missing, damaged, unsafe or of another model.
         EngineError: the engine, device or precision is not available here.
     """
     get_config(name, image_size)
+    if threads is not None:
+        check_whole("threads", threads, 1)
     choice = choose_engine(engine, device, precision)
     from edgetam.weights.registry import weights_path
 
@@ -134,8 +136,9 @@ def _need(engine: str) -> None:
 
 
 def _torch_device() -> str:
-    """CUDA, then MPS, then the CPU; without importing torch where there can be no GPU."""
-    if sys.platform == "linux" and not any(Path(driver).exists() for driver in _DRIVERS):
+    """CUDA, then MPS, then the CPU; without importing torch where there is none, or can be no GPU."""
+    no_gpu = sys.platform == "linux" and not any(Path(driver).exists() for driver in _DRIVERS)
+    if no_gpu or missing(["torch"]):
         return "cpu"
     from edgetam.engine.torch import best_device
 

@@ -39,7 +39,11 @@ class Store:
         self._spare: tempfile.TemporaryDirectory[str] | None = None
 
     def get(self, name: str, make: Callable[[Path], None]) -> Path:
-        """The folder of an artifact, made by ``make(folder)`` if it is not there or damaged."""
+        """The folder of an artifact, made by ``make(folder)`` if it is not there or damaged.
+
+        Raises:
+            OutputError: neither the cache nor a temporary folder can be written.
+        """
         folder = (self.folder if self._spare is None else Path(self._spare.name)) / name
         if folder.is_dir():
             if _is_whole(folder):
@@ -49,15 +53,25 @@ class Store:
             return _make(folder, make)
         except OSError as error:
             if self._spare is not None:
-                raise
+                raise self._nowhere(error) from error
             _log.warning(
                 "The cache %s cannot be used (%s); models are converted again at every start. Free some "
                 "space, or set EDGETAM_CACHE to a folder that can be written.",
                 self.folder,
                 error.strerror or error,
             )
+        try:
             self._spare = tempfile.TemporaryDirectory(prefix="edgetam-")
-            return self.get(name, make)
+        except OSError as error:
+            raise self._nowhere(error) from error
+        return self.get(name, make)
+
+    def _nowhere(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"Converted models can be written neither to the cache {self.folder} nor to a temporary folder "
+            f"({error.strerror or error}); free some space, or set EDGETAM_CACHE to a folder that "
+            "can be written."
+        )
 
     def put(self, name: str, make: Callable[[Path], None]) -> Path:
         """Make an artifact in any case; one that is there is replaced.

@@ -179,10 +179,9 @@ def _rehearsed(
     if not target.runs_here:
         return []
     _sign(folder, manifest)
-    objects = min(3, manifest.limits.objects)
     say("tracking a drawn clip in the bundle and in PyTorch")
-    got = rehearse(load_bundle(folder), objects)
-    agreements = compare(got, rehearse(TorchEngine(network), objects))
+    got = rehearse(load_bundle(folder), manifest.limits)
+    agreements = compare(got, rehearse(TorchEngine(network), manifest.limits))
     worst = min(each.iou for each in agreements)
     if manifest.precision == "fp32" and worst < LEAST_IOU:
         raise EngineError(

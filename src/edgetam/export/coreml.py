@@ -5,6 +5,11 @@ Programs can be made on any machine but only run on Apple's.
 
 from __future__ import annotations
 
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 import coremltools as ct
@@ -31,13 +36,14 @@ def convert(graph: FixedGraph, folder: Path, precision: str) -> None:
         EngineError: the program is not what was asked for.
     """
     exported = torch.export.export(graph.graph.module.eval(), graph.examples(), strict=False)
-    model = ct.convert(
-        exported.run_decompositions(UNKNOWN_TO_COREML),
-        convert_to="mlprogram",
-        minimum_deployment_target=ct.target.iOS18,
-        compute_precision=PRECISIONS[precision],
-        outputs=[ct.TensorType(name=port.name) for port in graph.graph.outputs],
-    )
+    with _quiet():
+        model = ct.convert(
+            exported.run_decompositions(UNKNOWN_TO_COREML),
+            convert_to="mlprogram",
+            minimum_deployment_target=ct.target.iOS18,
+            compute_precision=PRECISIONS[precision],
+            outputs=[ct.TensorType(name=port.name) for port in graph.graph.outputs],
+        )
     check(graph, model)
     model.save(str(folder / "model.mlpackage"))
 
@@ -51,3 +57,17 @@ def check(graph: FixedGraph, model: ct.models.MLModel) -> None:
         expected = {socket.name: socket.shape for socket in sockets}
         if shapes != expected:
             raise EngineError(f"CoreML made {shapes} of '{graph.name}', expected {expected}.")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without bars for every pass, and without what the converter tells its developers."""
+    logger = logging.getLogger("coremltools")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stderr(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import openvino as ov
-
 from edgetam.engine import openvino
 from edgetam.engine.fixed_graph import FixedGraph
 
@@ -15,4 +13,4 @@ __all__ = ["convert"]
 def convert(graph: FixedGraph, folder: Path, precision: str) -> None:
     """Write ``model.xml`` and ``model.bin``; weights have half the size in fp16; bf16 is up to runtimes."""
     model = openvino.convert(graph.graph, graph.lengths)
-    ov.save_model(model, folder / "model.xml", compress_to_fp16=precision == "fp16")
+    openvino.save(model, folder, halve=precision == "fp16")

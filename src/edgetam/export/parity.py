@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetam.engine.base import Engine
+from edgetam.engine.manifest import Limits
 from edgetam.structs import FrameResult
 from edgetam.tracking import TrackerOptions, VideoTracker
 
@@ -51,10 +52,11 @@ def drawn_clip() -> NDArray[np.uint8]:
     return frames
 
 
-def rehearse(engine: Engine, objects: int) -> list[FrameResult]:
+def rehearse(engine: Engine, limits: Limits) -> list[FrameResult]:
     """Track up to three objects (a click, a box, a mask) and correct the first one on the way."""
+    objects, options = limits.objects, TrackerOptions(store="fp32", max_prompted=limits.prompted)
     clip = drawn_clip()
-    with VideoTracker(engine, TrackerOptions(store="fp32")).open(clip) as session:
+    with VideoTracker(engine, options).open(clip) as session:
         session.prompt(0, 1, points=[[80, 90]])
         if objects > 1:
             session.prompt(1, 2, box=[188, 115, 272, 200])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgetam.config import check_whole
 from edgetam.engine.fixed_graph import FixedGraph
 from edgetam.engine.graphs import make_graph
 from edgetam.engine.manifest import Limits
@@ -23,8 +24,7 @@ def make_limits(objects: int, prompted: int, points: int) -> Limits:
         ConfigError: a number is not a whole one of at least 1, or there are too many objects.
     """
     for name, value in (("objects", objects), ("prompted", prompted), ("points", points)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigError(f"{name} is {value!r}; expected a whole number of at least 1.")
+        check_whole(name, value, 1)
     if objects > MAX_OBJECTS:
         raise ConfigError(f"objects is {objects}; expected at most {MAX_OBJECTS}.")
     memories = frame_slots(prompted + RECENT_MEMORIES)

@@ -12,7 +12,7 @@ from typing import Any
 from edgetam.engine.int8 import Calibration, keep_quantised
 from edgetam.engine.requirements import require
 from edgetam.engine.source import Source
-from edgetam.errors import ConfigError
+from edgetam.errors import ConfigError, MediaError
 from edgetam.quantize.clips import Clip
 from edgetam.quantize.tap import Inputs, tapped
 
@@ -34,9 +34,8 @@ def check_parts(parts: Sequence[str]) -> None:
     """
     unknown = [part for part in parts if part not in PARTS]
     if unknown or not parts:
-        raise ConfigError(
-            f"The parts have unknown {', '.join(unknown) or 'nothing'}; expected some of {','.join(PARTS)}."
-        )
+        what = f"have unknown {', '.join(unknown)}" if unknown else "are none"
+        raise ConfigError(f"The parts {what}; expected some of {','.join(PARTS)}.")
     require(("nncf", "openvino"), "Quantising", "quantize")
 
 
@@ -62,7 +61,7 @@ def quantize(
     Raises:
         ConfigError: an unknown part.
         EngineError: NNCF is missing.
-        MediaError: a clip cannot be read.
+        MediaError: a clip cannot be read, or none is long enough.
         OutputError: the cache cannot be written.
     """
     check_parts(parts)
@@ -75,13 +74,18 @@ def quantize(
         say(f"Tracking {frames} frames of {clip.source}.")
         for _ in clip.follow(engine, frames):
             pass
+    unseen = [part for part in parts if not tap.seen[part]]
+    if unseen:
+        raise MediaError(
+            f"No clip has enough frames to calibrate '{unseen[0]}'; give one of two frames or more."
+        )
     store = graph_store(source)
     calibration = Calibration(tuple(parts), _digest(tap.seen["encode"]), f"nncf-{nncf.__version__}")
 
     def maker(part: str) -> Callable[[Path], None]:
         def make(folder: Path) -> None:
             say(f"Quantising '{part}' with {len(tap.seen[part])} samples.")
-            _quantize(store.folder / part / "model.xml", tap.seen[part], folder / "model.xml")
+            _quantize(store.folder / part / "model.xml", tap.seen[part], folder)
 
         return make
 
@@ -89,9 +93,11 @@ def quantize(
     return calibration
 
 
-def _quantize(model: Path, samples: list[Inputs], target: Path) -> None:
+def _quantize(model: Path, samples: list[Inputs], folder: Path) -> None:
     import nncf
     import openvino as ov
+
+    from edgetam.engine.openvino import save
 
     with redirect_stdout(io.StringIO()):  # its bars
         nncf.set_log_level(40)
@@ -102,7 +108,7 @@ def _quantize(model: Path, samples: list[Inputs], target: Path) -> None:
             target_device=nncf.TargetDevice.CPU,
             subset_size=len(samples),
         )
-    ov.save_model(quantised, target, compress_to_fp16=False)
+    save(quantised, folder)
 
 
 def _digest(images: list[Inputs]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from edgetam.config import check_whole
 from edgetam.errors import ConfigError
 
 __all__ = ["TrackerOptions"]
@@ -53,15 +54,10 @@ class TrackerOptions:
     batch: int = 16
 
     def __post_init__(self) -> None:
-        _check_whole("fill_holes", self.fill_holes, 0)
-        _check_whole("memory_stride", self.memory_stride, 1)
-        _check_whole("batch", self.batch, 1)
+        check_whole("fill_holes", self.fill_holes, 0)
+        check_whole("memory_stride", self.memory_stride, 1)
+        check_whole("batch", self.batch, 1)
         if self.max_prompted is not None:
-            _check_whole("max_prompted", self.max_prompted, 1)
+            check_whole("max_prompted", self.max_prompted, 1)
         if self.store not in ("bf16", "fp32"):
             raise ConfigError(f"store is {self.store!r}; expected 'bf16' or 'fp32'.")
-
-
-def _check_whole(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ConfigError(f"{name} is {value!r}; expected a whole number of at least {least}.")

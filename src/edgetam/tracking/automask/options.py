@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from edgetam.config import check_whole
 from edgetam.errors import ConfigError
 
 __all__ = ["AutoMaskOptions"]
@@ -60,9 +61,7 @@ class AutoMaskOptions:
             "min_region": 0,
         }
         for name, lowest in least.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
-                raise ConfigError(f"{name} is {value!r}; expected a whole number of at least {lowest}.")
+            check_whole(name, getattr(self, name), lowest)
         for name in ("min_score", "min_stability", "max_overlap", "crop_overlap", "crop_max_overlap"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; expected a number from 0 to 1.")
