@@ -42,6 +42,12 @@ def test_help_of_commands(run, command):
     assert f"edgetam {command}" in result.output
 
 
+def test_the_short_form_of_help(run):
+    for words in ((), ("track",), ("weights",), ("weights", "info"), ("eval", "vos")):
+        result = run(*words, "-h")
+        assert (result.exit_code, "Usage" in result.output) == (0, True), words
+
+
 def test_nothing_and_nonsense(run):
     assert "Usage" in run().output
     assert run("trakc").exit_code == 2

@@ -107,6 +107,7 @@ def test_an_interrupted_save_leaves_the_earlier_session(
     session = begin()
     session.save(tmp_path)
     before = state(session.tracks)
+    files = set(tmp_path.iterdir())
     list(session.propagate(start=20))
 
     def interrupt(path: Path, data: bytes) -> None:
@@ -117,6 +118,7 @@ def test_an_interrupted_save_leaves_the_earlier_session(
     monkeypatch.setattr(edgetam.tracking.saving, "atomic_write", interrupt)
     with pytest.raises(KeyboardInterrupt):
         session.save(tmp_path)
+    assert set(tmp_path.iterdir()) == files, "and nothing beside it"
     assert state(resume(tmp_path).tracks) == before
 
 

@@ -27,7 +27,8 @@ def test_list_shows_every_published_checkpoint(run):
         assert text in result.output
 
 
-def test_info_of_a_published_checkpoint_downloads_nothing(run, own_cache):
+def test_info_of_a_published_checkpoint_downloads_nothing(run, own_cache, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")  # sums stay whole on narrow screens
     result = run("info", "sam2.1-t")
     assert result.exit_code == 0
     assert "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69" in result.output

@@ -28,6 +28,7 @@ Output = Annotated[
         "--output", "-o", metavar="FOLDER", help="Where results go (out/NAME).", rich_help_panel="Results"
     ),
 ]
+HELP = ("-h", "--help")
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 """Settings of commands that hand their arguments to an app of their own, loaded only then."""
 
@@ -56,6 +57,7 @@ app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": HELP},
     help="Segment and track anything in images and videos, from clicks, boxes or masks.",
 )
 
@@ -361,7 +363,8 @@ def score(
 
 def _pass_on(ctx: typer.Context, module: str) -> None:
     """Hand the arguments to the ``app`` of a module that is too heavy to import for ``--help``."""
-    code = import_module(module).app(ctx.args, prog_name=ctx.command_path, standalone_mode=False)
+    app = import_module(module).app
+    code = app(ctx.args, prog_name=ctx.command_path, standalone_mode=False, help_option_names=HELP)
     if isinstance(code, int) and code:
         raise typer.Exit(code)
 

@@ -67,10 +67,9 @@ def info(
         known = published_as(path)
         if known is not None:
             facts |= {"published as": known.name, **_published_facts(known)}
-    table = Table(show_header=False, box=None)
-    for key, value in facts.items():
-        table.add_row(key, value)
-    console.print(table, soft_wrap=True)
+    width = max(map(len, facts))
+    for key, value in facts.items():  # no table: it would shorten paths and sums where the screen is narrow
+        console.print(f"{key:<{width}}  {value}", soft_wrap=True)
 
 
 def _published_facts(entry: Published) -> dict[str, str]:

@@ -26,6 +26,7 @@ __all__ = ["restore_session", "save_session"]
 
 FORMAT = 1
 MANIFEST = "session.json"
+MEMORIES = "object-*.safetensors"
 CHUNK = 64
 """Records per file, so that writing and reading need little memory."""
 
@@ -39,8 +40,15 @@ def save_session(session: TrackingSession, folder: Path) -> None:
         OutputError: the folder cannot be written.
     """
     make_folder(folder)
+    try:
+        _write(session, folder)
+    finally:
+        with suppress(OSError):
+            _tidy(folder)
+
+
+def _write(session: TrackingSession, folder: Path) -> None:
     token = secrets.token_hex(4)
-    earlier = set(folder.glob("object-*.safetensors"))
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "model": session.engine.config.name,
@@ -49,8 +57,14 @@ def save_session(session: TrackingSession, folder: Path) -> None:
         "objects": [_save_track(track, folder, token) for track in session.tracks.values()],
     }
     atomic_write(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
-    for file in earlier:
-        with suppress(OSError):
+
+
+def _tidy(folder: Path) -> None:
+    """Remove memories that belong to no session: of one that was replaced, or not saved to the end."""
+    manifest = folder / MANIFEST
+    named = manifest.read_text() if manifest.exists() else ""
+    for file in folder.glob(MEMORIES):
+        if file.name not in named:
             file.unlink()
 
 
