@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from edgetam.engine import load_model
 from edgetam.engine.source import Source
@@ -111,6 +112,25 @@ def test_options_that_need_other_graphs(fast: GraphEngine, engine: TorchEngine, 
 
     for mine, wanted in zip(run(fast), run(engine), strict=True):
         close(mine, wanted, 1e-4)
+
+
+def test_conversion_is_the_same_inside_autocast(
+    fast: GraphEngine, runtime: str, model: EdgeTAM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is converted there would stay in the cache for good."""
+    monkeypatch.setenv("EDGETAM_CACHE", str(tmp_path))
+    prompt = DecoderPrompt(np.full((1, 1, 2), 60, np.float32), np.ones((1, 1), np.int64))
+
+    def answers(engine: GraphEngine) -> tuple[np.ndarray, np.ndarray]:
+        features = engine.encode(IMAGE)
+        return features.stride4, engine.decode(
+            engine.attend(features, None), features, prompt, "several"
+        ).masks
+
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        got = answers(make_engine(runtime, model))
+    for mine, wanted in zip(got, answers(fast), strict=True):
+        assert np.abs(mine - wanted).max() < 1e-5
 
 
 def test_images_equal_the_torch_engine(fast: GraphEngine, engine: TorchEngine, clip: np.ndarray) -> None:

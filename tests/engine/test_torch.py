@@ -39,6 +39,13 @@ def point(engine: TorchEngine, *at: float) -> DecoderPrompt[Any]:
     return DecoderPrompt(points, np.ones((len(points), 1), np.int64))
 
 
+def test_a_network_is_the_same_when_it_is_made_inside_autocast(engine: TorchEngine, model: EdgeTAM) -> None:
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        made = TorchEngine(model).encode(IMAGE)
+    for mine, wanted in zip(astuple(made), astuple(engine.encode(IMAGE)), strict=True):
+        assert torch.equal(mine, wanted)
+
+
 def test_all_but_features_crosses_as_numpy(engine: TorchEngine) -> None:
     features = engine.encode(IMAGE)
     decoded = engine.decode(engine.attend(features, None), features, point(engine, 40, 50, 60, 70), "several")

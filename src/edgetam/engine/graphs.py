@@ -19,6 +19,7 @@ from edgetam.config import HIDDEN_DIM, MEMORY_DIM, ModelConfig
 from edgetam.model import EdgeTAM
 from edgetam.model.edgetam import keep_highest
 from edgetam.model.image_encoder import HIGH_RES_DIMS
+from edgetam.model.inference import in_full_precision
 from edgetam.model.mask_decoder import MASK_TOKENS
 from edgetam.structs import DecoderPrompt, ImageFeatures, MemoryContext
 
@@ -322,5 +323,5 @@ GRAPHS: dict[str, Callable[[EdgeTAM], Graph]] = {
 
 def make_graph(name: str, model: EdgeTAM) -> Graph:
     """The graph called ``name`` of a network in inference form."""
-    with torch.no_grad():
+    with torch.no_grad(), in_full_precision():
         return GRAPHS[name](model)

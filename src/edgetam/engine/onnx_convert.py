@@ -13,6 +13,7 @@ import torch
 from onnxscript import opset23 as op
 
 from edgetam.engine.fixed_graph import FixedGraph
+from edgetam.model.inference import in_full_precision
 
 __all__ = ["convert"]
 
@@ -22,7 +23,7 @@ OPSET = 23
 
 def convert(graph: FixedGraph, folder: Path, precision: str) -> None:
     """Write ``model.onnx``, weights included; fp16 converts inside and keeps float32 at the borders."""
-    with _quiet(), torch.no_grad():
+    with _quiet(), torch.no_grad(), in_full_precision():
         program = torch.onnx.export(
             graph.graph.module.eval(),
             graph.examples(),

@@ -171,17 +171,19 @@ def convert(graph: Graph, lengths: Mapping[str, int] | None = None) -> ov.Model:
     """
     import torch
 
+    from edgetam.model.inference import in_full_precision
+
     examples = tuple(
         torch.zeros(_lengths(port, lengths or EXAMPLE_LENGTHS), dtype=getattr(torch, port.dtype))
         for port in graph.inputs
     )
-    with torch.inference_mode(), warnings.catch_warnings():
+    with torch.inference_mode(), in_full_precision(), warnings.catch_warnings():
         # what the tracer warns of is constant for one graph, and OpenVINO reads traces best
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(graph.module, examples, check_trace=False)
-    kept = lengths or dict.fromkeys(EXAMPLE_LENGTHS, -1)
-    shapes = [ov.PartialShape(_lengths(port, kept)) for port in graph.inputs]
-    model = ov.convert_model(traced, input=shapes)
+        kept = lengths or dict.fromkeys(EXAMPLE_LENGTHS, -1)
+        shapes = [ov.PartialShape(_lengths(port, kept)) for port in graph.inputs]
+        model = ov.convert_model(traced, input=shapes)
     for port, found in zip((*graph.inputs, *graph.outputs), (*model.inputs, *model.outputs), strict=True):
         found.get_tensor().set_names({port.name})
     return model

@@ -23,6 +23,7 @@ from edgetam.export.targets import Target, check_target
 from edgetam.hashing import sha256_of
 from edgetam.io.atomic import atomic_folder
 from edgetam.model import EdgeTAM, inference_form
+from edgetam.model.inference import in_full_precision
 from edgetam.tracking.geometry import MEAN, STD
 
 __all__ = ["PARITY", "BundleSpec", "check_free", "export_bundle"]
@@ -113,7 +114,7 @@ def _convert_one(
     convert: Callable[[FixedGraph, Path, str], None], graph: FixedGraph, folder: Path, precision: str
 ) -> None:
     folder.mkdir()
-    with torch.inference_mode(False), torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad(), in_full_precision():
         convert(graph, folder, precision)
 
 

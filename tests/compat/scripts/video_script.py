@@ -5,9 +5,9 @@ import torch
 from sam2.build_sam import build_sam2_video_predictor
 
 device = torch.device("cpu")
-predictor = build_sam2_video_predictor(MODEL_CFG, CHECKPOINT, device=device, **EXTRA)  # noqa: F821
 
 with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+    predictor = build_sam2_video_predictor(MODEL_CFG, CHECKPOINT, device=device, **EXTRA)  # noqa: F821
     inference_state = predictor.init_state(video_path=VIDEO_DIR)  # noqa: F821
     predictor.reset_state(inference_state)
 
