@@ -148,6 +148,7 @@ def test_calls_at_the_wrong_time_are_runtime_errors(predictor: SAM2VideoPredicto
         {"box": [1, 2, 3]},
         {"box": [1, 2, float("inf"), 4]},
         {"point_coords": [[float("nan"), 2]], "point_labels": [1]},
+        {"point_coords": [[1, 2]], "point_labels": [-2]},
         {"mask_input": np.full((1, 64, 64), np.nan, np.float32)},
         {"box": BOXES, **POINT},
         {"mask_input": np.zeros((64, 64), np.float32)},

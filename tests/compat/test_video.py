@@ -290,6 +290,8 @@ def test_removing_an_object_leaves_the_others_as_if_it_had_never_been(
         {"points": [1, 2, 3], "labels": [1]},
         {"points": "here", "labels": [1]},
         {"points": [[float("nan"), 2]], "labels": [1]},
+        {"points": [[1, 2]], "labels": [4]},
+        {"points": [[1, 2]], "labels": [float("nan")]},
         {"box": [1, 2, 3]},
         {"box": [1, 2, 3, float("nan")]},
         {"box": [1, 2, 3, 4], "clear_old_points": False},
@@ -311,6 +313,16 @@ def test_wrong_frames_and_ids_are_errors(
     state = predictor.init_state(video)
     with pytest.raises(PromptError):
         predictor.add_new_points_or_box(state, frame, object_id, **CLICK)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("frame", [-1, FRAMES, 1.5])
+def test_tracking_cannot_start_on_other_frames(
+    predictor: SAM2VideoPredictor, video: Video, frame: int
+) -> None:
+    state = predictor.init_state(video)
+    predictor.add_new_points_or_box(state, 0, 1, **CLICK)  # type: ignore[arg-type]
+    with pytest.raises(PromptError):
+        list(predictor.propagate_in_video(state, start_frame_idx=frame))
 
 
 @pytest.mark.parametrize("mask", [np.zeros((0, 3), bool), np.zeros(3, bool), [[1, 2], [3]]])

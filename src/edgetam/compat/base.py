@@ -16,7 +16,10 @@ from edgetam.errors import EngineError, PromptError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["SAM2Base", "to_array"]
+__all__ = ["SAM2Base", "to_array", "to_labels"]
+
+LABELS = range(-1, 4)
+"""Nothing, elsewhere, the object, and the corners of a box."""
 
 
 class SAM2Base:
@@ -78,3 +81,15 @@ def to_array(value: Any, dtype: Any, what: str) -> NDArray[Any]:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise PromptError(f"{what} holds NaN or infinity; expected numbers.")
     return array
+
+
+def to_labels(value: Any, what: str) -> NDArray[np.int64]:
+    """Labels of points as an array.
+
+    Raises:
+        PromptError: they are no numbers, or others than the published ones.
+    """
+    labels = to_array(value, np.float32, what)
+    if not np.isin(labels, LABELS).all():
+        raise PromptError(f"{what} are {labels.tolist()}; expected 1 for the object, 0 for anything else.")
+    return labels.astype(np.int64)

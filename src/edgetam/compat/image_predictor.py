@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgetam.compat.base import SAM2Base, to_array
+from edgetam.compat.base import SAM2Base, to_array, to_labels
 from edgetam.compat.errors import StateError
 from edgetam.engine.base import DecodeMode
 from edgetam.errors import InputError, PromptError
@@ -256,7 +256,7 @@ def _read_points(coords: Any, labels: Any) -> tuple[Floats, NDArray[np.int64]]:
     if coords is None:
         return np.zeros((1, 0, 2), np.float32), np.zeros((1, 0), np.int64)
     places = to_array(coords, np.float32, "point_coords")
-    marks = to_array(labels, np.int64, "point_labels")
+    marks = to_labels(labels, "point_labels")
     if places.ndim == 2:
         places, marks = places[None], marks[None]
     if places.ndim != 3 or places.shape[2] != 2 or marks.shape != places.shape[:2]:

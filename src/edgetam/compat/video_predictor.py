@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgetam.compat.base import SAM2Base, to_array
+from edgetam.compat.base import SAM2Base, to_array, to_labels
 from edgetam.compat.errors import StateError
 from edgetam.compat.settings import Settings
 from edgetam.compat.state import InferenceState
@@ -183,10 +183,12 @@ class SAM2VideoPredictor(SAM2Base):
 
         Raises:
             StateError: nothing has been prompted.
+            PromptError: there is no such frame.
         """
         self.propagate_in_video_preflight(inference_state)
         session = inference_state.session
         start = min(_prompted_frames(inference_state)) if start_frame_idx is None else start_frame_idx
+        session.check_frame(start)
         reach = len(session) if max_frame_num_to_track is None else max_frame_num_to_track
         if reverse:
             frames = range(start, max(start - reach, 0) - 1, -1) if start > 0 else range(0)
@@ -319,7 +321,7 @@ def _read_clicks(points: Any, labels: Any, box: Any) -> Clicks:
 
 def _read_points(points: Any, labels: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     places = to_array(points, np.float32, "points")
-    marks = to_array(labels, np.int64, "labels").reshape(-1)
+    marks = to_labels(labels, "labels").reshape(-1)
     if places.ndim == 3 and len(places) == 1:
         places = places[0]
     if places.ndim != 2 or places.shape[1] != 2 or len(marks) != len(places):
