@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,16 @@ def test_a_recipe_says_what_is_evaluated(tmp_path: Path) -> None:
     assert set(scores) == {f"drawn/{name}" for name in ("tracked", "copied", "click1", "click3", "lost")}
     events = b"".join(path.read_bytes() for path in (tmp_path / "tensorboard").iterdir())
     assert b"drawn" in events and b"PNG" in events
+
+
+def test_pixels_that_nothing_is_said_about_do_not_count() -> None:
+    given = batch(3)
+    model = starting_model(recipe().model, seed=0).eval()
+    whole = score(model, [given])[0]
+    nothing = torch.zeros(1, 3, 256, 256, dtype=torch.bool)
+    assert score(model, [replace(given, void=nothing)])[0] == whole
+    scores = score(model, [replace(given, void=~nothing)])[0]
+    assert scores["tracked"] == scores["copied"] == scores["click1"] == 1.0  # nothing is left to be wrong
 
 
 def test_every_size_of_a_stage_is_evaluated(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from edgetam.train.losses import (
     step_terms,
 )
 from edgetam.train.recipe import Losses
-from edgetam.train.rollout import Step
+from edgetam.train.rollout import Step, Task
 
 LEFT = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
 """Half of a two by two picture."""
@@ -152,8 +153,9 @@ def test_terms_of_objects_add_up() -> None:
 
 def test_answers_are_averaged_or_added_up() -> None:
     steps = [step(torch.randn(1, 4, 2, 2)) for _ in range(3)]
-    mean = rollout_terms(steps, TRUTH[:, None], Losses())
-    sums = rollout_terms(steps, TRUTH[:, None], Losses(over_steps="sum"))
+    task = Task(TRUTH.new_zeros(1, 1, 3, 0, 0), TRUTH[:, None], torch.zeros(1, dtype=torch.int64))
+    mean = rollout_terms(steps, task, Losses())
+    sums = rollout_terms(steps, task, Losses(over_steps="sum"))
     assert sums.focal == pytest.approx(3 * mean.focal)
 
 
@@ -165,3 +167,21 @@ def test_full_resolution_sees_what_cells_hide() -> None:
     assert fine.focal != coarse.focal
     exact = step_terms(step(logits), TRUTH, Losses(resolution="full"))
     assert exact.focal < fine.focal
+
+
+@pytest.mark.parametrize("resolution", ["stride4", "full"])
+@pytest.mark.parametrize("tracking", ["all", "best"])
+def test_nothing_is_learnt_where_nothing_is_said(resolution: Any, tracking: Any) -> None:
+    losses = Losses(resolution=resolution, tracking=tracking, balanced=1.0)
+    void = torch.ones_like(TRUTH)
+    void[0, -1, 0] = False  # all but a corner, which only the lower left cell shows
+    if resolution == "stride4":
+        void[0, 4:, :4] = False
+    masks = torch.randn(1, 4, 2, 2)
+    other = masks + torch.tensor([[5.0, -5.0], [0.0, 5.0]])
+    a, b = (step_terms(step(x), TRUTH, losses, void) for x in (masks, other))
+    assert [float(x) for x in a] == pytest.approx([float(x) for x in b])
+    masks.requires_grad_()
+    step_terms(step(masks), TRUTH, losses, void).weighted(losses, presence=False).backward()
+    assert masks.grad is not None
+    assert masks.grad.any(1)[0].tolist() == [[False, False], [True, False]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from edgetam.train.batches import Batch
 from edgetam.train.evaluate import follow_masks
 from edgetam.train.losses import rollout_terms
 from edgetam.train.plan import Plan
+from edgetam.train.prompts import no_prompt
 from edgetam.train.recipe import Losses
 from edgetam.train.rollout import RollOut, Rules, make_task, roll_out
 from edgetam.train.setup import freeze_norms, resized, starting_model
@@ -67,7 +69,7 @@ def test_answers_of_each_plan(model: EdgeTAM, plan: Plan, frames: list[int], poi
     # memories are read wherever nothing was prompted
     assert [step.fused is not None for step in done.steps] == [t not in plan.prompted for t in frames]
     assert all(step.found.masks.shape == (2, 4, 64, 64) for step in done.steps)
-    assert torch.isfinite(torch.stack(rollout_terms(done.steps, given.masks, Losses()))).all()
+    assert torch.isfinite(torch.stack(rollout_terms(done.steps, make_task(given), Losses()))).all()
 
 
 def test_the_same_seed_gives_the_same_answers(model: EdgeTAM) -> None:
@@ -92,7 +94,7 @@ def test_gradients_reach_the_first_frame_through_memory(model: EdgeTAM) -> None:
     images = task.images.clone().requires_grad_()
     freeze_norms(model)
     done = roll_out(Verbs(model), replace(task, images=images), MASK, SimulatedUser(MASK, []), Rules())
-    rollout_terms(done.steps[-1:], given.masks, Losses()).dice.backward()
+    rollout_terms(done.steps[-1:], make_task(given), Losses()).dice.backward()
     assert images.grad is not None
     assert bool((images.grad[0].flatten(1).abs().sum(1) > 0).all())
 
@@ -105,7 +107,7 @@ def test_recomputed_activations_give_the_same_gradients_and_statistics() -> None
         given = batch(2)
         user = SimulatedUser(plan, given.generators(0))
         done = roll_out(Verbs(model, checkpointing=checkpointing), make_task(given), plan, user, Rules())
-        rollout_terms(done.steps, given.masks, Losses()).dice.backward()
+        rollout_terms(done.steps, make_task(given), Losses()).dice.backward()
         gradients.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
         statistics.append({n: b for n, b in model.named_buffers() if "running" in n or "tracked" in n})
     assert gradients[0].keys() == gradients[1].keys()
@@ -143,6 +145,16 @@ def test_whoever_repeats_prompts_gets_the_same_answers(model: EdgeTAM) -> None:
         again = roll_out(Verbs(model), make_task(given), plan, RepeatingUser(user.asked), Rules())
     for a, b in zip(first.steps, again.steps, strict=True):
         torch.testing.assert_close(a.found.masks, b.found.masks)
+
+
+def test_nobody_clicks_where_nothing_can_be_wrong() -> None:
+    user = SimulatedUser(Plan(1, "point"), [np.random.default_rng(0)])
+    truth, void = torch.zeros(2, 1, 64, 64, dtype=torch.bool)
+    truth[:, :8, :8] = void[:, :, 32:] = True
+    wrong = torch.full((1, 1, 16, 16), 9.0)  # everything
+    for _ in range(20):
+        x, _ = user.correct(no_prompt(1), wrong, truth, void).points[0, -1].tolist()
+        assert x < 32
 
 
 def test_earlier_answers_are_fed_back_within_the_trackers_limit(model: EdgeTAM) -> None:

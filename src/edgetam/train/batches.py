@@ -29,13 +29,15 @@ class Batch:
     masks: Tensor  # [B, T, S, S] bool
     clip: Tensor  # [B] which of the V clips an object is in; clip by clip
     seeds: Tensor  # [B, 2] number of the clip, number of the object in it
+    void: Tensor | None = None  # [V, T, S, S] bool, pixels that nothing is said about
 
     def to(self, device: torch.device) -> Batch:
         """Copy frames and masks to a device."""
         if device.type == "cpu":
             return self
         frames, masks, clip = (x.to(device, non_blocking=True) for x in (self.frames, self.masks, self.clip))
-        return replace(self, frames=frames, masks=masks, clip=clip)
+        void = None if self.void is None else self.void.to(device, non_blocking=True)
+        return replace(self, frames=frames, masks=masks, clip=clip, void=void)
 
     def pin_memory(self) -> Batch:
         """Ready for fast copies to a GPU; called by the data loader."""
@@ -79,4 +81,10 @@ def make_batch(clips: Sequence[Clip], numbers: Sequence[int], objects: int) -> B
             "one; check the data with --check-data."
         )
     frames = torch.stack([clip.frames for clip in clips])
-    return Batch(frames, torch.stack(masks), torch.tensor(owners), torch.tensor(seeds))
+    return Batch(frames, torch.stack(masks), torch.tensor(owners), torch.tensor(seeds), _void(clips))
+
+
+def _void(clips: Sequence[Clip]) -> Tensor | None:
+    if all(clip.void is None for clip in clips):
+        return None
+    return torch.stack([torch.zeros_like(c.masks[:, 0]) if c.void is None else c.void for c in clips])

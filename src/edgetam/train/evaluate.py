@@ -14,7 +14,7 @@ from torch import Tensor
 from edgetam.model import EdgeTAM
 from edgetam.model.mask_decoder import upsample
 from edgetam.train.batches import Batch
-from edgetam.train.losses import cover, mask_iou
+from edgetam.train.losses import cover, known, mask_iou
 from edgetam.train.plan import Plan
 from edgetam.train.rollout import ABSENT, Rules, Step, Task, answer_of, make_task, roll_out
 from edgetam.train.users import SimulatedUser
@@ -56,11 +56,12 @@ def follow_masks(model: EdgeTAM, batch: Batch) -> Followed:
 def _click(model: EdgeTAM, batch: Batch, corrections: int) -> Tensor:
     """Overlap ``[B]`` of the answer to clicks on the first frame."""
     task = make_task(batch)
-    first = Task(task.images[:, :1], task.masks[:, :1], task.clip)
+    void = None if task.void is None else task.void[:, :1]
+    first = Task(task.images[:, :1], task.masks[:, :1], task.clip, void)
     plan = Plan(1, "point", corrected=(0,), corrections=corrections, centre=1.0)
     user = SimulatedUser(plan, batch.generators(SEED))
     steps = roll_out(Verbs(model), first, plan, user, Rules(trust_presence=True)).steps
-    return mask_iou(answers(steps[-1:]), cover(first.masks[:, 0]))[:, 0]
+    return mask_iou(*known(answers(steps[-1:]), cover(first.masks[:, 0]), first.unknown(0)))[:, 0]
 
 
 def score(model: EdgeTAM, batches: Sequence[Batch]) -> tuple[dict[str, float], list[Followed]]:
@@ -69,7 +70,7 @@ def score(model: EdgeTAM, batches: Sequence[Batch]) -> tuple[dict[str, float], l
     Returns:
         mean overlap of tracked masks (``tracked``), of the first masks left where they were (``copied``),
         of the answer to one click (``click1``) and to three (``click3``), and how often a visible object
-        was called absent (``lost``); and the clips.
+        was called absent (``lost``); and the clips. Pixels that nothing is said about do not count.
     """
     found: dict[str, list[Tensor]] = {name: [] for name in ("tracked", "copied", "click1", "click3", "lost")}
     followed = [follow_masks(model, batch) for batch in batches]
@@ -79,8 +80,9 @@ def score(model: EdgeTAM, batches: Sequence[Batch]) -> tuple[dict[str, float], l
         flat = truth[:, 1:].flatten(0, 1)
         still = (truth[:, :1] - 0.5).expand_as(truth[:, 1:])
         visible = masks[:, 1:].flatten(2).any(2)
-        found["tracked"].append(mask_iou(clip.logits.flatten(0, 1)[:, None], flat).flatten())
-        found["copied"].append(mask_iou(still.flatten(0, 1)[:, None], flat).flatten())
+        void = None if clip.task.void is None else clip.task.void[clip.task.clip, 1:].flatten(0, 1)
+        for name, logits in (("tracked", clip.logits), ("copied", still)):
+            found[name].append(mask_iou(*known(logits.flatten(0, 1)[:, None], flat, void)).flatten())
         found["lost"].append((clip.logits.amax((2, 3)) <= ABSENT)[visible].float())
         for clicks in (1, 3):
             found[f"click{clicks}"].append(_click(model, batch, clicks - 1))

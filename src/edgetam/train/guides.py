@@ -18,7 +18,7 @@ from edgetam.model.image_encoder import HIGH_RES_DIMS
 from edgetam.model.layers import to_tokens
 from edgetam.structs import ImageFeatures
 from edgetam.train import recipe
-from edgetam.train.losses import balanced_loss, cover, dice_loss
+from edgetam.train.losses import balanced_loss, cover, dice_loss, known
 from edgetam.train.rollout import RollOut, Task
 
 __all__ = ["FeatureGuide", "Guides", "MemoryGuide", "make_guides"]
@@ -28,9 +28,10 @@ SHARPNESS, THRESHOLD = 8.0, 1.0
 """Where the scale of likeness starts: likeness 1 / 8 is as good as even."""
 
 
-def _mask_cost(logits: Tensor, target: Tensor) -> Tensor:
+def _mask_cost(logits: Tensor, target: Tensor, void: Tensor | None) -> Tensor:
     """Cost of each of B masks ``[B, h, w]``, zero where the object is not there: ``[B]``."""
-    cost = balanced_loss(logits[:, None], target) + dice_loss(logits[:, None], target)
+    answers, target = known(logits[:, None], target, void)
+    cost = balanced_loss(answers, target) + dice_loss(answers, target)
     return cost[:, 0] * (target.flatten(1).amax(1) > 0)
 
 
@@ -74,7 +75,7 @@ class FeatureGuide(nn.Module):
             alike = [own @ x for own, x in zip(axis.split(counts), seen[:, t], strict=True)]
             likeness = torch.cat(alike) * shrink[task.clip, t]
             logits = self.scale[0] * likeness.unflatten(1, (side, side)) + self.scale[1]
-            costs.append(_mask_cost(logits, target))
+            costs.append(_mask_cost(logits, target, task.unknown(t)))
         return torch.stack(costs).mean(0).sum()
 
 
@@ -92,18 +93,18 @@ class MemoryGuide(nn.Module):
         costs = []
         for t, memory in done.adopted.items() if self.layout.grid else ():
             placed = memory.tokens[:, self.layout.latents :].float()
-            costs.append(self._cost(self.remembered(placed), task.masks[:, t]))
+            costs.append(self._cost(self.remembered(placed), task, t))
         for step in done.steps:
             if step.fused is not None:
-                costs.append(self._cost(self.conditioned(to_tokens(step.fused)), task.masks[:, step.frame]))
+                costs.append(self._cost(self.conditioned(to_tokens(step.fused)), task, step.frame))
         return torch.stack(costs).mean(0).sum() if costs else task.images.new_zeros(())
 
     @staticmethod
-    def _cost(logits: Tensor, masks: Tensor) -> Tensor:
-        """Cost ``[B]`` of logits on a square grid ``[B, g * g, 1]``."""
+    def _cost(logits: Tensor, task: Task, t: int) -> Tensor:
+        """Cost ``[B]`` on frame ``t`` of logits on a square grid ``[B, g * g, 1]``."""
         side = int(logits.shape[1] ** 0.5)
-        target = F.adaptive_avg_pool2d(masks[:, None].float(), side)[:, 0]
-        return _mask_cost(logits.float().reshape(-1, side, side), target)
+        target = F.adaptive_avg_pool2d(task.masks[:, t, None].float(), side)[:, 0]
+        return _mask_cost(logits.float().reshape(-1, side, side), target, task.unknown(t))
 
 
 class Guides(nn.Module):

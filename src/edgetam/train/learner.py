@@ -82,7 +82,7 @@ class Learner(nn.Module):
         task = make_task(batch)
         done = roll_out(verbs, task, plan, user, self.rules)
         losses = self.recipe.losses
-        terms = rollout_terms(done.steps, task.masks, losses)
+        terms = rollout_terms(done.steps, task, losses)
         total = terms.weighted(losses, presence=self.stage.presence != "off") * counting.objects
         parts = {name: part * counting.objects for name, part in terms._asdict().items()}
         if not losses.balanced:

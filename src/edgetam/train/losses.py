@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from edgetam.config import MASK_STRIDE
 from edgetam.model.mask_decoder import several, single, upsample
 from edgetam.train.recipe import Losses
-from edgetam.train.rollout import Step
+from edgetam.train.rollout import Step, Task
 
 __all__ = [
     "Terms",
@@ -25,6 +25,7 @@ __all__ = [
     "cover",
     "dice_loss",
     "focal_loss",
+    "known",
     "mask_iou",
     "rollout_terms",
     "step_terms",
@@ -32,6 +33,7 @@ __all__ = [
 
 ALPHA, GAMMA = 0.25, 2.0
 FEW_PIXELS = 8.0
+CERTAINLY_NOT = -32.0
 
 
 class Terms(NamedTuple):
@@ -84,6 +86,17 @@ def balanced_loss(logits: Tensor, target: Tensor) -> Tensor:
     return (inside + outside) / 2
 
 
+def known(logits: Tensor, target: Tensor, void: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Logits ``[B, M, h, w]`` and target ``[B, h, w]`` that agree on background wherever any of ``void`` is.
+
+    So nothing is learnt there. ``void`` is ``[B, S, S]`` of any larger size, or None.
+    """
+    if void is None:
+        return logits, target
+    there = F.adaptive_max_pool2d(void[:, None].float(), logits.shape[-2:]) > 0
+    return logits.masked_fill(there, CERTAINLY_NOT), target.masked_fill(there[:, 0], 0.0)
+
+
 @torch.no_grad()
 def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
     """Overlap of thresholded ``[B, M, h, w]`` and ``[B, h, w]``: ``[B, M]``, 1 when both are empty."""
@@ -92,7 +105,7 @@ def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
     return torch.where(union > 0, (a & b).sum(2) / union.clamp(min=1), 1.0)
 
 
-def step_terms(step: Step, truth: Tensor, losses: Losses) -> Terms:
+def step_terms(step: Step, truth: Tensor, losses: Losses, void: Tensor | None = None) -> Terms:
     """Terms of one answer.
 
     Args:
@@ -100,6 +113,7 @@ def step_terms(step: Step, truth: Tensor, losses: Losses) -> Terms:
         truth: true masks ``[B, S, S]``; empty where the object is absent.
         losses: which candidates learn where one answer is right, and at which resolution. A single click
             may mean several things, so only the best of the three candidates for ambiguous prompts learns.
+        void: pixels ``[B, S, S]`` that nothing is said about; the terms leave them out.
     """
     best_of_three = step.ambiguous or (losses.tracking == "best" and step.points <= 1)
     found = several(step.found) if best_of_three else step.found
@@ -108,6 +122,7 @@ def step_terms(step: Step, truth: Tensor, losses: Losses) -> Terms:
     logits, target = found.masks.float(), cover(truth)
     if losses.resolution == "full":
         logits, target = upsample(logits, truth.shape[-1]), truth.float()
+    logits, target = known(logits, target, void)
     focal, dice = focal_loss(logits, target), dice_loss(logits, target)  # [B, M]
     balanced = balanced_loss(logits, target) if losses.balanced else torch.zeros_like(dice)
     error = (found.scores.float() - mask_iou(logits, target)).abs()
@@ -123,9 +138,9 @@ def step_terms(step: Step, truth: Tensor, losses: Losses) -> Terms:
     return Terms(shown[0], shown[1], shown[2], presence, shown[3])
 
 
-def rollout_terms(steps: list[Step], masks: Tensor, losses: Losses) -> Terms:
-    """Terms of all answers to ``masks`` ``[B, T, S, S]``: their mean or their sum."""
-    terms = [step_terms(step, masks[:, step.frame], losses) for step in steps]
+def rollout_terms(steps: list[Step], task: Task, losses: Losses) -> Terms:
+    """Terms of all answers to a task: their mean or their sum."""
+    terms = [step_terms(step, task.masks[:, step.frame], losses, task.unknown(step.frame)) for step in steps]
     sums = [torch.stack(parts).sum(0) for parts in zip(*terms, strict=True)]
     count = len(steps) if losses.over_steps == "mean" else 1
     return Terms(*(part / count for part in sums))

@@ -31,11 +31,16 @@ class Task:
     images: Tensor  # [V, T, 3, S, S] normalised
     masks: Tensor  # [B, T, S, S] bool
     clip: Tensor  # [B] which of the V clips an object is in
+    void: Tensor | None = None  # [V, T, S, S] bool
+
+    def unknown(self, t: int) -> Tensor | None:
+        """Pixels ``[B, S, S]`` of frame ``t`` that nothing is said about, if there are any."""
+        return None if self.void is None else self.void[self.clip, t]
 
 
 def make_task(batch: Batch) -> Task:
     """Normalise the frames of a batch."""
-    return Task(normalise(batch.frames), batch.masks, batch.clip)
+    return Task(normalise(batch.frames), batch.masks, batch.clip, batch.void)
 
 
 @dataclass(frozen=True)
@@ -186,7 +191,7 @@ class _Course:
             prompt = DecoderPrompt(prompt.points[:, :0], prompt.labels[:, :0])
         for _ in range(self.plan.corrections if t in self.plan.corrected else 0):
             answer = answer_of(step)[0].detach().float().clamp(-PREVIOUS_LIMIT, PREVIOUS_LIMIT)
-            prompt = self.user.correct(prompt, answer, truth)
+            prompt = self.user.correct(prompt, answer, truth, self.task.unknown(t))
             step = self.decode(look, prompt)
         return self.settle(t, step)
 

@@ -17,12 +17,17 @@ __all__ = ["RepeatingUser", "SimulatedUser", "User"]
 
 
 class User(Protocol):
-    """Prompts objects on frames. ``truth`` is ``[B, S, S]``, ``logits`` is ``[B, 1, h, w]``."""
+    """Prompts objects on frames.
+
+    ``truth`` is ``[B, S, S]`` and so is ``void``, where nothing can be wrong; ``logits`` is ``[B, 1, h, w]``.
+    """
 
     def prompt(self, truth: Tensor) -> DecoderPrompt[Tensor]:
         """Ask for the objects of a frame."""
 
-    def correct(self, prompt: DecoderPrompt[Tensor], logits: Tensor, truth: Tensor) -> DecoderPrompt[Tensor]:
+    def correct(
+        self, prompt: DecoderPrompt[Tensor], logits: Tensor, truth: Tensor, void: Tensor | None = None
+    ) -> DecoderPrompt[Tensor]:
         """Add to a prompt, given its answer."""
 
 
@@ -45,9 +50,13 @@ class SimulatedUser:
         nothing = DecoderPrompt(nothing.points[:, :0], nothing.labels[:, :0])
         return self.correct(nothing, logits, truth)
 
-    def correct(self, prompt: DecoderPrompt[Tensor], logits: Tensor, truth: Tensor) -> DecoderPrompt[Tensor]:
+    def correct(
+        self, prompt: DecoderPrompt[Tensor], logits: Tensor, truth: Tensor, void: Tensor | None = None
+    ) -> DecoderPrompt[Tensor]:
         """One more click, where the answer is wrong."""
         answers = upsample(logits, truth.shape[-1])[:, 0] > 0
+        if void is not None:
+            answers &= ~void
         return self._keep(corrected(prompt, logits, answers, truth, self.dice, self.plan.centre))
 
     def _keep(self, prompt: DecoderPrompt[Tensor]) -> DecoderPrompt[Tensor]:
@@ -65,6 +74,8 @@ class RepeatingUser:
         """The next of the recorded prompts."""
         return next(self.asked)
 
-    def correct(self, prompt: DecoderPrompt[Tensor], logits: Tensor, truth: Tensor) -> DecoderPrompt[Tensor]:
+    def correct(
+        self, prompt: DecoderPrompt[Tensor], logits: Tensor, truth: Tensor, void: Tensor | None = None
+    ) -> DecoderPrompt[Tensor]:
         """The next of the recorded prompts, upon the given answer."""
         return replace(next(self.asked), mask=logits)

@@ -12,12 +12,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgetam.train.batches import make_batch
 from edgetam.train.data import Ask, Clip, open_source
 from edgetam.train.data.augment import PRESETS, draw_geometry
 from edgetam.train.data.colour import Jitter, Tint, recolour
 from edgetam.train.data.geometry import Geometry, resized
 from edgetam.train.data.sampling import Sampling, draw_window
 from edgetam.train.data.sprites import filled
+from edgetam.train.rollout import make_task
 from tests.train.data import fabricate
 from tests.train.data.fabricate import BLUE, RED
 
@@ -185,6 +187,44 @@ def test_mosaics_label_one_tile(videos: Path) -> None:
             shown = clip.frames[0][clip.masks[0, row]].float().mean(0)
             assert min(float((shown - shown.new_tensor(c)).norm()) for c in (RED, BLUE)) < 60
     assert len(tiles) == 4
+
+
+@pytest.mark.parametrize(("mosaic", "paste"), [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)])
+def test_void_goes_with_the_picture(mosaic: float, paste: float, images: Path) -> None:
+    """The images have a stripe of void on the right."""
+    augment = {"preset": "none", "mosaic": mosaic}
+    source = open_source({"kind": "static", "root": str(images), "augment": augment, "paste": paste})
+    for seed in range(6):
+        clip = source.sample(np.random.default_rng(seed), Ask(1, 2, SIZE))
+        assert clip.void is not None and clip.void.shape == (1, SIZE, SIZE)
+        assert not (clip.void[:, None] & clip.masks).any()
+        columns = clip.void[0].float().mean(0)
+        if mosaic:
+            assert 0.005 < columns.mean() < 0.025  # a quarter of the stripe
+        else:
+            assert columns[: SIZE * 96 // 104].max() == 0
+            assert paste or columns[SIZE * 100 // 104 :].min() == 1
+
+
+def test_void_moves_with_the_world_of_a_pseudo_video(images: Path) -> None:
+    source = open_source({"kind": "pseudo", "root": str(images)})
+    clips = [source.sample(np.random.default_rng(seed), Ask(3, 2, SIZE)) for seed in range(8)]
+    seen = [(clip.void, clip.masks) for clip in clips if clip.void is not None]
+    assert seen
+    for void, masks in seen:
+        assert void.shape == (3, SIZE, SIZE) and not (void[:, None] & masks).any()
+
+
+def test_clips_without_void_go_with_others(videos: Path, images: Path) -> None:
+    paths = {"static": images, "davis": videos}
+    sources = (open_source({"kind": kind, "root": str(path)}) for kind, path in paths.items())
+    clips = [source.sample(np.random.default_rng(0), Ask(1, 2, SIZE)) for source in sources]
+    assert clips[1].void is None
+    batch = make_batch(clips, [0, 1], 2)
+    assert batch.void is not None
+    assert batch.void.flatten(1).any(1).tolist() == [True, False]
+    assert make_task(batch).unknown(0).shape == (len(batch.masks), SIZE, SIZE)  # type: ignore[union-attr]
+    assert make_batch(clips[1:], [1], 2).void is None
 
 
 def test_pasted_things_hide_what_is_behind_them(videos: Path, images: Path) -> None:

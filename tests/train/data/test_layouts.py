@@ -131,11 +131,13 @@ def test_frames_pair_up_by_number_and_bare_ones_are_noted(tmp_path: Path) -> Non
     assert collection.notes == ("1 frames have no annotation",)
 
 
-def test_void_is_background(tmp_path: Path) -> None:
+def test_void_is_no_object(tmp_path: Path) -> None:
     objects = open_collection({"kind": "static", "root": str(fabricate.static_images(tmp_path))})[0].objects(
         0
     )
     assert sorted(objects.areas()) == [1, 2]
+    void = objects.void()
+    assert void is not None and void.any(0).sum() == 6 and void[:, -6:].all()
 
 
 def test_ids_above_255_stay_apart(tmp_path: Path) -> None:

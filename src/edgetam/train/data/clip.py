@@ -28,12 +28,14 @@ class Clip:
 
     Masks hold visible pixels only; those of drawn objects never overlap, those of annotated ones may.
     ``present`` tells real rows from padding: a real object is visible on frame 0; later it may be
-    hidden, and then its mask is empty.
+    hidden, and then its mask is empty. ``void`` are pixels that may belong to anything: nothing is learnt
+    there.
     """
 
     frames: Tensor  # [T, H, W, 3] uint8
     masks: Tensor  # [T, O, H, W] bool
     present: Tensor  # [O] bool
+    void: Tensor | None = None  # [T, H, W] bool
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,19 @@ class ClipSource(Protocol):
         ...
 
 
-def stack_clip(frames: Sequence[Rgb], masks: Sequence[Sequence[NDArray[np.bool_]]], rows: int) -> Clip:
+def stack_clip(
+    frames: Sequence[Rgb],
+    masks: Sequence[Sequence[NDArray[np.bool_]]],
+    rows: int,
+    void: Sequence[NDArray[np.bool_]] | None = None,
+) -> Clip:
     """Put a clip together.
 
     Args:
         frames: T pictures of one size.
         masks: for each frame, the masks of all its objects.
         rows: of masks in the clip; missing ones are padding.
+        void: for each frame, pixels that nothing is said about.
     """
     count = len(masks[0])
     height, width = frames[0].shape[:2]
@@ -97,4 +105,7 @@ def stack_clip(frames: Sequence[Rgb], masks: Sequence[Sequence[NDArray[np.bool_]
     for t, row in enumerate(masks):
         for o, mask in enumerate(row):
             out[t, o] = mask
-    return Clip(torch.from_numpy(np.stack(frames)), torch.from_numpy(out), torch.arange(rows) < count)
+    unknown = None if void is None or not any(v.any() for v in void) else torch.from_numpy(np.stack(void))
+    return Clip(
+        torch.from_numpy(np.stack(frames)), torch.from_numpy(out), torch.arange(rows) < count, unknown
+    )

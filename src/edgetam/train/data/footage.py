@@ -22,6 +22,7 @@ class Footage(NamedTuple):
 
     pictures: list[Picture]
     masks: list[list[Mask]]  # [T][O]
+    void: list[list[Mask]]  # [T], each one mask of what nothing is said about, or none where all is known
 
 
 def draw_footage(dice: np.random.Generator, collection: Collection, ask: Ask, rules: Sampling) -> Footage:
@@ -50,14 +51,22 @@ def draw_footage(dice: np.random.Generator, collection: Collection, ask: Ask, ru
 
 
 def _load(item: Item, window: list[int], chosen: list[list[int]], size: int) -> Footage:
-    pictures, masks = [], []
+    pictures, masks, void = [], [], []
     for frame in sorted(window):  # videos are decoded forwards
         picture, objects = item.picture(frame, size), item.objects(frame)
         check_size(item, frame, picture, objects)
         pictures.append(picture)
         masks.append([_union([objects.mask(i) for i in ids]) for ids in chosen])
-    backwards = window[0] > window[-1]
-    return Footage(pictures[::-1], masks[::-1]) if backwards else Footage(pictures, masks)
+        void.append(objects.void())
+    way = -1 if window[0] > window[-1] else 1
+    return Footage(pictures[::way], masks[::way], _alike(void, masks)[::way])
+
+
+def _alike(void: list[Mask | None], masks: list[list[Mask]]) -> list[list[Mask]]:
+    """One mask for every frame, or none for any."""
+    if all(one is None for one in void):
+        return [[] for _ in void]
+    return [[np.zeros_like(row[0]) if one is None else one] for one, row in zip(void, masks, strict=True)]
 
 
 def _union(masks: list[Mask]) -> Mask:

@@ -17,7 +17,7 @@ from edgetam.train.data.decode import Labels
 __all__ = ["LabelMap", "Objects", "RleObjects", "SeparateMasks", "decode_rle"]
 
 VOID = 255
-"""The label, in 8 bits, of pixels that belong to nothing in particular; they count as background."""
+"""The label, in 8 bits, of pixels that nothing is said about."""
 
 
 class Objects(Protocol):
@@ -36,10 +36,14 @@ class Objects(Protocol):
         """Where an object is; empty when it is not visible."""
         ...
 
+    def void(self) -> Mask | None:
+        """Pixels that nothing is said about; None where there are none."""
+        ...
+
 
 @dataclass(frozen=True)
 class LabelMap:
-    """An object number per pixel; 0 is background, and so is 255 where numbers have 8 bits."""
+    """An object number per pixel; 0 is background, and 255 is void where numbers have 8 bits."""
 
     labels: Labels  # [H, W]
 
@@ -59,6 +63,12 @@ class LabelMap:
     def mask(self, identity: int) -> Mask:
         """Where an object is."""
         return _binary(self.labels == identity)
+
+    def void(self) -> Mask | None:
+        """Pixels of the label 255."""
+        if self.labels.dtype != np.uint8 or self.labels.max() < VOID:
+            return None
+        return _binary(self.labels == VOID)
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,9 @@ class RleObjects:
             return np.zeros(self.size, np.uint8)
         return decode_rle(self.found[identity], self.size, self.name)
 
+    def void(self) -> None:
+        """Nothing: all pixels are known."""
+
 
 @dataclass(frozen=True)
 class SeparateMasks:
@@ -103,6 +116,9 @@ class SeparateMasks:
         """Where an object is."""
         mask = self.masks.get(identity)
         return np.zeros(self.size, np.uint8) if mask is None else _binary(mask != 0)
+
+    def void(self) -> None:
+        """Nothing: all pixels are known."""
 
 
 def decode_rle(segmentation: Any, size: tuple[int, int], name: str) -> Mask:

@@ -30,8 +30,11 @@ class Paste:
 
 def pasted(
     dice: np.random.Generator, frames: list[Rgb], masks: Masks, paste: Paste, most: int
-) -> tuple[list[Rgb], Masks]:
+) -> tuple[list[Rgb], Masks, list[NDArray[np.bool_]]]:
     """Paste one or two cut-outs over a clip; some of them become objects, ``most`` in all.
+
+    Returns:
+        frames, masks, and the pixels of each frame that are not pasted over.
 
     Raises:
         MediaError: the file that the dice chose for a cut-out cannot be used.
@@ -46,14 +49,15 @@ def pasted(
         room -= labelled
         layers.append(Layer(placed(stage, stranger(stage, paste.cutouts), target), labelled))
     count = sum(layer.labelled for layer in layers)
-    out_frames, out_masks = [], []
+    out_frames, out_masks, out_free = [], [], []
     for t, (frame, row) in enumerate(zip(frames, masks, strict=True)):
         canvas, owner = frame.copy(), np.zeros((size, size), np.uint8)
         paint(layers, t, canvas, owner, 1)
         free = owner == 0
         out_frames.append(canvas)
         out_masks.append([mask & free for mask in row] + [owner == k for k in range(1, count + 1)])
-    return out_frames, out_masks
+        out_free.append(free)
+    return out_frames, out_masks, out_free
 
 
 def _centres(masks: Masks, which: int) -> NDArray[np.float64]:

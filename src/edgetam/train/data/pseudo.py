@@ -32,6 +32,9 @@ __all__ = ["Motion", "PseudoClips"]
 _SEEN = 0.002
 """Part of the first frame that an object covers at least."""
 
+_VOID = 254
+"""Label of pixels that nothing is said about; 255 is that of unlabelled things."""
+
 _GHOST = 0.15
 """Part of a hole that may show the object which was cut out, mirrored."""
 
@@ -70,6 +73,7 @@ class _World(NamedTuple):
 
     canvas: Rgb  # [C, C, 3]
     masks: list[Mask]  # each [C, C]
+    void: NDArray[np.bool_]  # [C, C]
     view: Maps  # [T, 3, 3]
 
 
@@ -110,7 +114,8 @@ class PseudoClips:
             chosen = _visible(owners, count)[: ask.objects]
             if chosen:
                 frames = worn(dice, recolour(dice, frames, self.augment.tint))
-                return stack_clip(frames, [[owner == k for k in chosen] for owner in owners], ask.objects)
+                masks = [[owner == k for k in chosen] for owner in owners]
+                return stack_clip(frames, masks, ask.objects, [owner == _VOID for owner in owners])
         raise MediaError(
             f"{self.name} showed no object in {TRIES} clips of {ask.size} pixels, expected some: ask for "
             "larger frames."
@@ -122,9 +127,11 @@ class PseudoClips:
         geometry = draw_geometry(dice, self.augment, round(ask.size * margin)).still()
         pixels = footage.pictures[0].pixels
         masks = _disjoint([geometry.mask(mask, pixels.shape[:2]) for mask in footage.masks[0]])
+        unknown = (geometry.mask(mask, pixels.shape[:2]) for mask in footage.void[0])
+        void = next(unknown, np.zeros((geometry.size, geometry.size), bool))
         middle = np.array([0.5, 0.5])
         view = motion(dice, ask.frames, paced(dice, _CAMERA, self.motion.pace), middle) @ zoom(margin)
-        return _World(geometry.image(pixels), masks, view)
+        return _World(geometry.image(pixels), masks, void, view)
 
     def _played(
         self, dice: np.random.Generator, ask: Ask, world: _World
@@ -141,7 +148,7 @@ class PseudoClips:
         layers += self._strangers(stage, world, cuts, ask.objects - len(cuts))
         layers = [layers[i] for i in dice.permutation(len(layers))]
         layers.sort(key=lambda layer: layer.nearest)
-        labels = np.zeros((side, side), np.uint8)
+        labels = np.multiply(world.void, _VOID, dtype=np.uint8)
         for number, mask in enumerate(rooted, 1):
             labels[mask > 0] = number
         canvas = _emptied(dice, world.canvas, list(compress(world.masks, free)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 
 import cv2
@@ -57,14 +58,18 @@ class RealClips:
         """
         for _ in range(TRIES):
             footage = draw_footage(dice, self.collection, ask, self.rules)
-            frames, masks = _mapped(footage, self._geometries(dice, footage, ask))
+            frames, masks, void = _mapped(footage, self._geometries(dice, footage, ask))
             if dice.random() < self.paste.odds:
-                frames, masks = pasted(dice, frames, masks, self.paste, ask.objects)
+                frames, masks, free = pasted(dice, frames, masks, self.paste, ask.objects)
+                void = [[mask & seen for mask in row] for row, seen in zip(void, free, strict=True)]
             if dice.random() < self.augment.mosaic:
-                frames, masks = mosaic(dice, frames, masks)
+                frames, both = mosaic(dice, frames, list(map(operator.add, masks, void)))
+                count = len(masks[0])
+                masks, void = [row[:count] for row in both], [row[count:] for row in both]
             masks = _kept(masks)
             if masks[0]:
-                return stack_clip(recolour(dice, frames, self.augment.tint), masks, ask.objects)
+                frames = recolour(dice, frames, self.augment.tint)
+                return stack_clip(frames, masks, ask.objects, [row[0] for row in void if row] or None)
         raise MediaError(
             f"{self.name} showed no object in {TRIES} clips of {ask.size} pixels, expected some: ask for "
             "larger frames."
@@ -85,18 +90,18 @@ def _middle(mask: NDArray[np.uint8]) -> tuple[float, float]:
     return (x + width / 2) / mask.shape[1], (y + height / 2) / mask.shape[0]
 
 
-def _mapped(footage: Footage, geometries: list[Geometry]) -> tuple[list[Rgb], Masks]:
-    if not all(mask.sum() >= LEAST_PIXELS for mask in _map_row(geometries[0], footage, 0)):
+def _mapped(footage: Footage, geometries: list[Geometry]) -> tuple[list[Rgb], Masks, Masks]:
+    """Frames, masks, and what nothing is said about."""
+    shapes = [picture.pixels.shape[:2] for picture in footage.pictures]
+    if not all(geometries[0].mask(mask, shapes[0]).sum() >= LEAST_PIXELS for mask in footage.masks[0]):
         # as published: no affine map may push an object out
         geometries = [geometry.still() for geometry in geometries]
-    masks = [_map_row(geometry, footage, t) for t, geometry in enumerate(geometries)]
+    masks, void = (
+        [[g.mask(one, shape) for one in row] for g, shape, row in zip(geometries, shapes, rows, strict=True)]
+        for rows in (footage.masks, footage.void)
+    )
     pairs = zip(geometries, footage.pictures, strict=True)
-    return [geometry.image(picture.pixels) for geometry, picture in pairs], masks
-
-
-def _map_row(geometry: Geometry, footage: Footage, frame: int) -> list[NDArray[np.bool_]]:
-    height, width = footage.pictures[frame].pixels.shape[:2]
-    return [geometry.mask(mask, (height, width)) for mask in footage.masks[frame]]
+    return [geometry.image(picture.pixels) for geometry, picture in pairs], masks, void
 
 
 def _kept(masks: Masks) -> Masks:
