@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from edgetam.errors import MediaError
+from edgetam.errors import ConfigError, MediaError
 from edgetam.train.evaluate import Followed, answers, draw, score
 from edgetam.train.journal import Journal
 from edgetam.train.rollout import ABSENT, Step, make_task
 from edgetam.train.setup import starting_model
 from edgetam.train.trial import make_evaluator
+from tests.train.data.fabricate import static_images
 from tests.train.test_losses import candidates
 from tests.train.tiny import batch, recipe, trainer
 
@@ -81,6 +82,9 @@ def test_every_size_of_a_stage_is_evaluated(tmp_path: Path) -> None:
     assert {name.partition("/")[0] for name in scores} == {"drawn", "drawn@512"}
 
 
-def test_data_of_the_evaluation_is_looked_for_before_training() -> None:
+def test_data_of_the_evaluation_is_tried_before_training(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="nowhere"):
         make_evaluator(recipe("evaluation.sources={held_out: {kind: davis, root: nowhere}}"))
+    images = static_images(tmp_path)
+    with pytest.raises(ConfigError, match="no item of 6 annotated frames"):
+        make_evaluator(recipe(f"evaluation.sources={{stills: {{kind: static, root: {images}}}}}"))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from edgetam.errors import ConfigError
+from edgetam.errors import ConfigError, MediaError
 from edgetam.train.synthetic import Clip, SynthConfig, sample_batch, sample_clip
 from edgetam.train.synthetic.dice import Dice
 from edgetam.train.synthetic.motion import Path
@@ -223,3 +223,10 @@ def test_some_things_have_a_part_to_label() -> None:
     parts = [look.part for look in looks if look.part is not None]
     assert 8 <= len(parts) <= 40
     assert all(0.02 < float(part.float().mean()) < 0.98 for part in parts)
+
+
+def test_a_seed_without_a_usable_clip_may_be_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgetam.train.synthetic.clips._usable", lambda scene, labels: [])
+    monkeypatch.setattr("edgetam.train.synthetic.clips._ATTEMPTS", 1)
+    with pytest.raises(MediaError, match="seed 3 gave no usable clip"):  # which mixtures count and replace
+        sample_clip(SynthConfig(size=32, frames=1), 3)

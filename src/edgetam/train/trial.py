@@ -28,7 +28,7 @@ def make_evaluator(recipe: Recipe) -> Evaluator | None:
     as ``davis@512/tracked``.
 
     Raises:
-        ConfigError: a description is wrong.
+        ConfigError: a description is wrong, or a source can never give such clips.
         MediaError: a file cannot be read.
     """
     wanted = recipe.evaluation
@@ -36,11 +36,17 @@ def make_evaluator(recipe: Recipe) -> Evaluator | None:
         return None
     sources = {name: open_source(given) for name, given in wanted.sources.items()}
 
-    @cache
-    def batches(name: str, size: int) -> list[Batch]:
+    def drawn(name: str, size: int, number: int) -> Batch:
         ask = Ask(wanted.frames, wanted.objects, size)
         clips = Mixture([sources[name]], [1.0], recipe.seed + HELD_OUT, ask)
-        return [make_batch([clips[i]], [i], wanted.objects) for i in range(wanted.clips)]
+        return make_batch([clips[number]], [number], wanted.objects)
+
+    @cache
+    def batches(name: str, size: int) -> list[Batch]:
+        return [drawn(name, size, number) for number in range(wanted.clips)]
+
+    for name in sources:
+        drawn(name, recipe.stages[0].image_size, 0)  # what cannot be drawn is said before training
 
     def evaluate(trainer: Trainer, journal: Journal) -> dict[str, float]:
         found: dict[str, float] = {}

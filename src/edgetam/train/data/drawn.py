@@ -41,6 +41,7 @@ class DrawnClips:
 
         Raises:
             ConfigError: the size is not a multiple of 32.
+            MediaError: the seed gives no clip with an object, or a real image cannot be used.
         """
         seed = int(dice.integers(_SEEDS))
         difficulty = float(dice.uniform(0.05, 1.0)) * self.look.difficulty

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from edgetam.errors import ConfigError
+from edgetam.errors import ConfigError, MediaError
 from edgetam.train.synthetic.bank import ImageBank
 from edgetam.train.synthetic.config import Batch, Clip, SynthConfig
 from edgetam.train.synthetic.dice import Dice
@@ -53,6 +53,9 @@ def sample_clip(
     scenes are such an image brought to life, and half of the other things are cut out of one.
 
     Drawing is thousands of small operations: with more than one thread they mostly wait for one another.
+
+    Raises:
+        MediaError: the seed gives no such clip, or a real image cannot be used.
     """
     dice = Dice(seed, device)
     for _ in range(_ATTEMPTS):
@@ -64,7 +67,7 @@ def sample_clip(
             return Clip(
                 expose(dice, frames, config.difficulty), _masks(labels, chosen, config.objects), present
             )
-    raise ConfigError(
+    raise MediaError(
         f"seed {seed} gave no usable clip in {_ATTEMPTS} attempts: lower occluders or distractors."
     )
 
