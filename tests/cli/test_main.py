@@ -31,6 +31,23 @@ def test_help_names_every_command_and_needs_no_torch():
     assert "--point is 'x'" in done.stderr
 
 
+def test_commands_that_need_torch_say_so_and_others_do_not():
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = sys.modules['filelock'] = sys.modules['huggingface_hub'] = None\n"
+        "from edgetam.cli.main import app\n"
+        "for arguments in (['weights', 'list'], ['synth', '-o', 'x.mp4'], ['weights', 'info']):\n"
+        "    try: app(arguments)\n"
+        "    except SystemExit as end: print('code', end.code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    codes = [line for line in done.stdout.splitlines() if line.startswith("code")]
+    assert codes == ["code 0", "code 3", "code 3"]
+    told = "edgetam: error: This command needs PyTorch, which is not installed; run: pip install torch\n"
+    assert done.stderr == 2 * told
+
+
 def test_version(run):
     assert run("--version").output.strip() == f"edgetam {edgetam.__version__}"
 

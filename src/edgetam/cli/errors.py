@@ -66,6 +66,8 @@ def fail(error: BaseException) -> NoReturn:
     """Say what happened on stderr and leave with the exit code for it."""
     if _debug:
         traceback.print_exception(error)
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "torch":
+        error = EngineError("This command needs PyTorch, which is not installed; run: pip install torch")
     if isinstance(error, EdgeTAMError):
         say_error(str(error))
     elif isinstance(error, (KeyboardInterrupt, typer.Abort)):

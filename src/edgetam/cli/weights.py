@@ -11,10 +11,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 
 from edgetam.errors import OutputError
-from edgetam.weights import REGISTRY, cache_dir, convert, load_state, resolve
-from edgetam.weights.cache import sha256_of
-from edgetam.weights.files import read
-from edgetam.weights.registry import OWN, Published, cached_path, download, published_as
+from edgetam.weights.cache import cache_dir, sha256_of
+from edgetam.weights.registry import OWN, REGISTRY, Published, cached_path, download, published_as, resolve
 
 __all__ = ["app"]
 
@@ -82,6 +80,9 @@ def _published_facts(entry: Published) -> dict[str, str]:
 
 
 def _file_facts(path: Path) -> dict[str, str]:
+    from edgetam.weights.files import read  # needs PyTorch, which lists and downloads do without
+    from edgetam.weights.load import load_state
+
     stored = read(path).state
     loaded = load_state(path, partial="image")
     # Names tell parameters from the counters and averages of batch normalisation.
@@ -131,6 +132,8 @@ def convert_(
     force: Annotated[bool, typer.Option("--force", help="Replace DST if it exists.")] = False,
 ) -> None:
     """Write a checkpoint in another layout."""
+    from edgetam.weights.load import convert
+
     if target.exists() and not force:
         raise OutputError(f"{target} exists already; pass --force to replace it, or another name.")
     path = resolve(source)

@@ -16,13 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from filelock import FileLock
-
 from edgetam.errors import DownloadError, WeightsError
 from edgetam.weights.bundled import bundled_path
 from edgetam.weights.cache import Records, cache_dir, is_offline, sha256_of
 from edgetam.weights.fetch import Progress, fetch
-from edgetam.weights.hub import hub_download
 
 __all__ = [
     "REGISTRY",
@@ -172,6 +169,8 @@ def download(name: str, folder: str | Path | None = None, progress: Progress | N
     if records.is_good(target, entry.sha256, entry.size) and _same_source(entry, records):
         return target
     _check_online(entry, target)
+    from filelock import FileLock  # environments that only run bundles lack it
+
     try:
         place.mkdir(parents=True, exist_ok=True)
         with FileLock(str(target) + ".lock"):
@@ -246,6 +245,8 @@ def resolve(name_or_path: str | Path, progress: Progress | None = None) -> Path:
         for entry in _ENTRIES:
             if name in (entry.hub, "hf://" + entry.hub):
                 return download(entry.name, progress=progress)
+        from edgetam.weights.hub import hub_download  # lacking there too
+
         return hub_download(name)
     raise WeightsError(_unknown(name))
 
