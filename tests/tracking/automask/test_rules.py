@@ -65,7 +65,7 @@ def test_overlaps_are_settled_as_published(number: str) -> None:
 boxes_of = st.lists(st.tuples(*[st.integers(0, 30)] * 4), max_size=20)
 
 
-@given(boxes_of, st.floats(0, 1))
+@given(boxes_of, st.floats(0, 1, width=32))
 def test_what_stays_does_not_overlap_and_what_goes_does(sides: list[tuple[int, ...]], limit: float) -> None:
     corners = np.array(sides, np.float64).reshape(-1, 2, 2)
     boxes = np.concatenate([corners.min(1), corners.max(1) + 1], axis=1)
