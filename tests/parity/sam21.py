@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,15 +14,16 @@ from edgetam.tracking.geometry import prepare_image
 from tests.parity.golden import Golden
 from tests.parity.images import ENCODER, compare_answer, inputs_of, picture
 from tests.parity.models import Models
+from tests.parity.published_order import PublishedOrder
 from tests.parity.report import Report
-from tests.parity.videos import DEFAULT, VideoCase, write_clip
+from tests.parity.videos import DEFAULT, VideoCase, settled, write_clip
 
 
 @torch.inference_mode()
 def run_sam21(golden: Golden, models: Models) -> list[Report]:
     """Images and video of one size of SAM 2.1, named by the file."""
     variant = golden.name.replace("sam21_hiera_", "sam2.1-")
-    return [_images(golden, models, variant), _video(golden, models, variant)]
+    return [_images(golden, models, variant), settled(partial(_video, golden, models, variant))]
 
 
 def _images(golden: Golden, models: Models, variant: str) -> Report:
@@ -46,9 +48,11 @@ def _images(golden: Golden, models: Models, variant: str) -> Report:
     return report
 
 
-def _video(golden: Golden, models: Models, variant: str) -> Report:
+def _video(golden: Golden, models: Models, variant: str, *, published_order: bool) -> VideoCase:
     report = Report(f"{golden.name} video")
     predictor = models.video(variant, overrides=[])
+    if published_order:
+        predictor.engine = PublishedOrder(models.network(variant))
     case = VideoCase(golden, predictor, DEFAULT, report)
     with tempfile.TemporaryDirectory() as folder:
         write_clip(golden, Path(folder), report)
@@ -59,6 +63,7 @@ def _video(golden: Golden, models: Models, variant: str) -> Report:
             visited.append(t)
             record = state.session.tracks[1].latest(t)
             assert record is not None
+            case.logits[f"frame {t}"] = record.logits
             where = f"frame {t}"
             stored = [key for key in golden if key.startswith("vid_") and key != "vid_point"]
             expected = {key.removeprefix("vid_"): golden[key][row] for key in stored}
@@ -69,4 +74,4 @@ def _video(golden: Golden, models: Models, variant: str) -> Report:
             case.compare_boxes(where, logits, expected["bbox"][None])
         report.exact("frames", visited, golden["vid_frames"])
         state.close()
-    return report
+    return case

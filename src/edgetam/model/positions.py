@@ -75,8 +75,8 @@ class Rotary(nn.Module):
 
     def __init__(self, channels: int, side: int) -> None:
         super().__init__()
-        pairs = channels // 4
-        frequency = TEMPERATURE ** (-torch.arange(pairs, dtype=torch.float32) * 4 / channels)
+        # written as published, which is the same but for rounding: at 63 cells that is 2e-6
+        frequency = 1.0 / TEMPERATURE ** (torch.arange(0, channels, 4, dtype=torch.float32) / channels)
         cell = torch.arange(side * side)
         x = (cell % side).float()[:, None] * frequency
         y = torch.div(cell, side, rounding_mode="floor").float()[:, None] * frequency
