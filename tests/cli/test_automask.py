@@ -57,6 +57,16 @@ def test_a_folder_is_completed_and_can_be_trained_on(run, engine, image, tmp_pat
     assert not any(mixture.broken.values())
 
 
+def test_fewer_masks_than_before_leave_none_of_those_behind(run, engine, image, tmp_path):
+    words = ("automask", image, "-o", "res", "--save", "objects", "--overwrite")
+    assert run(*words, *FEW, "--max-overlap", 1).exit_code == 0
+    before = len(list((tmp_path / "res/objects/photo").iterdir()))
+    assert run(*words, "--points-per-side", 1, "--min-score", 0, "--min-stability", 0).exit_code == 0
+    left = sorted(path.name for path in (tmp_path / "res/objects/photo").iterdir())
+    assert 0 < len(left) < before
+    assert left[0] == "001.png"
+
+
 def test_nothing_found_is_said(run, engine, image):
     result = run("automask", image, "--points-per-side", 2, "--min-score", 0.99)
     assert result.exit_code == 0

@@ -26,7 +26,7 @@ from edgetam.model import EdgeTAM
 from edgetam.model.edgetam import keep_highest
 from edgetam.model.image_encoder import Neck
 from edgetam.model.layers import LAYER_NORM_EPS, LayerNorm2d, attend
-from edgetam.model.mask_decoder import MASK_TOKENS, Candidates, MaskDecoder, Upscaling, upsample
+from edgetam.model.mask_decoder import Candidates, MaskDecoder, Upscaling, upsample
 from edgetam.model.memory_attention import (
     POINTER_TOKENS,
     CrossAttention,
@@ -109,10 +109,7 @@ class _MaskDecoder(MaskDecoder):
         image = _columns(fused + dense).expand(len(sparse), -1, -1)
         place = _columns(place).expand(len(sparse), -1, -1)
         tokens, image = self.transformer(image, place, self.with_own_tokens(sparse))
-        mask_tokens = tokens[:, 2 : 2 + MASK_TOKENS]
-        masks = self.upscaling(self.mask_weights(mask_tokens), image, features)
-        scores = torch.sigmoid(self.score_head(tokens[:, 1]))
-        return Candidates(masks, scores, mask_tokens, self.presence_head(tokens[:, 0]))
+        return self.draw(tokens, image, features)
 
 
 class _Keys(NamedTuple):

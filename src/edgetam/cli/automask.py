@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,7 @@ from edgetam.cli.runs import default_folder, describe_source, open_run
 from edgetam.cli.screen import STAND_IN, Screen, open_screen
 from edgetam.errors import InputError
 from edgetam.io import atomic_write, overlay, read_image
-from edgetam.io.atomic import make_folder
+from edgetam.io.atomic import atomic_folder, make_folder
 from edgetam.io.images import folder_images
 from edgetam.io.sa1b import write_sa1b
 from edgetam.tracking import AutoMask, AutoMasker, AutoMaskOptions
@@ -69,12 +70,7 @@ def automask(
     refine: Annotated[
         bool, typer.Option("--refine", help="Ask again with each answer.", rich_help_panel=_GRID)
     ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FOLDER", help="Where results go (out/NAME).", rich_help_panel="Results"
-        ),
-    ] = None,
+    output: options.Output = None,
     save: Annotated[
         str, typer.Option(metavar="LIST", help="Of json,overlay,objects.", rich_help_panel="Results")
     ] = "json,overlay",
@@ -119,7 +115,7 @@ def automask_images(job: AutomaskJob, screen: Screen) -> Path:
     about = {
         "source": describe_source(str(job.source), (first.shape[1], first.shape[0]), len(pictures)),
         "options": dataclasses.asdict(job.options),
-        "model": [job.choice.name, job.choice.weights_id, job.choice.image_size],
+        "model": job.choice.identity,
     }
     folder = job.output or default_folder(job.source.resolve().name)
     places = [f"{path.stem}.json" for path in pictures] if "json" in kinds else []
@@ -132,7 +128,7 @@ def automask_images(job: AutomaskJob, screen: Screen) -> Path:
             screen.say(f"{path.name}: already there")
             continue
         image = read_image(path)
-        with screen.watching(path.name) as told:
+        with screen.watching(path.name, "clicks/s") as told:
             masks = masker.generate(image, told)
         _write(folder, kinds, path, image, masks)
         screen.say(f"{path.name}: {len(masks)} masks{'' if masks else _why_none(job.options)}")
@@ -147,8 +143,8 @@ def _pictures(source: Path) -> list[Path]:
     if not source.is_dir():
         return [source]
     pictures = folder_images(source)
-    stems = [path.stem for path in pictures]
-    twice = [path.name for path in pictures if stems.count(path.stem) > 1]
+    count = Counter(path.stem for path in pictures)
+    twice = [path.name for path in pictures if count[path.stem] > 1]
     if twice:
         raise InputError(
             f"'{source}' holds {' and '.join(twice[:2])}, whose results would have the same name; rename one."
@@ -176,7 +172,9 @@ def _write(
 ) -> None:
     make_folder(folder)
     if "objects" in kinds:
-        _write_objects(make_folder(_place(folder, "objects", picture)), masks)
+        with atomic_folder(_place(folder, "objects", picture)) as objects:
+            for number, found in enumerate(masks, 1):
+                (objects / f"{number:03d}.png").write_bytes(_png(found.mask.astype(np.uint8) * 255))
     if "overlay" in kinds:
         path = _place(folder, "overlay", picture)
         make_folder(path.parent)
@@ -184,11 +182,6 @@ def _write(
     if "json" in kinds:
         size = (image.shape[1], image.shape[0])
         write_sa1b(_place(folder, "json", picture), picture.name, size, masks)
-
-
-def _write_objects(folder: Path, masks: list[AutoMask]) -> None:
-    for number, found in enumerate(masks, 1):
-        atomic_write(folder / f"{number:03d}.png", _png(found.mask.astype(np.uint8) * 255))
 
 
 def _drawn(image: NDArray[np.uint8], masks: list[AutoMask]) -> NDArray[np.uint8]:

@@ -22,12 +22,6 @@ from edgetam.cli.screen import open_screen, set_log_levels
 
 __all__ = ["app", "main"]
 
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        "--output", "-o", metavar="FOLDER", help="Where results go (out/NAME).", rich_help_panel="Results"
-    ),
-]
 HELP = ("-h", "--help")
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 """Settings of commands that hand their arguments to an app of their own, loaded only then."""
@@ -97,7 +91,7 @@ def track(
     object_: options.Object = None,
     frame: options.Frame = None,
     prompts: options.PromptFile = None,
-    output: Output = None,
+    output: options.Output = None,
     save: Annotated[
         str,
         typer.Option(
@@ -157,7 +151,7 @@ def segment(
     mask: options.Mask = None,
     object_: options.Object = None,
     prompts: options.PromptFile = None,
-    output: Output = None,
+    output: options.Output = None,
     save: Annotated[
         str,
         typer.Option(
@@ -201,7 +195,7 @@ def demo(
     point: Annotated[
         str | None, typer.Option(metavar="X,Y", help="A point on the object on frame 0.")
     ] = None,
-    output: Output = None,
+    output: options.Output = None,
     weights: options.Weights = None,
     imgsz: options.ImageSize = None,
     threads: options.Threads = None,

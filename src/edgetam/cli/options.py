@@ -86,6 +86,12 @@ Threads = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="CPU threads to use.", rich_help_panel=_MODEL)
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FOLDER", help="Where results go (out/NAME).", rich_help_panel=_OUTPUT
+    ),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace results of another run.", rich_help_panel=_OUTPUT)
 ]

@@ -28,11 +28,15 @@ STAND_IN = (
 
 
 class _RateColumn(ProgressColumn):
-    """Frames per second."""
+    """How fast it goes, such as in frames per second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
 
     def render(self, task: Task) -> Text:
-        """Show the rate of the last frames, or nothing yet."""
-        return Text(f"{task.speed:.1f} fps" if task.speed else "")
+        """Show the rate of now, or nothing yet."""
+        return Text(f"{task.speed:.1f} {self.unit}" if task.speed else "")
 
 
 class Screen:
@@ -66,9 +70,9 @@ class Screen:
             yield lambda: bar.advance(task)
 
     @contextmanager
-    def watching(self, what: str) -> Iterator[Callable[[int, int], None]]:
+    def watching(self, what: str, unit: str = "fps") -> Iterator[Callable[[int, int], None]]:
         """Show a bar; call what is handed out with the frames done and the frames in all."""
-        with self._bar() as bar:
+        with self._bar(unit) as bar:
             if bar is None:
                 yield lambda done, total: None
                 return
@@ -76,7 +80,7 @@ class Screen:
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
     @contextmanager
-    def _bar(self) -> Iterator[Progress | None]:
+    def _bar(self, unit: str = "fps") -> Iterator[Progress | None]:
         console = Console(stderr=True)
         # Bars are for people: a log file gets the lines alone.
         if self.quiet or not console.is_terminal:
@@ -86,7 +90,7 @@ class Screen:
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            _RateColumn(),
+            _RateColumn(unit),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=console, transient=True) as bar:

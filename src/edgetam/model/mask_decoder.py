@@ -132,7 +132,12 @@ class MaskDecoder(nn.Module):
         image = (to_tokens(fused) + to_tokens(dense)).expand(sparse.shape[0], -1, -1)
         if bias is not None:
             bias = F.pad(bias, (2 + MASK_TOKENS, 0))[:, None, None]
-        tokens, image = self.transformer(image, to_tokens(place), self.with_own_tokens(sparse), bias)
+        own = self.with_own_tokens(sparse)
+        tokens, image = self.transformer(image, to_tokens(place), own, bias)
+        return self.draw(tokens, image, features)
+
+    def draw(self, tokens: Tensor, image: Tensor, features: ImageFeatures[Tensor]) -> Candidates:
+        """All four candidates of tokens ``[B, 6 + P, 256]`` and image ``[B, N, 256]`` that have met."""
         mask_tokens = tokens[:, 2 : 2 + MASK_TOKENS]
         masks = self.upscaling(self.mask_weights(mask_tokens), image, features)
         scores = torch.sigmoid(self.score_head(tokens[:, 1]))
