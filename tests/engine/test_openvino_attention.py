@@ -10,7 +10,7 @@ pytest.importorskip("openvino")
 import openvino as ov
 from openvino import opset13 as op
 
-from edgetam.engine.openvino_attention import MOST_QUERIES_IN_FP32, unfuse_attention
+from edgetam.engine.openvino_attention import MOST_QUERIES_IN_FP32, Reach, unfuse_attention
 
 KEYS, VALUES = 33, 5
 
@@ -30,13 +30,18 @@ def answers(model: ov.Model, inputs: list[np.ndarray]) -> np.ndarray:
     return np.array(compiled(inputs)[0])
 
 
-@pytest.mark.parametrize("bias", [False, True])
-def test_the_answers_stay_the_same(bias: bool) -> None:
+def numbers(*, bias: bool = False) -> list[np.ndarray]:
     generator = np.random.default_rng(0)
     lengths = [(2, 1, 7, 8), (2, 1, KEYS, 8), (2, 1, KEYS, VALUES)]
     inputs = [2 * generator.normal(size=shape).astype(np.float32) for shape in lengths]
     if bias:  # the second object has fewer keys
         inputs.append(np.where(np.arange(KEYS) < [[KEYS], [20]], 0, -1e4).astype(np.float32)[:, None, None])
+    return inputs
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_answers_stay_the_same(bias: bool) -> None:
+    inputs = numbers(bias=bias)
     model = attention(7, bias=bias)
     expected = answers(model, inputs)
     assert unfuse_attention(model, fp32=True) == 1
@@ -51,3 +56,28 @@ def test_many_queries_stay_together_in_fp32_only() -> None:
 
 def test_several_heads_stay_together() -> None:
     assert unfuse_attention(attention(7, heads=2), fp32=False) == 0
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_comparing_in_int8_changes_little(bias: bool) -> None:
+    inputs = numbers(bias=bias)
+    model = attention(7, bias=bias)
+    expected = answers(model, inputs)
+    name = next(n for n in model.get_ops() if "Attention" in n.get_type_name()).get_friendly_name()
+    reach = Reach(*(float(np.abs(x).max()) for x in inputs[:2]))
+    assert unfuse_attention(model, fp32=False, reach={name: reach}) == 1
+    found = answers(model, inputs)
+    assert 1e-6 < np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
+
+
+def test_what_reaches_too_far_is_cut_off() -> None:
+    inputs = numbers()
+    outcomes = []
+    for scale in (1, 100):
+        model = attention(7)
+        name = next(n for n in model.get_ops() if "Attention" in n.get_type_name()).get_friendly_name()
+        unfuse_attention(model, fp32=False, reach={name: Reach(1e-3, 1e-3)})
+        outcomes.append(answers(model, [scale * inputs[0], scale * inputs[1], inputs[2]]))
+    mean = np.broadcast_to(inputs[2].mean(2, keepdims=True), outcomes[0].shape)
+    assert np.allclose(outcomes[0], mean, atol=1e-4)  # nothing can tell keys apart
+    assert np.allclose(outcomes[1], mean, atol=1e-4)

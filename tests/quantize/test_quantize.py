@@ -12,6 +12,9 @@ import pytest
 
 pytest.importorskip("openvino")
 
+import openvino as ov
+from openvino import opset13 as op
+
 from edgetam.engine import load_model, requirements
 from edgetam.engine.openvino import graph_store, openvino_engine
 from edgetam.engine.source import Source
@@ -19,6 +22,8 @@ from edgetam.engine.verbs import GraphEngine
 from edgetam.errors import ConfigError, EngineError, MediaError
 from edgetam.model import EdgeTAM
 from edgetam.quantize import Clip, check_parts, measure, quantize
+from edgetam.quantize.attention import attention_reach
+from edgetam.structs import MemoryContext
 
 needs_nncf = pytest.mark.skipif(
     importlib.util.find_spec("nncf") is None, reason="NNCF is not installed: pip install 'edgetam[quantize]'"
@@ -78,6 +83,44 @@ def test_memories_are_close_but_not_the_same(quantised: GraphEngine, source: Sou
     ]
     difference = np.abs(tokens[0] - tokens[1]).mean() / np.abs(tokens[0]).mean()
     assert 0 < difference < 0.3
+
+
+@needs_nncf
+def test_attention_compares_in_int8(source: Source, clip: Clip) -> None:
+    quantize(source, [clip], ["attend"], frames=3, threads=1)
+    mixed, exact = (openvino_engine(source, each, threads=1) for each in ("int8", "fp32"))
+    text = (mixed.runner.folder_of("attend") / "model.xml").read_text()
+    assert 'type="ScaledDotProductAttention"' not in text
+    assert text.count('type="FakeQuantize"') >= 8 + 2  # queries and keys of four attentions, linear layers
+    numbers = np.random.default_rng(0)
+    features = exact.encode(numbers.normal(size=(1, 3, 256, 256)).astype(np.float32))
+    context = MemoryContext(
+        numbers.normal(size=(2, 2, exact.config.memory_layout.tokens, 64)).astype(np.float32),
+        np.array([[0, 1]] * 2),
+        numbers.normal(size=(2, 1, 256)).astype(np.float32),
+        np.zeros((2, 1), np.float32),
+    )
+    expected, found = (engine.attend(features, context) for engine in (exact, mixed))
+    assert 0 < np.abs(found - expected).mean() < 0.1 * np.abs(expected).mean()
+
+
+def test_reach_is_the_largest_number_compared() -> None:
+    shapes = {"q": [-1, 1, 7, 8], "k": [-1, 1, -1, 8], "v": [-1, 1, -1, 5]}
+    inputs = [op.parameter(shape, np.float32, name=name) for name, shape in shapes.items()]
+    model = ov.Model([op.scaled_dot_product_attention(*inputs)], inputs)
+    numbers = np.random.default_rng(0)
+    samples = [
+        {name: numbers.normal(size=(1, 1, 7, shape[3])).astype(np.float32) for name, shape in shapes.items()}
+        for _ in range(3)
+    ]
+    (reach,) = attention_reach(model, samples).values()
+    assert reach.query == pytest.approx(max(np.abs(sample["q"]).max() for sample in samples))
+    assert reach.key == pytest.approx(max(np.abs(sample["k"]).max() for sample in samples))
+
+
+def test_without_attention_there_is_no_reach() -> None:
+    given = op.parameter([2], np.float32)
+    assert attention_reach(ov.Model([op.abs(given)], [given]), []) == {}
 
 
 @needs_nncf

@@ -93,21 +93,31 @@ def quantize(
     return calibration
 
 
-def _quantize(model: Path, samples: list[Inputs], folder: Path) -> None:
+def _quantize(path: Path, samples: list[Inputs], folder: Path) -> None:
     import nncf
     import openvino as ov
 
     from edgetam.engine.openvino import save
+    from edgetam.engine.openvino_attention import unfuse_attention
+    from edgetam.quantize.attention import attention_reach
 
+    read = ov.Core().read_model
+    reach = attention_reach(read(path), samples)
+    options: dict[str, Any] = {}
+    if reach:  # NNCF would round the weights of attention too
+        scope = nncf.IgnoredScope(names=list(reach))
+        options = {"model_type": nncf.ModelType.TRANSFORMER, "ignored_scope": scope}
     with redirect_stdout(io.StringIO()):  # its bars
         nncf.set_log_level(40)
         quantised: Any = nncf.quantize(
-            ov.Core().read_model(model),
+            read(path),
             nncf.Dataset(samples),
             preset=nncf.QuantizationPreset.MIXED,
             target_device=nncf.TargetDevice.CPU,
             subset_size=len(samples),
+            **options,
         )
+    unfuse_attention(quantised, fp32=False, reach=reach)
     save(quantised, folder)
 
 

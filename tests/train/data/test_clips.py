@@ -251,6 +251,17 @@ def test_pseudo_videos_move_hide_and_reveal(images: Path) -> None:
     assert all(not torch.equal(clip.frames[0], clip.frames[-1]) for clip in clips)
 
 
+@pytest.mark.parametrize("alone", [0.0, 1.0])
+def test_objects_of_pseudo_videos_leave_as_often_as_asked(alone: float, images: Path) -> None:
+    gone = []
+    for leaves in (0.0, 1.0):
+        motion = {"pace": 0.2, "strangers": 0.0, "alone": alone, "leaves": leaves}
+        source = open_source({"kind": "pseudo", "root": str(images), "motion": motion})
+        clips = [source.sample(np.random.default_rng(seed), Ask(5, 1, SIZE)) for seed in range(12)]
+        gone.append(sum(not clip.masks[t, 0].any() for clip in clips for t in range(1, 5)))
+    assert gone[0] <= 2 < 8 <= gone[1]
+
+
 def test_pseudo_videos_of_videos_and_mixed_images(videos: Path, images: Path) -> None:
     given = {
         "kind": "pseudo",

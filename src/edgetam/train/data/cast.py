@@ -26,9 +26,6 @@ _SCALE = (0.1, 0.5)
 THINGS = Pace(shift=0.03, turn=0.05, grow=0.02, slant=0.02, squash=0.02)
 """How things move."""
 
-_LEAVING = 0.12
-"""How often an object of the world leaves the frame for a while."""
-
 _HIDING = 255
 """What unlabelled things write over labels."""
 
@@ -66,10 +63,10 @@ class Stage:
         return Sprite(canvas, to_pixels @ maps @ place, bent)
 
 
-def resident(stage: Stage, cut: Cutout, side: int, view: Maps) -> Sprite:
-    """An object of the world's picture, of ``side`` pixels, that moves on its own."""
+def resident(stage: Stage, cut: Cutout, side: int, view: Maps, leaves: float) -> Sprite:
+    """An object of the world's picture, of ``side`` pixels, that moves on its own and at times leaves."""
     maps = view @ motion(stage.dice, stage.frames, stage.pace, cut.centre / side)
-    if stage.frames > 2 and stage.dice.random() < _LEAVING:
+    if stage.frames > 2 and stage.dice.random() < leaves:
         maps = leave(stage.dice, maps, cut.centre / side, max(cut.canvas.shape[:2]) / (2 * side))
     return stage.sprite(cut.canvas, maps, (cut.corner[0] / side, cut.corner[1] / side), 1 / side)
 

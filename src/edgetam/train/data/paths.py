@@ -117,7 +117,7 @@ def pass_by(
 
 
 def leave(dice: np.random.Generator, maps: Maps, pivot: NDArray[np.float64], reach: float) -> Maps:
-    """Push a layer of radius ``reach`` out of the frame for some frames, or all, after the first."""
+    """Push a layer of radius ``reach`` just out of the frame for some frames, or all, after the first."""
     frames = len(maps)
     first = int(dice.integers(1, frames))
     last = int(dice.integers(first, frames))
@@ -128,7 +128,8 @@ def leave(dice: np.random.Generator, maps: Maps, pivot: NDArray[np.float64], rea
     centre = centre_on(maps, pivot)[first]
     axis = int(dice.integers(2))
     gap = np.zeros(2)
-    gap[axis] = np.sign(centre[axis] - 0.5) * (0.5 + 1.2 * reach)
+    off = centre[axis] - 0.5
+    gap[axis] = np.copysign(max(0.0, 0.5 - abs(off)) + 1.2 * reach, off)
     out = maps.copy()
     out[:, :2, 2] += share[:, None] * gap
     return out

@@ -22,7 +22,7 @@ from edgetam.train.data.clip import Ask, Clip, Mask, Rgb, stack_clip
 from edgetam.train.data.colour import recolour
 from edgetam.train.data.footage import TRIES, draw_footage
 from edgetam.train.data.items import Collection, own_and_cutouts
-from edgetam.train.data.paths import Maps, Pace, bends, centre_on, motion, zoom
+from edgetam.train.data.paths import Maps, Pace, bends, centre_on, leave, motion, zoom
 from edgetam.train.data.sampling import Sampling
 from edgetam.train.data.sprites import Cutout, backdrop, cut_out, filled
 from edgetam.train.data.wear import worn
@@ -38,6 +38,9 @@ _VOID = 254
 _GHOST = 0.15
 """Part of a hole that may show the object which was cut out, mirrored."""
 
+_TURNED_FROM = 0.3
+"""Reach, in parts of the side, of the largest object that the camera turns away from."""
+
 _CAMERA = Pace(shift=0.02, turn=0.02, grow=0.015, slant=0.01, squash=0.005)
 
 
@@ -51,6 +54,8 @@ class Motion:
         alone: how often an object moves on its own, not with its surroundings.
         strangers: how many cut-outs of other images join in, on average.
         labelled: how often one of these is an object to follow, where the clip has room for one.
+        leaves: how often an object that moves on its own leaves the frame, for a while or for good; as often
+            the camera turns away from one.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -61,9 +66,11 @@ class Motion:
     alone: float = 0.6
     strangers: float = 0.8
     labelled: float = 0.5
+    leaves: float = 0.12
 
     def __post_init__(self) -> None:
-        for name, most in (("pace", 10), ("bend", 1), ("alone", 1), ("strangers", 10), ("labelled", 1)):
+        for name in ("pace", "bend", "alone", "strangers", "labelled", "leaves"):
+            most = 10 if name in ("pace", "strangers") else 1
             if not 0 <= getattr(self, name) <= most:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 to {most}: change it.")
 
@@ -131,6 +138,10 @@ class PseudoClips:
         void = next(unknown, np.zeros((geometry.size, geometry.size), bool))
         middle = np.array([0.5, 0.5])
         view = motion(dice, ask.frames, paced(dice, _CAMERA, self.motion.pace), middle) @ zoom(margin)
+        if masks and ask.frames > 2 and dice.random() < self.motion.leaves:
+            centre, reach = _place(masks[int(dice.integers(len(masks)))])
+            if reach <= _TURNED_FROM:
+                view = leave(dice, view, centre, reach * margin)
         return _World(geometry.image(pixels), masks, void, view)
 
     def _played(
@@ -144,7 +155,8 @@ class PseudoClips:
         cuts = [cut_out(world.canvas, mask) for mask in world.masks]
         free = [dice.random() < self.motion.alone and not _touches_edge(mask) for mask in world.masks]
         rooted = list(compress(world.masks, map(operator.not_, free)))
-        layers = [Layer(resident(stage, cut, side, world.view), True) for cut in compress(cuts, free)]
+        leaves = self.motion.leaves
+        layers = [Layer(resident(stage, cut, side, world.view, leaves), True) for cut in compress(cuts, free)]
         layers += self._strangers(stage, world, cuts, ask.objects - len(cuts))
         layers = [layers[i] for i in dice.permutation(len(layers))]
         layers.sort(key=lambda layer: layer.nearest)
@@ -196,6 +208,12 @@ def _disjoint(masks: list[NDArray[np.bool_]]) -> list[Mask]:
             out.append(np.multiply(own, 255, dtype=np.uint8))
             taken |= own
     return out
+
+
+def _place(mask: Mask) -> tuple[NDArray[np.float64], float]:
+    """The middle of a mask's box and half its longer side, in parts of the picture's."""
+    x, y, width, height = cv2.boundingRect(mask)
+    return np.array([x + width / 2, y + height / 2]) / mask.shape[0], max(width, height) / (2 * mask.shape[0])
 
 
 def _touches_edge(mask: Mask) -> bool:

@@ -1,0 +1,42 @@
+"""How far queries and keys reach, so that attention may compare them in int8."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as op
+
+from edgetam.engine.openvino_attention import Reach, one_head_attention
+from edgetam.quantize.tap import Inputs
+
+__all__ = ["attention_reach"]
+
+
+def attention_reach(model: ov.Model, samples: Sequence[Inputs]) -> dict[str, Reach]:
+    """What attention with one head compares at most, by the name of its node; empty where there is none.
+
+    Args:
+        model: a graph in floating point, which gets more outputs.
+        samples: inputs of the graph.
+    """
+    nodes = one_head_attention(model)
+    if not nodes:
+        return {}
+    before = len(model.outputs)
+    model.add_outputs([_largest(node.input(i).get_source_output()) for node in nodes for i in (0, 1)])
+    request = (
+        ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
+    )
+    seen = []
+    for sample in samples:
+        found = request.infer(sample)
+        seen.append([float(found[before + i]) for i in range(2 * len(nodes))])
+    largest = np.max(seen, axis=0).reshape(-1, 2).tolist()
+    return {node.get_friendly_name(): Reach(*reach) for node, reach in zip(nodes, largest, strict=True)}
+
+
+def _largest(x: ov.Output) -> ov.Output:
+    axes = op.constant(np.arange(len(x.get_partial_shape())))
+    return op.reduce_max(op.abs(x), axes, False).output(0)
