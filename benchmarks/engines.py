@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -34,9 +34,12 @@ from benchmarks.common import machine
 from benchmarks.tracking import Task, Timings, measure, our_tasks, published_tasks
 from edgetam import TrackerOptions, VideoTracker, load_model
 from edgetam.engine import Engine
+from edgetam.engine.source import Source
 from edgetam.io.bundled import demo_clip
+from edgetam.quantize import bundled_clip, quantize
 from edgetam.structs import FrameResult
 from edgetam.tracking import TrackingSession
+from edgetam.weights.registry import weights_path
 
 CASES = ("torch:fp32", "torch:bf16", "openvino:fp32", "openvino:bf16")
 REFERENCE = "torch:fp32"
@@ -54,10 +57,13 @@ print(segmenter.predict(points=[[320, 180]]).masks.shape)
 """
 
 
-def load(case: str, size: int, threads: int) -> Engine:
-    """One engine in one precision, such as ``openvino:bf16``."""
+def load(case: str, size: int, threads: int, device: str = "cpu") -> Engine:
+    """One engine in one precision, such as ``openvino:bf16``; int8 is calibrated on the demo clip."""
     engine, precision = case.split(":")
-    return load_model(engine=engine, precision=precision, image_size=size, threads=threads, device="cpu")
+    if precision == "int8":
+        source = Source.of_weights(weights_path("edgetam", None), "edgetam", size, None)
+        quantize(source, [bundled_clip()], threads=threads)
+    return load_model(engine=engine, precision=precision, image_size=size, threads=threads, device=device)
 
 
 @contextmanager
@@ -77,12 +83,14 @@ def outlines() -> dict[int, NDArray[np.bool_]]:
         return {r.frame: r.objects[1].mask for r in session.propagate(frames=last + 1) if r.frame % STEP == 0}
 
 
-def track(engine: Engine, given: dict[int, NDArray[np.bool_]]) -> list[FrameResult]:
+def track(
+    engine: Engine, given: dict[int, NDArray[np.bool_]], store: Literal["bf16", "fp32"] = "bf16"
+) -> list[FrameResult]:
     """Tracked frames of the demo clip after each of the given masks.
 
     Holes stay open: filling them comes after the network, and a logit that it moves says nothing of engines.
     """
-    options = TrackerOptions(fill_holes=0)
+    options = TrackerOptions(fill_holes=0, store=store)
     results = []
     for start, mask in given.items():
         with VideoTracker(engine, options).open(demo_clip()[0]) as session:
@@ -175,7 +183,7 @@ def frame_of(timings: Timings, case: str, objects: int) -> dict[str, Any]:
 
 def run_size(size: int, options: argparse.Namespace) -> dict[str, Any]:
     """Everything about one input size."""
-    engines = {case: load(case, size, options.threads) for case in options.cases}
+    engines = {case: load(case, size, options.threads, options.device) for case in options.cases}
     record: dict[str, Any] = {"size": size}
     if "speed" in options.parts:
         record |= speed(engines, size, options)
@@ -183,6 +191,10 @@ def run_size(size: int, options: argparse.Namespace) -> dict[str, Any]:
         given = outlines()
         results = {case: track(engine, given) for case, engine in engines.items()}
         record["quality"] = {case: quality(results[case], results[REFERENCE]) for case in engines}
+        exact = {case: track(e, given, "fp32") for case, e in engines.items() if case.endswith(":fp32")}
+        record["quality_of_fp32_memories"] = {
+            case: quality(found, exact[REFERENCE]) for case, found in exact.items()
+        }
     if "file" in options.parts:
         record["file_to_masks"] = {case: file_to_masks(e, options.frames) for case, e in engines.items()}
     if "start" in options.parts:
@@ -194,7 +206,7 @@ def speed(engines: dict[str, Engine], size: int, options: argparse.Namespace) ->
     """Verbs and frames in steady state."""
     tasks = dict(tasks_of(engines, options.objects))
     if options.published:
-        tasks = {**published_tasks(options.published, size), **tasks}
+        tasks = {**published_tasks(options.published, size, options.device), **tasks}
     timings = measure(tasks, options.repeats)
     record: dict[str, Any] = {
         "verbs_ms": {name: timings.summary(name) for name in tasks},
@@ -214,6 +226,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--cases", nargs="+", default=list(CASES), help="engine:precision, the reference first"
     )
+    parser.add_argument("--device", default="cpu", help="cuda, for engines torch and compiled")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--frames", type=int, default=60, help="of the clip that is tracked from its file")

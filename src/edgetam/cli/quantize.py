@@ -32,7 +32,7 @@ class QuantizeJob:
     Attributes:
         choice: model, weights, size and threads.
         frames: videos or folders to calibrate on; the bundled clip where there are none.
-        parts: graphs that compute in int8, separated by commas; by default the image encoder.
+        parts: graphs that compute in int8, separated by commas; by default memory attention.
         root: a data set laid out like DAVIS, to compare on.
         output: a JSON file for the report.
     """
@@ -51,7 +51,7 @@ def quantize(
         typer.Option(metavar="VIDEO|FOLDER", help="To calibrate on; repeatable (the bundled clip)."),
     ] = None,
     parts: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Of encode, attend, track, remember (encode).")
+        str | None, typer.Option(metavar="A,B", help="Of encode, attend, track, remember (attend).")
     ] = None,
     root: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="A folder like DAVIS, to compare on, with J&F.")

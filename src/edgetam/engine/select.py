@@ -14,7 +14,8 @@ from edgetam.errors import EngineError
 
 __all__ = ["ENGINES", "PRECISIONS", "Choice", "choose_engine", "load_model"]
 
-ENGINES = ("auto", "torch", "openvino", "onnx")
+ENGINES = ("auto", "torch", "compiled", "openvino", "onnx")
+PYTORCH = ("torch", "compiled")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 _DRIVERS = ("/proc/driver/nvidia/version", "/dev/kfd", "/dev/dxg")
@@ -47,8 +48,9 @@ def load_model(
         name: a variant, see `edgetam.VARIANTS`.
         weights: a file (the official ``.pt``, or safetensors in our or Hugging Face's layout), a name from
             ``edgetam weights list``, or ``None`` for the weights that come with the package.
-        engine: ``openvino`` or ``onnx`` (CPUs only), ``torch``, or ``auto``: torch on a GPU and OpenVINO on
-            a CPU.
+        engine: ``openvino`` or ``onnx`` (CPUs only), ``torch``, ``compiled`` (PyTorch with `torch.compile`,
+            and CUDA graphs on a GPU: slow at first, then faster), or ``auto``: torch on a GPU and OpenVINO
+            on a CPU.
         device: ``auto`` (CUDA, then MPS, then CPU) or any torch device.
         precision: ``fp32``, ``bf16`` or ``fp16``, or ``auto``: bf16 on CUDA, else fp32. On a CPU
             that computes in it, bf16 is nearly twice as fast and moves outlines a little. ``int8`` is for
@@ -69,7 +71,7 @@ def load_model(
     from edgetam.weights.registry import weights_path
 
     path = weights_path(name, weights)
-    if choice.engine == "torch":
+    if choice.engine in PYTORCH:
         return _torch_engine(path, choice, name, image_size, threads, partial)
     from edgetam.engine.source import Source
 
@@ -94,10 +96,10 @@ def choose_engine(engine: str = "auto", device: str = "auto", precision: str = "
         engine, device, reason = _best_engine(device)
     else:
         reason = "asked for"
-        if engine != "torch":
+        if engine not in PYTORCH:
             _need(engine)
-    if engine == "torch":
-        require_torch("The torch engine")
+    if engine in PYTORCH:
+        require_torch(f"The {engine} engine")
         if precision == "int8":
             raise EngineError("precision is 'int8', which PyTorch does not run here; use engine='openvino'.")
         device = _torch_device() if device == "auto" else device
@@ -156,4 +158,8 @@ def _torch_engine(
     if threads is not None:
         torch.set_num_threads(threads)
     network = load_network(name, path, image_size=image_size, partial=partial)
-    return TorchEngine(network, choice.device, choice.precision)
+    if choice.engine == "torch":
+        return TorchEngine(network, choice.device, choice.precision)
+    from edgetam.engine.torch_compiled import CompiledEngine
+
+    return CompiledEngine(network, choice.device, choice.precision)

@@ -19,7 +19,7 @@ from edgetam.errors import EngineError
 from edgetam.model import EdgeTAM, inference_form
 from edgetam.structs import Decoded, DecoderPrompt, FrameMemory, ImageFeatures, MemoryContext
 
-__all__ = ["TorchEngine", "best_device"]
+__all__ = ["TorchEngine", "best_device", "to_numpy"]
 
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -33,20 +33,27 @@ class TorchEngine:
         device: any torch device.
         precision: ``fp32``, or autocast to ``bf16`` or ``fp16``.
         fold: merge norms and branches into convolutions (same results up to rounding).
+        speed_up: on a CPU, hand products to oneDNN (`edgetam.engine.cpu`).
 
     Raises:
         EngineError: the device or precision is not available.
     """
 
     def __init__(
-        self, model: EdgeTAM, device: str = "cpu", precision: str = "fp32", *, fold: bool = True
+        self,
+        model: EdgeTAM,
+        device: str = "cpu",
+        precision: str = "fp32",
+        *,
+        fold: bool = True,
+        speed_up: bool = True,
     ) -> None:
         if precision not in DTYPES:
             raise EngineError(f"precision is {precision!r}; the torch engine knows {', '.join(DTYPES)}.")
         self.precision = precision
         self.device = _device(device)
         network = inference_form(model) if fold else copy.deepcopy(model).eval().requires_grad_(False)
-        if fold and self.device.type == "cpu" and precision in ("fp32", "bf16"):
+        if speed_up and fold and self.device.type == "cpu" and precision in ("fp32", "bf16"):
             speed_up_(network, DTYPES[precision])
         self.model: EdgeTAM = network.to(self.device)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -64,7 +71,7 @@ class TorchEngine:
     @property
     def absent_pointer(self) -> Floats:
         """The pointer of an object that is not there, ``[256]``."""
-        return _to_numpy(self.model.object_pointer.absent)
+        return to_numpy(self.model.object_pointer.absent)
 
     def encode(self, image: Floats) -> ImageFeatures[Tensor]:
         """See `EdgeTAM.encode`."""
@@ -111,7 +118,7 @@ class TorchEngine:
                 binarize=binarize,
                 exclusive=exclusive,
             )
-            return FrameMemory(_to_numpy(memory.tokens), pointer)
+            return FrameMemory(to_numpy(memory.tokens), pointer)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
@@ -145,16 +152,17 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _to_numpy(x: Tensor) -> Floats:
+def to_numpy(x: Tensor) -> Floats:
+    """An array in float32, for the other side of the engine."""
     return x.detach().float().cpu().numpy()
 
 
 def _decoded(decoded: Decoded[Tensor]) -> Decoded[Any]:
     return Decoded(
-        _to_numpy(decoded.masks),
-        _to_numpy(decoded.scores),
-        _to_numpy(decoded.presence),
-        _to_numpy(decoded.pointer),
+        to_numpy(decoded.masks),
+        to_numpy(decoded.scores),
+        to_numpy(decoded.presence),
+        to_numpy(decoded.pointer),
         decoded.best.cpu().numpy(),
     )
 

@@ -20,7 +20,8 @@ __all__ = ["DEFAULT_PARTS", "PARTS", "check_parts", "quantize"]
 
 PARTS = ("encode", "attend", "track", "remember")
 """What every tracked frame runs; prompts are too rare to pay."""
-DEFAULT_PARTS = ("encode",)
+DEFAULT_PARTS = ("attend",)
+"""Most of a frame, and what int8 changes least."""
 FRAMES = 12
 """Enough for full memories."""
 
