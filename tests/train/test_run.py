@@ -242,6 +242,26 @@ def test_interrupted_runs_go_on_from_a_whole_checkpoint(
     assert done.stdout.strip() == str(folder / "weights.safetensors")
 
 
+UNFINISHED = """
+import torch
+from edgetam.train.loader import Order, open_loader
+from edgetam.train.recipe import DataRecipe
+from tests.train.tiny import Shapes, recipe
+
+order = Order(recipe().stages[0], 0)
+batches = open_loader(Shapes(order.stage, order), order, DataRecipe(workers=1), torch.device("cpu"))
+next(batches)
+print("looked", flush=True)
+"""
+
+
+def test_a_script_that_stops_looking_at_batches_ends() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", UNFINISHED], env=environment(), capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode, done.stdout) == (0, "looked\n"), done.stderr
+
+
 def test_two_processes_are_one_with_the_doubled_batch(recipe_file: Path, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

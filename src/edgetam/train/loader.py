@@ -6,9 +6,11 @@ several processes see together is what one process with larger batches would see
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import signal
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -108,8 +110,12 @@ class _Batches(Dataset[Batch | EdgeTAMError]):
             return error
 
 
-def open_loader(clips: Clips, order: Order, data: DataRecipe, device: torch.device) -> Iterator[Batch]:
+def open_loader(
+    clips: Clips, order: Order, data: DataRecipe, device: torch.device
+) -> Generator[Batch, None, None]:
     """Yield this process's batches of a stage, without end.
+
+    Whoever does not close it when done leaves its workers running until the process ends.
 
     Args:
         clips: of the stage.
@@ -120,6 +126,21 @@ def open_loader(clips: Clips, order: Order, data: DataRecipe, device: torch.devi
     Raises:
         InputError: a batch cannot be made.
     """
+    batches = _batches(clips, order, data, device)
+    # Workers do not heed the SIGTERM that Python would send them at its end, and it would wait for ever.
+    atexit.register(_close, weakref.ref(batches))
+    return batches
+
+
+def _close(batches: weakref.ref[Generator[Batch, None, None]]) -> None:
+    left = batches()
+    if left is not None:
+        left.close()
+
+
+def _batches(
+    clips: Clips, order: Order, data: DataRecipe, device: torch.device
+) -> Generator[Batch, None, None]:
     without_cv_threads()
     loader: DataLoader[Batch | EdgeTAMError] = DataLoader(
         _Batches(clips, order),
