@@ -152,3 +152,9 @@ def test_nowhere_to_write_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def full_disk(**options: str) -> None:
     raise FileNotFoundError(2, "No usable temporary directory found")
+
+
+def test_a_version_with_slashes_is_one_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EDGETAM_CACHE", str(tmp_path))
+    store = Store("runtime-1-releases/2026/4", "weights")
+    assert store.folder.parent == tmp_path / "engines" / "runtime-1-releases-2026-4"

@@ -28,14 +28,14 @@ class Store:
     """Artifacts that belong to one set of facts.
 
     Args:
-        runtime: name and version of the runtime; a folder of the cache.
+        runtime: name and version of the runtime; one folder of the cache (versions may have slashes).
         facts: everything else the artifacts depend on.
     """
 
     def __init__(self, runtime: str, *facts: object) -> None:
         self.runtime, self.facts = runtime, facts
         key = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
-        self.folder = cache_dir() / "engines" / runtime / key
+        self.folder = cache_dir() / "engines" / runtime.replace("/", "-") / key
         self._spare: tempfile.TemporaryDirectory[str] | None = None
 
     def get(self, name: str, make: Callable[[Path], None]) -> Path:
