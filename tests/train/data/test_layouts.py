@@ -349,3 +349,13 @@ def test_changed_bytes_give_a_clip_or_an_error_that_names_the_file(file: str, tm
             assert bool(clip.masks[0, clip.present].flatten(1).any(1).all())
             named += 1
     assert named == 60
+
+
+def test_nothing_is_said_about_crowds_of_coco(tmp_path: Path) -> None:
+    collection = open_collection({"kind": "coco", "root": str(fabricate.coco_images(tmp_path))})
+    objects = collection[0].objects(0)
+    void = objects.void()
+    assert void is not None
+    assert sorted(objects.areas()) == [1, 2]  # neither the crowd nor the speck
+    known = objects.mask(1) | objects.mask(2)
+    assert ((void > 0) == (known == 0)).all()

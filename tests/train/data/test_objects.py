@@ -67,3 +67,14 @@ def test_areas_are_the_pixels_of_masks(labels: NDArray[np.uint8]) -> None:
         assert all(1 <= i <= last for i in areas)
         assert areas == {i: int((objects.mask(i) > 0).sum()) for i in areas}
         assert sum(areas.values()) == int(((labels > 0) & (labels <= last)).sum())
+
+
+@given(masks, st.integers(0, 2**32 - 1))
+def test_crowds_are_void_but_for_the_objects_in_them(mask: NDArray[np.bool_], seed: int) -> None:
+    crowd = np.random.default_rng(seed).random(mask.shape) < 0.5
+    found = RleObjects({1: rle(mask)}, mask.shape, "m", crowds=[rle(crowd)])
+    void = found.void()
+    assert void is not None
+    assert (void > 0).tolist() == (crowd & ~mask).tolist()
+    assert found.areas().keys() <= {1}
+    assert RleObjects({1: rle(mask)}, mask.shape, "m").void() is None

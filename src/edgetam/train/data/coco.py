@@ -32,7 +32,7 @@ class _Image:
     name: str
     files: Files
     image: str
-    notes: bytes  # JSON of height, width, and [area, segmentation] of every object
+    notes: bytes  # JSON of height, width, [area, segmentation] of every object, and crowds
 
     def __len__(self) -> int:
         return 1
@@ -41,19 +41,20 @@ class _Image:
         return decode_image(self.files.read(self.image), self.files.label(self.image), least)
 
     def objects(self, frame: int) -> Objects:
-        height, width, found = json.loads(self.notes)
+        height, width, found, crowds = json.loads(self.notes)
         numbered = dict(enumerate(found, 1))
         return RleObjects(
             {i: one[1] for i, one in numbered.items()},
             (height, width),
             self.files.label(self.image),
             {i: int(one[0]) for i, one in numbered.items()},
+            crowds,
         )
 
 
 @dataclass(frozen=True)
 class CocoImages:
-    """Images with COCO annotations; crowds and objects below 64 pixels are left out."""
+    """Images with COCO annotations; objects below 64 pixels are left out, and crowds are void."""
 
     name: str
     files: Files
@@ -86,7 +87,7 @@ def open_coco(files: Files, name: str, split: str | None = None) -> CocoImages:
     try:
         found = json.loads(files.read(chosen))
         sizes = {one["id"]: (one["file_name"], one["height"], one["width"]) for one in found["images"]}
-        objects = _by_image(found["annotations"])
+        objects, crowds = _by_image(found["annotations"])
     except (ValueError, KeyError, TypeError) as error:
         raise MediaError(f"'{label}' cannot be read as COCO annotations ({error!r}): replace it.") from error
     there: dict[str, list[str]] = defaultdict(list)
@@ -97,8 +98,10 @@ def open_coco(files: Files, name: str, split: str | None = None) -> CocoImages:
         image = _closest(files, there.get(PurePosixPath(file).name, []), file)
         lost += image is None
         if image is not None and identity in objects:
-            packed = json.dumps([height, width, objects[identity]], separators=(",", ":")).encode()
-            images.append((image, packed))
+            packed = json.dumps(
+                [height, width, objects[identity], crowds.get(identity, [])], separators=(",", ":")
+            )
+            images.append((image, packed.encode()))
     if not images:
         raise wrong_layout(files, EXPECTED)
     return CocoImages(name, files, tuple(images), (f"{lost} images are missing",) if lost else ())
@@ -143,9 +146,17 @@ def _annotations(files: Files, name: str, split: str | None) -> str:
     return there[split]
 
 
-def _by_image(annotations: list[dict[str, Any]]) -> dict[Any, list[tuple[float, Any]]]:
-    found: dict[Any, list[tuple[float, Any]]] = defaultdict(list)
+def _by_image(
+    annotations: list[dict[str, Any]],
+) -> tuple[dict[Any, list[tuple[float, Any]]], dict[Any, list[Any]]]:
+    """Objects with their areas, and crowds, by the number of the image."""
+    objects: dict[Any, list[tuple[float, Any]]] = defaultdict(list)
+    crowds: dict[Any, list[Any]] = defaultdict(list)
     for one in annotations:
-        if not one.get("iscrowd") and one["area"] >= _LEAST_AREA and one["segmentation"]:
-            found[one["image_id"]].append((one["area"], one["segmentation"]))
-    return found
+        if not one["segmentation"]:
+            continue
+        if one.get("iscrowd"):
+            crowds[one["image_id"]].append(one["segmentation"])
+        elif one["area"] >= _LEAST_AREA:
+            objects[one["image_id"]].append((one["area"], one["segmentation"]))
+    return objects, crowds

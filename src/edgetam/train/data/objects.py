@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Protocol
 
 import cv2
@@ -75,13 +76,14 @@ class LabelMap:
 class RleObjects:
     """Run-length masks as COCO stores them: ``{"size": [h, w], "counts": text or list}`` or polygons.
 
-    ``known`` are areas that need no counting.
+    ``known`` are areas that need no counting; ``crowds`` are masks within which anything may be.
     """
 
     found: Mapping[int, Any]
     size: tuple[int, int]
     name: str
     known: Mapping[int, int] | None = None
+    crowds: Sequence[Any] = ()
 
     def areas(self) -> dict[int, int]:
         """Pixels of every visible object."""
@@ -96,8 +98,16 @@ class RleObjects:
             return np.zeros(self.size, np.uint8)
         return decode_rle(self.found[identity], self.size, self.name)
 
-    def void(self) -> None:
-        """Nothing: all pixels are known."""
+    def void(self) -> Mask | None:
+        """Crowds, without the objects in them."""
+        if not self.crowds:
+            return None
+        crowds, objects = (self._union(given) for given in (self.crowds, self.found.values()))
+        return crowds & ~objects
+
+    def _union(self, given: Iterable[Any]) -> Mask:
+        masks = (decode_rle(one, self.size, self.name) for one in given)
+        return reduce(np.bitwise_or, masks, np.zeros(self.size, np.uint8))
 
 
 @dataclass(frozen=True)
