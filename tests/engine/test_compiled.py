@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgetam.engine import load_model
+from edgetam.engine import load_model, select
 from edgetam.engine.torch import TorchEngine
 from edgetam.engine.torch_compiled import CompiledEngine
 from edgetam.structs import DecoderPrompt, ImageFeatures, MemoryContext
@@ -96,7 +96,8 @@ def test_prompts_need_no_program(
     assert close(compiled.masks, plain.masks)
 
 
-def test_it_is_loaded_by_its_name() -> None:
+def test_it_is_loaded_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(select, "missing_compiler", lambda device: None)
     engine = load_model(engine="compiled", device="cpu", image_size=SIZE)
     assert isinstance(engine, CompiledEngine)
     assert (engine.name, engine.precision) == ("compiled", "fp32")

@@ -23,9 +23,15 @@ def old_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino, "capabilities", lambda: ["FP32", "INT8"])
 
 
+def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(select, "missing_compiler", lambda device: "a C++ compiler")
+
+
 @pytest.mark.parametrize(
     ("change", "arguments", "words"),
     [
+        (no_compiler, {"engine": "compiled", "device": "cpu"}, r"needs a C\+\+ compiler.*engine='torch'"),
+        (None, {"engine": "compiled", "precision": "int8"}, "'int8', which PyTorch does not run"),
         (absent, {"engine": "openvino"}, r"openvino.*not installed.*pip install 'edgetam\[openvino\]'"),
         (absent, {"engine": "onnx"}, r"onnx engine is not installed.*pip install 'edgetam\[onnx\]'"),
         (

@@ -199,13 +199,18 @@ def _torch() -> Iterator[Finding]:
 
 def _engines() -> Iterator[Finding]:
     from edgetam.engine.bundle import RUNTIMES
-    from edgetam.engine.requirements import missing
+    from edgetam.engine.requirements import missing, missing_compiler
     from edgetam.engine.select import choose_engine
 
     if missing(["torch"]):
         yield Finding("engines", "torch", "missing", "not installed", _FOR_TORCH)
     else:
         yield Finding("engines", "torch", "ok", "the reference")
+        absent = missing_compiler("cuda" if choose_engine("torch").device.startswith("cuda") else "cpu")
+        if absent:
+            yield Finding("engines", "compiled", "missing", f"needs {absent}")
+        else:
+            yield Finding("engines", "compiled", "ok", "torch, compiled when first run")
     for name, hint in _OPTIONAL.items():
         if missing([RUNTIMES[name]]):
             yield Finding("engines", name, "missing", "not installed", hint)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
 from collections.abc import Sequence
 
 from edgetam.errors import EngineError
 
-__all__ = ["missing", "require", "require_torch"]
+__all__ = ["missing", "missing_compiler", "require", "require_torch"]
 
 
 def missing(modules: Sequence[str]) -> list[str]:
@@ -43,3 +45,11 @@ def require_torch(purpose: str) -> None:
     """
     if missing(["torch"]):
         raise EngineError(f"{purpose} needs PyTorch, which is not installed; run: pip install torch")
+
+
+def missing_compiler(device: str) -> str | None:
+    """What `torch.compile` turns programs into code with, if it is not there: Triton, or a C++ compiler."""
+    if device.startswith("cuda"):
+        return "Triton" if missing(["triton"]) else None
+    known = (os.environ.get("CXX"), "g++", "clang++", "cl")
+    return None if any(name and shutil.which(name) for name in known) else "a C++ compiler"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from edgetam.config import check_whole, get_config
 from edgetam.engine.base import Engine
 from edgetam.engine.bundle import RUNTIMES
-from edgetam.engine.requirements import missing, require_torch
+from edgetam.engine.requirements import missing, missing_compiler, require_torch
 from edgetam.errors import EngineError
 
 __all__ = ["ENGINES", "PRECISIONS", "Choice", "choose_engine", "load_model"]
@@ -105,6 +105,11 @@ def choose_engine(engine: str = "auto", device: str = "auto", precision: str = "
         device = _torch_device() if device == "auto" else device
         if precision == "auto":
             precision = "bf16" if device.startswith("cuda") else "fp32"
+        absent = missing_compiler(device) if engine == "compiled" else None
+        if absent:
+            raise EngineError(
+                f"The compiled engine needs {absent}, which is not installed; use engine='torch'."
+            )
         return Choice(engine, device, precision, reason)
     if device not in ("auto", "cpu"):
         raise EngineError(
