@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +109,7 @@ def _quantize(path: Path, samples: list[Inputs], folder: Path) -> None:
     if reach:  # NNCF would round the weights of attention too
         scope = nncf.IgnoredScope(names=list(reach))
         options = {"model_type": nncf.ModelType.TRANSFORMER, "ignored_scope": scope}
-    with redirect_stdout(io.StringIO()):  # its bars
-        nncf.set_log_level(40)
+    with redirect_stdout(io.StringIO()), _quiet("nncf"):  # its bars, and what it tells developers
         quantised: Any = nncf.quantize(
             read(path),
             nncf.Dataset(samples),
@@ -120,6 +120,17 @@ def _quantize(path: Path, samples: list[Inputs], folder: Path) -> None:
         )
     unfuse_attention(quantised, fp32=False, reach=reach)
     save(quantised, folder)
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)  # its handlers may be those of the caller's own logging
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _digest(images: list[Inputs]) -> str:
