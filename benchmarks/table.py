@@ -53,7 +53,8 @@ def engines_section(record: dict[str, Any]) -> list[str]:
     return [
         "A tracked frame in steady state (seven memories, sixteen pointers) beside the published code in the",
         f"same run ({where}).",
-        "The published code cannot run several objects, so its time for one is multiplied; more in",
+        "The published code cannot run several objects, so its time for one is multiplied. Masks are of the",
+        "bundled weights of that date; newer ones, int8 and another CPU are in",
         "[docs/performance.md](docs/performance.md).",
         "",
         *engines_table(record),
