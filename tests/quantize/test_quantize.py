@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 from pathlib import Path
 
 import cv2
@@ -83,6 +84,15 @@ def test_memories_are_close_but_not_the_same(quantised: GraphEngine, source: Sou
     ]
     difference = np.abs(tokens[0] - tokens[1]).mean() / np.abs(tokens[0]).mean()
     assert 0 < difference < 0.3
+
+
+@needs_nncf
+def test_logging_is_as_before(source: Source, clip: Clip) -> None:
+    pytest.importorskip("nncf")  # its logger is of its own class
+    logger = logging.getLogger("nncf")
+    before = logger.level, [handler.level for handler in (*logger.handlers, *logging.root.handlers)]
+    quantize(source, [clip], [PART], frames=3, threads=1)
+    assert before == (logger.level, [handler.level for handler in (*logger.handlers, *logging.root.handlers)])
 
 
 @needs_nncf

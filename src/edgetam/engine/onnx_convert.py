@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +9,7 @@ import torch
 from onnxscript import opset23 as op
 
 from edgetam.engine.fixed_graph import FixedGraph
+from edgetam.engine.quiet import quiet
 from edgetam.model.inference import in_full_precision
 
 __all__ = ["convert"]
@@ -23,7 +20,7 @@ OPSET = 23
 
 def convert(graph: FixedGraph, folder: Path, precision: str) -> None:
     """Write ``model.onnx``, weights included; fp16 converts inside and keeps float32 at the borders."""
-    with _quiet(), torch.no_grad(), in_full_precision():
+    with quiet("torch.onnx"), torch.no_grad(), in_full_precision():
         program = torch.onnx.export(
             graph.graph.module.eval(),
             graph.examples(),
@@ -66,17 +63,3 @@ def _attention(
         attn_mask = op.Expand(attn_mask, rows)
     mixed = op.Attention(query, key, value, attn_mask, scale=scale)[0]
     return op.Squeeze(mixed, heads) if headless else mixed
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What the exporter tells its developers is not for users."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

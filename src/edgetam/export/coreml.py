@@ -6,8 +6,6 @@ Programs can be made on any machine but only run on Apple's.
 from __future__ import annotations
 
 import io
-import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
@@ -17,6 +15,7 @@ import torch
 from torch._decomp import get_decompositions
 
 from edgetam.engine.fixed_graph import FixedGraph
+from edgetam.engine.quiet import quiet
 from edgetam.errors import EngineError
 
 __all__ = ["convert"]
@@ -62,12 +61,5 @@ def check(graph: FixedGraph, model: ct.models.MLModel) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without bars for every pass, and without what the converter tells its developers."""
-    logger = logging.getLogger("coremltools")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with redirect_stderr(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+    with redirect_stderr(io.StringIO()), quiet("coremltools"):
+        yield

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from edgetam.engine.int8 import Calibration, keep_quantised
+from edgetam.engine.quiet import quiet
 from edgetam.engine.requirements import require
 from edgetam.engine.source import Source
 from edgetam.errors import ConfigError, MediaError
@@ -109,7 +109,7 @@ def _quantize(path: Path, samples: list[Inputs], folder: Path) -> None:
     if reach:  # NNCF would round the weights of attention too
         scope = nncf.IgnoredScope(names=list(reach))
         options = {"model_type": nncf.ModelType.TRANSFORMER, "ignored_scope": scope}
-    with redirect_stdout(io.StringIO()), _quiet("nncf"):  # its bars, and what it tells developers
+    with redirect_stdout(io.StringIO()), quiet("nncf"):  # its bars, and what it tells developers
         quantised: Any = nncf.quantize(
             read(path),
             nncf.Dataset(samples),
@@ -120,17 +120,6 @@ def _quantize(path: Path, samples: list[Inputs], folder: Path) -> None:
         )
     unfuse_attention(quantised, fp32=False, reach=reach)
     save(quantised, folder)
-
-
-@contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    logger = logging.getLogger(name)  # its handlers may be those of the caller's own logging
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _digest(images: list[Inputs]) -> str:
