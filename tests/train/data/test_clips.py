@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edgetam.train.batches import make_batch
 from edgetam.train.data import Ask, Clip, open_source
-from edgetam.train.data.augment import PRESETS, draw_geometry
+from edgetam.train.data.augment import PRESETS, draw_geometry, draw_turn
 from edgetam.train.data.colour import Jitter, Tint, recolour
 from edgetam.train.data.geometry import Geometry, resized
 from edgetam.train.data.sampling import Sampling, draw_window
@@ -31,6 +31,7 @@ STILL: dict[str, Any] = {
     "exchange": 0.0,
 }
 """No changes of colour, so that objects can be told by theirs."""
+UNIT = st.floats(0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,38 @@ def test_objects_leave_and_return_where_the_crop_slides(videos: Path) -> None:
     gone = ~seen[1:].all(0)
     assert gone.float().mean() > 0.1
     assert (gone & seen[-1]).any()
+
+
+def test_the_same_scene_is_seen_without_its_objects_where_the_crop_turns_away(videos: Path) -> None:
+    augment = {"preset": "strong", "tint": STILL, "mosaic": 0.0, "turn": 1.0}
+    source = open_source({"kind": "davis", "root": str(videos), "augment": augment})
+    clips = [source.sample(np.random.default_rng(seed), Ask(5, 2, SIZE)) for seed in range(24)]
+    for clip in clips:
+        for row in torch.nonzero(clip.present).flatten().tolist():
+            large = [frame for frame in range(5) if clip.masks[frame, row].sum() > 150]
+            assert all(agreement(clip, frame, row) > 0.8 for frame in large)
+    alone = torch.stack([~clip.masks[:, clip.present].flatten(1).any(1) for clip in clips])  # [N, T]
+    assert not alone[:, 0].any()
+    assert alone.any(1).float().mean() > 0.3
+    assert (alone[:, 1:-1].any(1) & ~alone[:, -1]).any()
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1), places=st.lists(st.tuples(UNIT, UNIT, UNIT, UNIT), min_size=2, max_size=6)
+)
+def test_a_crop_that_turns_away_shows_no_part_of_any_box(
+    seed: int, places: list[tuple[float, float, float, float]]
+) -> None:
+    boxes = np.array([[min(a, c), min(b, d), max(a, c), max(b, d)] for a, b, c, d in places])
+    still = [Geometry(64)] * len(boxes)
+    turned = draw_turn(np.random.default_rng(seed), still, boxes)
+    assert turned[0] is still[0]
+    for geometry, (x0, y0, x1, y1) in zip(turned, boxes, strict=True):
+        if geometry is not still[0]:
+            left, top, right, bottom = geometry.box
+            assert 0 <= left < right <= 1
+            assert 0 <= top < bottom <= 1
+            assert right <= x0 + 1e-9 or left >= x1 - 1e-9 or bottom <= y0 + 1e-9 or top >= y1 - 1e-9
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -12,12 +12,14 @@ from edgetam.train.data.clip import Rgb
 from edgetam.train.data.colour import Jitter, Tint
 from edgetam.train.data.geometry import Geometry, resized, rotation
 
-__all__ = ["PRESETS", "Augment", "draw_geometry", "draw_slide", "mosaic"]
+__all__ = ["PRESETS", "Augment", "draw_geometry", "draw_slide", "draw_turn", "mosaic"]
 
 _SLIDING = (0.35, 0.7)
 """Part of each side that is seen while a crop slides."""
 _RETURNING = 0.4
 """How often it comes back."""
+_BESIDE = 0.2
+"""Part of each side that is free of objects, at least, where a crop can turn away from them."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Augment:
         shear: slant at most, either way, in degrees.
         crop: smallest part of each side that is kept.
         slide: how often a smaller part is kept that slides over the frames, so that objects leave and return.
+        turn: how often the crop turns away from all objects for some frames, or to the end: the same scene
+            without them, where it has room for that.
         mosaic: how often the clip becomes one of four tiles of itself.
         tint: colours.
 
@@ -42,11 +46,12 @@ class Augment:
     shear: float = 20.0
     crop: float = 1.0
     slide: float = 0.0
+    turn: float = 0.0
     mosaic: float = 0.0
     tint: Tint = field(default_factory=Tint)
 
     def __post_init__(self) -> None:
-        for name in ("flip", "slide", "mosaic"):
+        for name in ("flip", "slide", "turn", "mosaic"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 to 1: change it.")
         if not 0.1 <= self.crop <= 1:
@@ -105,6 +110,35 @@ def draw_slide(
     corners = begin + share[:, None] * (end - begin)
     boxes = np.concatenate([corners, corners + sides], axis=1).clip(0, 1).tolist()
     return [replace(geometry, box=tuple(box)) for box in boxes]
+
+
+def draw_turn(
+    dice: np.random.Generator, geometries: list[Geometry], boxes: NDArray[np.float64]
+) -> list[Geometry]:
+    """Let the crop show what lies beside the objects for some frames, or all, after the first.
+
+    Args:
+        dice: where chance comes from.
+        geometries: of the frames, which stay as they are where nothing large lies beside the objects.
+        boxes: x0, y0, x1, y1 around all objects of each frame ``[T, 4]``, in parts of the sides.
+    """
+    first = int(dice.integers(1, len(geometries)))
+    last = int(dice.integers(first, len(geometries)))
+    x0, y0 = boxes[first : last + 1, :2].min(0)
+    x1, y1 = boxes[first : last + 1, 2:].max(0)
+    beside = np.array([[0, 0, x0, 1], [x1, 0, 1, 1], [0, 0, 1, y0], [0, y1, 1, 1]])
+    room = (beside[:, 2:] - beside[:, :2]).min(1)
+    if room.max() < _BESIDE:
+        return geometries
+    place = beside[dice.choice(4, p=np.where(room >= _BESIDE, room, 0) / room[room >= _BESIDE].sum())]
+    free = place[2:] - place[:2]
+    sides = np.minimum(free, dice.uniform(*_SLIDING, 2))
+    corner = place[:2] + dice.random(2) * (free - sides)
+    box = tuple(np.concatenate([corner, corner + sides]).clip(0, 1).tolist())
+    return [
+        replace(geometry, box=box) if first <= t <= last else geometry
+        for t, geometry in enumerate(geometries)
+    ]
 
 
 def mosaic(

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetam.errors import MediaError
-from edgetam.train.data.augment import Augment, draw_geometry, draw_slide, mosaic
-from edgetam.train.data.clip import Ask, Clip, Rgb, stack_clip
+from edgetam.train.data.augment import Augment, draw_geometry, draw_slide, draw_turn, mosaic
+from edgetam.train.data.clip import Ask, Clip, Mask, Rgb, stack_clip
 from edgetam.train.data.colour import recolour
 from edgetam.train.data.footage import TRIES, Footage, draw_footage
 from edgetam.train.data.geometry import Geometry
@@ -76,18 +76,24 @@ class RealClips:
         )
 
     def _geometries(self, dice: np.random.Generator, footage: Footage, ask: Ask) -> list[Geometry]:
-        """One for each frame; they differ only where the crop slides."""
+        """One for each frame; they differ only where the crop slides or turns away."""
         geometry = draw_geometry(dice, self.augment, ask.size)
-        if ask.frames == 1 or not self.augment.slide or dice.random() >= self.augment.slide:
-            return [geometry] * ask.frames
-        first = footage.masks[0]
-        return draw_slide(dice, geometry, _middle(first[int(dice.integers(len(first)))]), ask.frames)
+        out = [geometry] * ask.frames
+        if ask.frames > 1 and self.augment.slide and dice.random() < self.augment.slide:
+            x0, y0, x1, y1 = _box([footage.masks[0][int(dice.integers(len(footage.masks[0])))]])
+            out = draw_slide(dice, geometry, ((x0 + x1) / 2, (y0 + y1) / 2), ask.frames)
+        if ask.frames > 2 and self.augment.turn and dice.random() < self.augment.turn:
+            out = draw_turn(dice, out, np.array([_box(masks) for masks in footage.masks]))
+        return out
 
 
-def _middle(mask: NDArray[np.uint8]) -> tuple[float, float]:
-    """The middle of a mask's box, in parts of the sides."""
-    x, y, width, height = cv2.boundingRect(mask)
-    return (x + width / 2) / mask.shape[1], (y + height / 2) / mask.shape[0]
+def _box(masks: list[Mask]) -> tuple[float, float, float, float]:
+    """What all masks lie in, in parts of the sides; nothing is around what no mask shows."""
+    height, width = masks[0].shape
+    x, y, across, down = cv2.boundingRect(np.bitwise_or.reduce(masks))
+    if not across:
+        return 1.0, 1.0, 0.0, 0.0
+    return x / width, y / height, (x + across) / width, (y + down) / height
 
 
 def _mapped(footage: Footage, geometries: list[Geometry]) -> tuple[list[Rgb], Masks, Masks]:
