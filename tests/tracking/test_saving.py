@@ -143,6 +143,7 @@ def test_there_may_be_no_session(tmp_path: Path) -> None:
         ({"model": "sam2.1-t"}, "model sam2.1-t, but now it is edgetam"),
         ({"image_size": 512}, "image_size 512, but now it is 256"),
         ({"video": {"width": 40, "height": 30, "frames": 41}}, "41.*40"),
+        ({"weights": "0123456789ab"}, "weights 0123456789ab, but now it is .*go on with what"),
         ({"video": None}, "video None"),
         ({"objects": None}, "damaged"),
         ({"objects": [{}]}, "damaged"),
@@ -156,6 +157,15 @@ def test_sessions_of_other_things_are_refused(tmp_path: Path, change: dict[str, 
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
     with pytest.raises(InputError, match=message):
         resume(tmp_path)
+
+
+def test_sessions_that_name_no_weights_are_older_ones(tmp_path: Path) -> None:
+    session = begin()
+    session.save(tmp_path)
+    manifest = json.loads((tmp_path / "session.json").read_text())
+    del manifest["weights"]
+    (tmp_path / "session.json").write_text(json.dumps(manifest))
+    assert state(resume(tmp_path).tracks) == state(session.tracks)
 
 
 def test_a_list_is_no_manifest(tmp_path: Path) -> None:

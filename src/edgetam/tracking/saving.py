@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from contextlib import suppress
@@ -53,6 +54,7 @@ def _write(session: TrackingSession, folder: Path) -> None:
         "format": FORMAT,
         "model": session.engine.config.name,
         "image_size": session.engine.config.image_size,
+        "weights": _weights(session),
         "video": _video(session),
         "objects": [_save_track(track, folder, token) for track in session.tracks.values()],
     }
@@ -72,18 +74,20 @@ def restore_session(session: TrackingSession, folder: Path) -> None:
     """Fill a fresh session from ``folder``.
 
     Raises:
-        InputError: no session there, a damaged one, or one of another video, model or size.
+        InputError: no session there, a damaged one, or one of another video, model, size or weights.
     """
     manifest = _read_manifest(folder)
     config = session.engine.config
     for what, now in (
         ("model", config.name),
         ("image_size", config.image_size),
+        ("weights", _weights(session)),
         ("video", _video(session)),
     ):
-        if manifest.get(what) != now:
+        if manifest.get(what) != now and not (what == "weights" and what not in manifest):  # older files
             raise InputError(
-                f"The session in {folder} was saved with {what} {manifest.get(what)}, but now it is {now}."
+                f"The session in {folder} was saved with {what} {manifest.get(what)}, but now it is {now}: "
+                "go on with what it was saved with, or track anew."
             )
     try:
         tracks = [_restore_track(session, entry, folder) for entry in manifest["objects"]]
@@ -98,6 +102,12 @@ def restore_session(session: TrackingSession, folder: Path) -> None:
     ) as error:
         raise InputError(f"The session in {folder} is damaged ({error}); save it again.") from error
     session.tracks.update({track.object_id: track for track in tracks})
+
+
+def _weights(session: TrackingSession) -> str:
+    """Tells weights apart whatever the engine: nobody can read memories that other weights wrote."""
+    pointer = np.ascontiguousarray(session.engine.absent_pointer, np.float16)
+    return hashlib.sha256(pointer.tobytes()).hexdigest()[:12]
 
 
 def _video(session: TrackingSession) -> dict[str, int]:
