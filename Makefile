@@ -32,7 +32,7 @@ demo: $(STAMP)
 	@$(BIN)/edgetam demo $(if $(VIDEO),--video '$(VIDEO)') $(if $(POINT),--point '$(POINT)')
 
 test: $(STAMP)
-	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile $(TEST_ARGS)
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 $(TEST_ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import torch
 
 from edgetam.errors import ConfigError, OutputError, WeightsError
 from edgetam.model import EdgeTAM
+from edgetam.structs import ImageFeatures
 from edgetam.train.distill import (
     feature_distance,
     mask_distance,
     memory_distance,
     pointer_distance,
 )
-from edgetam.train.feature_cache import FeatureCache
+from edgetam.train.feature_cache import SPARE, FeatureCache
 from edgetam.train.loop import Trainer
 from edgetam.train.plan import Plan
 from edgetam.train.recipe import Distillation
@@ -216,3 +218,20 @@ def test_teachers_that_cannot_be_used(network: EdgeTAM, tmp_path: Path) -> None:
     (tmp_path / "junk.pt").write_bytes(b"junk")
     with pytest.raises(WeightsError, match=r"junk\.pt"):
         open_teacher(Distillation(str(tmp_path / "junk.pt")), torch.device("cpu"))
+
+
+def test_the_cache_leaves_room_for_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=SPARE - 1))
+    cache = FeatureCache(tmp_path, "a")
+    maps = ImageFeatures(torch.zeros(2), torch.zeros(2), torch.zeros(2))
+    for key in ("0" * 32, "1" * 32):
+        cache.put(key, maps)
+    assert cache.get("0" * 32) is None
+    assert len(caplog.records) == 1 and "are for checkpoints" in caplog.text
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=SPARE))
+    roomy = FeatureCache(tmp_path, "a")
+    roomy.put("0" * 32, maps)
+    assert roomy.get("0" * 32) is not None

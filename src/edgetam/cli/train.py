@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -161,7 +160,7 @@ def _follow(run: Run, screen: Screen) -> None:
 def _line(report: Report) -> str:
     losses = "  ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
     broken = f"  {report.broken} broken samples" if report.broken else ""
-    left = "" if report.seconds_left is None else f"  {_clock(report.seconds_left)} left"
+    left = "" if report.seconds_left is None else f"  {_clock(report.seconds_left)} left of the stage"
     return (
         f"{report.stage} {100 * report.share:3.0f}%  step {report.step}  {losses}  "
         f"{report.clips_per_second:.2f} clips/s  data {100 * report.waiting:.0f}%{left}{broken}"
@@ -173,7 +172,8 @@ def _scores(event: Scores) -> str:
 
 
 def _clock(seconds: float) -> str:
-    return time.strftime("%H:%M:%S", time.gmtime(seconds))
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest:02d}"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 from pathlib import Path
 
 import safetensors.torch
@@ -19,6 +20,8 @@ __all__ = ["FeatureCache"]
 
 logger = logging.getLogger("edgetam")
 
+SPARE = 4 << 30
+"""Bytes that stay free on the disk, for checkpoints."""
 NAMES = ("stride4", "stride8", "stride16")
 
 
@@ -56,8 +59,11 @@ class FeatureCache:
             return None
 
     def put(self, key: str, features: ImageFeatures[Tensor]) -> None:
-        """Keep the features of one frame. Where that fails, a warning says so, and nothing more is kept."""
+        """Keep the features of one frame, unless the disk is nearly full: a warning says so, once."""
         if self.full:
+            return
+        if (free := shutil.disk_usage(self.folder).free) < SPARE:
+            self._stop(f"{self.folder} has {free >> 20} MB left, and {SPARE >> 20} are for checkpoints.")
             return
         maps = {
             name: getattr(features, name).detach().to("cpu", torch.float16).contiguous() for name in NAMES
@@ -67,8 +73,11 @@ class FeatureCache:
             make_folder(path.parent)
             atomic_write(path, safetensors.torch.save(maps))
         except OutputError as error:
-            self.full = True
-            logger.warning("%s Training goes on without keeping more features of the teacher.", error)
+            self._stop(str(error))
+
+    def _stop(self, reason: str) -> None:
+        self.full = True
+        logger.warning("%s Training goes on without keeping more features of the teacher.", reason)
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.safetensors"

@@ -129,11 +129,13 @@ class Trainer:
         order = Order(stage, self.recipe.seed, progress.clips, progress.step)
         clips = self.clips(stage, order)
         batches = open_loader(clips, order, self.recipe.data, self.device)
-        first = progress.step
+        first, broken = progress.step, 0
         while progress.share(stage) < 1:
-            stop = self._step(learner, batches, order, progress.step - first)
+            clock, terms = self._step(learner, batches, order)
+            known, broken = broken, sum(clips.broken.values())
+            stop = self._count(terms, order.clips_at(progress.step - first), [*clock, broken - known])
             due = progress.step % self.recipe.every.log_steps == 0 or progress.share(stage) >= 1
-            yield Report.of(progress, stage, sum(clips.broken.values())) if due else None
+            yield Report.of(progress, stage) if due else None
             if stop:
                 return
 
@@ -160,8 +162,10 @@ class Trainer:
                 learner, find_unused_parameters=True, broadcast_buffers=False, gradient_as_bucket_view=True
             )
 
-    def _step(self, learner: nn.Module, batches: Iterator[Batch], order: Order, steps: int) -> bool:
-        """One optimiser step, ``steps`` after the start of ``order``; whether it shall be the last."""
+    def _step(
+        self, learner: nn.Module, batches: Iterator[Batch], order: Order
+    ) -> tuple[tuple[float, float], dict[str, Tensor]]:
+        """One optimiser step: the seconds it took and those spent waiting for data, and its losses."""
         begin = time.monotonic()
         passes = [next(batches) for _ in range(order.stage.accumulate)]
         waited = time.monotonic() - begin
@@ -173,7 +177,7 @@ class Trainer:
             raise TrainingError(self._what_failed(passes, plan))
         self._update(order.stage)
         self.progress.clips += order.numbers_per_step
-        return self._count(terms, order.clips_at(steps), time.monotonic() - begin, waited)
+        return (time.monotonic() - begin, waited), terms
 
     def _differentiate(self, learner: nn.Module, passes: list[Batch], plan: Plan) -> dict[str, Tensor]:
         """Gradients of the mean over the objects of all passes and processes, and the terms of the loss."""
@@ -224,12 +228,17 @@ class Trainer:
             share_norms(self.model)
         follow(self.average, self.model, self.recipe.optimizer.average, progress.step)
 
-    def _count(self, terms: dict[str, Tensor], clips: int, seconds: float, waited: float) -> bool:
-        """Add up what all processes saw; the clock of the first one counts for all."""
-        clock = [seconds, waited] if rank() == 0 else [0.0, 0.0]
-        known = torch.tensor([*clock, float(self.stopping)], dtype=torch.float64, device=self.device)
+    def _count(self, terms: dict[str, Tensor], clips: int, own: list[float]) -> bool:
+        """Add up what all processes saw; whether this step shall be the last.
+
+        ``own`` is what this process alone knows: seconds, those spent waiting, and new broken samples. The
+        clock of the first process counts for all.
+        """
+        clock = own[:2] if rank() == 0 else [0.0, 0.0]
+        known = torch.tensor([*clock, own[2], float(self.stopping)], dtype=torch.float64, device=self.device)
         summed = add_up(torch.cat([torch.stack(list(terms.values())).double(), known])).tolist()
-        seconds, waited, stop = summed[-3:]
+        seconds, waited, broken, stop = summed[-4:]
+        self.progress.broken += round(broken)
         means = {name: value / world() for name, value in zip(terms, summed, strict=False)}
         self.progress.step_done(seconds)
         self.progress.window.add(means, clips, seconds, waited)
@@ -257,7 +266,7 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state of the same model.
+        """Go on from a saved state of the same model; guides that were not there or have gone begin anew.
 
         Raises:
             WeightsError: it is of another model.
@@ -265,8 +274,10 @@ class Trainer:
         try:
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
-            self.guides.load_state_dict(state["guides"])
-            restore_optimizer(self.optimizer, state["optimizer"])
+            same = state["guides"].keys() == self.guides.state_dict().keys()
+            if same:
+                self.guides.load_state_dict(state["guides"])
+            restore_optimizer(self.optimizer, state["optimizer"], guides=same)
         except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise WeightsError(f"The training state is of another model ({reason}); start anew.") from error

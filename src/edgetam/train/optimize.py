@@ -36,16 +36,40 @@ def make_optimizer(model: EdgeTAM, guides: nn.Module, settings: Optimizer) -> to
     ]
     helpers = list(guides.parameters())
     if helpers:
-        listed.append({"params": helpers, "encoder": True, "weight_decay": 0.0})
+        listed.append({"params": helpers, "encoder": True, "weight_decay": 0.0, "guides": True})
     return torch.optim.AdamW(listed, lr=0.0, betas=settings.betas, fused=True)
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load running means, but keep the settings of now: PyTorch would bring back those of then."""
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, state: dict[str, Any], *, guides: bool = True
+) -> None:
+    """Load running means, but keep the settings of now: PyTorch would bring back those of then.
+
+    Without ``guides``, theirs begin anew, however many there were and are.
+    """
+    if not guides:
+        state = {**state, "param_groups": _with_other_guides(optimizer, state["param_groups"])}
+        kept = {
+            number for group in state["param_groups"] for number in group["params"] if "guides" not in group
+        }
+        state["state"] = {number: value for number, value in state["state"].items() if number in kept}
     settings = [{key: value for key, value in g.items() if key != "params"} for g in optimizer.param_groups]
     optimizer.load_state_dict(state)
     for group, own in zip(optimizer.param_groups, settings, strict=True):
         group.update(own)
+
+
+def _with_other_guides(optimizer: torch.optim.Optimizer, saved: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Groups of the network as saved, and those of the guides as they are now, under new numbers."""
+    now = optimizer.param_groups
+    network = saved[: sum("guides" not in group for group in now)]
+    first = sum(len(group["params"]) for group in network)
+    guides = [
+        {**group, "params": list(range(first, first + len(group["params"])))}
+        for group in now
+        if "guides" in group
+    ]
+    return network + guides
 
 
 def set_rates(optimizer: torch.optim.Optimizer, encoder: float, rest: float) -> None:

@@ -41,6 +41,7 @@ class Progress:
         step: steps done in the run.
         clips: number of the next clip.
         seconds: time spent on the run, without that between runs.
+        broken: samples that could not be used and were replaced, in all processes.
         window: what the next line of the log will hold.
     """
 
@@ -50,6 +51,7 @@ class Progress:
     step: int = 0
     clips: int = 0
     seconds: float = 0.0
+    broken: int = 0
     window: Window = field(default_factory=Window)
 
     def share(self, stage: Stage) -> float:
@@ -105,7 +107,7 @@ class Report:
         losses: ``total`` and its unweighted parts.
         clips_per_second: over all processes.
         waiting: share of the time spent waiting for data.
-        broken: samples that could not be used so far and were replaced.
+        broken: samples that could not be used so far and were replaced, over all processes.
         seconds_left: to the end of the stage.
     """
 
@@ -120,7 +122,7 @@ class Report:
     seconds_left: float | None
 
     @classmethod
-    def of(cls, progress: Progress, stage: Stage, broken: int) -> Report:
+    def of(cls, progress: Progress, stage: Stage) -> Report:
         """Close the window: report it and begin another."""
         window, progress.window = progress.window, Window()
         return cls(
@@ -131,6 +133,6 @@ class Report:
             losses={name: value / window.steps for name, value in window.sums.items()},
             clips_per_second=window.clips / window.seconds,
             waiting=window.waited / window.seconds,
-            broken=broken,
+            broken=progress.broken,
             seconds_left=progress.seconds_left(stage),
         )

@@ -36,7 +36,7 @@ class ModelRecipe:
 
     Attributes:
         variant: one of `edgetam.config.VARIANTS`.
-        image_size: input size written into the weights.
+        image_size: input size written into the weights; the largest that is trained when left out.
         init: ``fresh`` for random weights, or what ``--weights`` understands, or a ``last.pt`` of a run.
         encoder: other widths and depths of a RepViT trunk, for a teacher of one's own or a tiny model.
         perceiver: other numbers of latents.
@@ -44,7 +44,7 @@ class ModelRecipe:
     """
 
     variant: str = "edgetam"
-    image_size: int = 512
+    image_size: int | None = None
     init: str = "fresh"
     encoder: RepViTConfig | None = None
     perceiver: PerceiverConfig | None = None
@@ -287,6 +287,14 @@ class Recipe:
         for i, stage in enumerate(self.stages):
             for name in stage.every_source:
                 self._check_source(f"stages.{i}", name)
+        sizes = sorted({kind.image_size for stage in self.stages for kind in stage.kinds})
+        if self.model.image_size is None:
+            object.__setattr__(self, "model", replace(self.model, image_size=sizes[-1]))
+        elif self.model.image_size not in sizes:
+            raise ConfigError(
+                f"model.image_size is {self.model.image_size} and stages train at "
+                f"{', '.join(map(str, sizes))}; leave it out, or train at that size."
+            )
 
     def _check_source(self, place: str, name: str) -> None:
         if name not in self.data.sources:

@@ -14,6 +14,8 @@ from edgetam.train.strict import build, plain
 
 __all__ = ["changes", "load_recipe", "parse_recipe", "recipe_text"]
 
+EITHER = {"steps": "minutes", "minutes": "steps"}
+"""Budgets of a stage: an override with one replaces the other."""
 HARMLESS = ("every", "evaluation", "threads", "device", "data.workers", "data.prefetch", "notes")
 """Parts that may differ when a run goes on: they change neither the network nor what it learns from."""
 
@@ -96,6 +98,8 @@ def _set(content: Any, keys: list[str], value: Any, override: str) -> None:
             content = content[int(key)]
         elif isinstance(content, dict):
             if last:
+                if keys[0] == "stages" and value is not None:
+                    content.pop(EITHER.get(key), None)
                 content[key] = value
             elif not isinstance(content.get(key), (dict, list)):
                 content[key] = {}

@@ -14,7 +14,7 @@ from edgetam.train.checkpoint import load_checkpoint, save_checkpoint
 from edgetam.train.journal import BOARD, LOG, Journal
 from edgetam.train.loop import Trainer
 from edgetam.train.progress import Report
-from edgetam.train.ranks import rank
+from edgetam.train.ranks import collect, rank
 from edgetam.train.recipe_file import changes, recipe_text
 from edgetam.train.strict import plain
 from edgetam.weights import save_native
@@ -22,6 +22,8 @@ from edgetam.weights import save_native
 __all__ = ["Evaluator", "Run", "Scores"]
 
 logger = logging.getLogger("edgetam")
+
+_HEADER = "# The recipe of this run in full, written by edgetam.\n"
 
 Evaluator = Callable[[Trainer, Journal], dict[str, float]]
 """Scores the average; may draw pictures into the journal."""
@@ -52,7 +54,7 @@ class Run:
         evaluate: scores the average; nothing is evaluated without.
 
     Raises:
-        OutputError: the folder cannot be made.
+        OutputError: the folder cannot be made, or holds a ``recipe.yaml`` that no run has written.
     """
 
     def __init__(self, trainer: Trainer, folder: Path, evaluate: Evaluator | None = None) -> None:
@@ -60,6 +62,7 @@ class Run:
         self.folder = make_folder(folder)
         self.evaluate = evaluate
         self.saved = self.scored = 0.0
+        self._check_what_is_there()
 
     @property
     def checkpoint(self) -> Path:
@@ -79,11 +82,24 @@ class Run:
 
         Raises:
             WeightsError: the file is damaged.
-            ConfigError: it was made with another recipe.
+            ConfigError: it was made with another recipe, or processes find different ones.
+            OutputError: there is none beside ``weights.safetensors``.
         """
-        if not self.checkpoint.exists():
+        state = load_checkpoint(self.checkpoint) if self.checkpoint.exists() else None
+        steps = collect(state and state["progress"]["step"])
+        if len(set(steps)) > 1:
+            found = ", ".join("none" if step is None else f"step {step}" for step in steps)
+            raise ConfigError(
+                f"The processes find different states in {self.checkpoint} ({found}); give all of them one "
+                "shared folder, or copy last.pt to every machine."
+            )
+        if state is None and self.weights.exists():
+            raise OutputError(
+                f"{self.weights} is there and no {self.checkpoint.name} to go on from; use another folder, "
+                "or --overwrite."
+            )
+        if state is None:
             return False
-        state = load_checkpoint(self.checkpoint)
         changed = changes(state["recipe"], plain(self.trainer.recipe))
         of_model = [key for key in changed if key.startswith("model.") and key != "model.init"]
         if of_model or (changed and not accept_changes):
@@ -91,6 +107,15 @@ class Run:
         self.trainer.restore(state)
         self.saved = self.scored = self.trainer.progress.seconds
         return True
+
+    def _check_what_is_there(self) -> None:
+        """Make sure that nothing is replaced but what a run has written."""
+        kept = self.folder / "recipe.yaml"
+        own = not kept.exists() or self.checkpoint.exists() or kept.read_bytes().startswith(_HEADER.encode())
+        if not own:
+            raise OutputError(
+                f"{kept} was not written by a run, and a run would replace it; use another folder."
+            )
 
     def start_anew(self) -> None:
         """Remove what an earlier run left, so that nothing goes on from it.
@@ -118,7 +143,9 @@ class Run:
         """
         trainer, every = self.trainer, self.trainer.recipe.every
         journal = Journal(self.folder, trainer.progress.step) if rank() == 0 else None
-        self._write(self.folder / "recipe.yaml", recipe_text(trainer.recipe))
+        if rank() == 0:
+            text = _HEADER + recipe_text(trainer.recipe)
+            atomic_write(self.folder / "recipe.yaml", text.encode())
         for report in trainer.run():
             if report is not None:
                 if journal:
@@ -147,7 +174,7 @@ class Run:
         recipe = self.trainer.recipe
         save_checkpoint(self.checkpoint, self.trainer.state())
         notes = {"steps": str(self.trainer.progress.step), **recipe.notes}
-        config = replace(self.trainer.average.config, image_size=recipe.model.image_size)
+        config = replace(self.trainer.average.config, image_size=recipe.model.config.image_size)
         save_native(self.weights, self.trainer.average.state_dict(), config, notes)
 
     def _try_to_save(self) -> None:
@@ -164,10 +191,6 @@ class Run:
         scores = Scores(self.trainer.progress.step, self.evaluate(self.trainer, journal))
         journal.scores(scores.step, scores.scores)
         yield scores
-
-    def _write(self, path: Path, text: str) -> None:
-        if rank() == 0:
-            atomic_write(path, text.encode())
 
 
 def _changed(path: Path, keys: list[str], *, of_model: bool) -> str:

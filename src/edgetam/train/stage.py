@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -143,8 +144,8 @@ class Stage:
             raise ConfigError(
                 f"steps is {self.steps} and minutes is {self.minutes}, expected exactly one of the two."
             )
-        if (self.steps or self.minutes or 0) <= 0:
-            raise ConfigError(f"the budget is {self.steps or self.minutes}, expected more than 0.")
+        if not 0 < (self.steps or self.minutes or 0) < math.inf:
+            raise ConfigError(f"the budget is {self.steps or self.minutes}, expected more than 0 and an end.")
         check_range("frames", self.frames, 1)
         check_least(1, clips=self.clips, objects=self.objects, accumulate=self.accumulate)
         check_least(0, encoder_rate=self.encoder_rate, rate=self.rate)
