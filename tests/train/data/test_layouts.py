@@ -307,7 +307,7 @@ def test_masks_in_colours_are_refused(tmp_path: Path) -> None:
         ("coco", fabricate.coco_images, "annotations/instances_train.json"),
     ],
 )
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"image": {}}', '{"masklet": 3}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"image": {}}', '{"masklet": 3}', "[" * 100_000])
 def test_damaged_annotations_are_named(
     kind: str, make: Callable[[Path], Path], file: str, text: str, tmp_path: Path
 ) -> None:
@@ -315,6 +315,24 @@ def test_damaged_annotations_are_named(
     (tmp_path / file).write_text(text)
     with pytest.raises(MediaError, match=Path(file).name):
         open_collection({"kind": kind, "root": str(tmp_path)})[0].objects(0)
+
+
+@pytest.mark.parametrize("segmentation", ["[" * 900 + "]" * 900, "1e999"])
+def test_annotations_that_only_json_can_hold_are_named(segmentation: str, tmp_path: Path) -> None:
+    """Lists so deep that it depends on the caller whether they can be read, and endless numbers."""
+    fabricate.coco_images(tmp_path / "coco", count=1)
+    fabricate.sa1b(tmp_path / "sa1b", count=1)
+    size = f'"height": {fabricate.HEIGHT}, "width": {fabricate.WIDTH}'
+    mask = f'"segmentation": {segmentation}, "area": {"1e999" if segmentation == "1e999" else "900"}'
+    images = f'[{{"id": 0, "file_name": "{0:012d}.jpg", {size}}}]'
+    write(
+        tmp_path / "coco" / "annotations" / "instances_train.json",
+        f'{{"images": {images}, "annotations": [{{"image_id": 0, {mask}}}]}}',
+    )
+    write(tmp_path / "sa1b" / "sa_0.json", f'{{"image": {{{size}}}, "annotations": [{{{mask}}}]}}')
+    for kind in ("coco", "sa1b"):
+        with pytest.raises(MediaError):
+            open_collection({"kind": kind, "root": str(tmp_path / kind)})[0].objects(0).mask(1)
 
 
 def test_a_video_that_breaks_off_is_named(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader
 
 from edgetam.errors import ConfigError, MediaError
 from edgetam.train.data import Ask, Clip, Mixture, one_thread, open_mixture, open_source
+from edgetam.train.data.real import RealClips
+from edgetam.train.data.registry import own_weights
 from tests.train.data import fabricate
 
 ASK = Ask(frames=3, objects=2, size=64)
@@ -140,13 +142,20 @@ def test_weights_must_fit(weights: list[float]) -> None:
         ({"kind": "davis", "stride": 2}, "root of davis"),
         ({"kind": "dovis", "root": "x"}, "kind 'dovis', expected one of davis"),
         ({"kind": "davis", "root": "ROOT", "strides": 2}, "unknown key 'strides'.*did you mean 'stride'"),
-        ({"kind": "davis", "root": "ROOT", "stride": "2"}, "stride of .* is '2'"),
+        ({"kind": "davis", "root": "ROOT", "stride": "2"}, r"\.stride is '2', expected a whole number"),
+        ({"kind": "davis", "root": "ROOT", "least": "little"}, "least is 'little', expected a number"),
+        ({"kind": "davis", "root": "ROOT", "least": "nan"}, "least is 'nan', expected a number"),
+        ({"kind": "davis", "root": "ROOT", "paste": "often"}, "paste is 'often', expected a number"),
+        ({"kind": "davis", "root": "ROOT", "paste": "1e999"}, "paste of .* is inf, expected a number"),
+        ({"kind": "davis", "root": "ROOT", "paste": 50}, r"paste is 50\.0, expected 0 to 1"),
         ({"kind": "davis", "root": "ROOT", "stride": 0}, "stride is 0"),
         ({"kind": "davis", "root": "ROOT", "augment": "strange"}, "'strange', expected one of none"),
-        ({"kind": "davis", "root": "ROOT", "augment": {"turn": 3}}, "unknown key 'turn'"),
+        ({"kind": "davis", "root": "ROOT", "augment": {"turn": 3}}, r"turn is 3\.0, expected 0 to 1"),
+        ({"kind": "davis", "root": "ROOT", "augment": {"spin": 3}}, "unknown key 'spin'"),
         ({"kind": "davis", "root": "ROOT", "exclude": ["nobody"]}, "has no 'nobody'"),
         ({"kind": "davis", "root": "ROOT", "exclude": ["video0", "video1"]}, "nothing left"),
-        ({"kind": "davis", "root": "ROOT", "masks": "ids"}, "unknown key 'masks'"),
+        ({"kind": "davis", "root": "ROOT", "masklets": "auto"}, "unknown key 'masklets'"),
+        ({"kind": "davis", "root": "ROOT", "masks": "grey"}, "masks is 'grey', expected one of ids, binary"),
         ("davis", "mapping"),
         ({"kind": "davis", "root": ""}, "root of davis"),
         ({"kind": "davis", "root": ["ROOT", 3]}, "root of davis"),
@@ -159,6 +168,14 @@ def test_what_is_wrong_in_a_description_is_named(given: Any, message: str, video
         given = {**given, "root": str(videos)}
     with pytest.raises(ConfigError, match=message):
         open_source(given)
+
+
+def test_text_that_yaml_does_not_take_for_a_number_is_one(videos: Path) -> None:
+    given = {"kind": "davis", "root": str(videos), "least": "1e-4", "paste": "5e-1", "weight": "2e0"}
+    source = open_source({**given, "augment": {"preset": "strong", "tint": {"grey": "1e-1"}}})
+    assert isinstance(source, RealClips)
+    assert (source.rules.least, source.paste.odds, source.augment.tint.grey) == (1e-4, 0.5, 0.1)
+    assert own_weights([given], [source]) == [2.0]
 
 
 def test_only_and_exclude_pick_videos(videos: Path, tmp_path: Path) -> None:

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Any
 
-from edgetam.errors import ConfigError, MediaError
+from edgetam.errors import ConfigError, InputError, MediaError
 from edgetam.train.data.decode import Picture, decode_image
 from edgetam.train.data.files import Files
-from edgetam.train.data.items import wrong_layout
+from edgetam.train.data.items import UNREADABLE, left_out, wrong_layout
 from edgetam.train.data.objects import Objects, RleObjects
 
 __all__ = ["CocoImages", "open_coco"]
@@ -41,15 +42,14 @@ class _Image:
         return decode_image(self.files.read(self.image), self.files.label(self.image), least)
 
     def objects(self, frame: int) -> Objects:
-        height, width, found, crowds = json.loads(self.notes)
-        numbered = dict(enumerate(found, 1))
-        return RleObjects(
-            {i: one[1] for i, one in numbered.items()},
-            (height, width),
-            self.files.label(self.image),
-            {i: int(one[0]) for i, one in numbered.items()},
-            crowds,
-        )
+        name = self.files.label(self.image)
+        try:
+            height, width, found, crowds = json.loads(self.notes)
+            areas = {i: int(one[0]) for i, one in enumerate(found, 1)}
+        except UNREADABLE as error:  # how deep lists may be depends on who asks
+            raise MediaError(f"'{name}' has annotations that cannot be read ({error}): remove it.") from error
+        masks = {i: one[1] for i, one in enumerate(found, 1)}
+        return RleObjects(masks, (height, width), name, areas, crowds)
 
 
 @dataclass(frozen=True)
@@ -83,28 +83,54 @@ def open_coco(files: Files, name: str, split: str | None = None) -> CocoImages:
         MediaError: the annotations cannot be read.
     """
     chosen = _annotations(files, name, split)
-    label = files.label(chosen)
     try:
         found = json.loads(files.read(chosen))
-        sizes = {one["id"]: (one["file_name"], one["height"], one["width"]) for one in found["images"]}
-        objects, crowds = _by_image(found["annotations"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise MediaError(f"'{label}' cannot be read as COCO annotations ({error!r}): replace it.") from error
-    there: dict[str, list[str]] = defaultdict(list)
-    for one in files.names:
-        there[PurePosixPath(one).name].append(one)
-    images, lost = [], 0
-    for identity, (file, height, width) in sizes.items():
-        image = _closest(files, there.get(PurePosixPath(file).name, []), file)
-        lost += image is None
-        if image is not None and identity in objects:
-            packed = json.dumps(
-                [height, width, objects[identity], crowds.get(identity, [])], separators=(",", ":")
-            )
-            images.append((image, packed.encode()))
+        listed = {one["id"]: one for one in found["images"]}
+        there = _found(files, listed)
+        images = tuple(_packed(listed, there, found["annotations"]))
+    except InputError:  # which is a ValueError too, and says what is wrong
+        raise
+    except UNREADABLE as error:
+        raise MediaError(
+            f"'{files.label(chosen)}' cannot be read as COCO annotations ({error!r}): replace it."
+        ) from error
     if not images:
         raise wrong_layout(files, EXPECTED)
-    return CocoImages(name, files, tuple(images), (f"{lost} images are missing",) if lost else ())
+    notes = left_out(
+        (len(listed) - len(there), "images are missing"),
+        (len(there) - len(images), f"images have no object of {_LEAST_AREA} pixels or more"),
+        (_unnamed(files, set(there.values())), "pictures are not in the annotations"),
+    )
+    return CocoImages(name, files, images, notes)
+
+
+def _found(files: Files, listed: Mapping[Any, Any]) -> dict[Any, str]:
+    """The files of those images that are there, by number."""
+    named: dict[str, list[str]] = defaultdict(list)
+    for one in files.names:
+        named[PurePosixPath(one).name].append(one)
+    closest = {
+        i: _closest(files, named.get(PurePosixPath(one["file_name"]).name, []), one["file_name"])
+        for i, one in listed.items()
+    }
+    return {i: file for i, file in closest.items() if file is not None}
+
+
+def _packed(
+    listed: Mapping[Any, Any], there: Mapping[Any, str], annotations: list[dict[str, Any]]
+) -> Iterator[tuple[str, bytes]]:
+    """Images that have objects, and what `_Image` keeps of their annotations."""
+    objects, crowds = _by_image(annotations)
+    for i, file in there.items():
+        if i in objects:
+            notes = [listed[i]["height"], listed[i]["width"], objects[i], crowds.get(i, [])]
+            yield file, json.dumps(notes, separators=(",", ":")).encode()
+
+
+def _unnamed(files: Files, named: set[str]) -> int:
+    """How many pictures, of the same kinds as those in the annotations, are not in them."""
+    kinds = {PurePosixPath(one).suffix for one in named}
+    return sum(1 for one in files.names if PurePosixPath(one).suffix in kinds and one not in named)
 
 
 def _closest(files: Files, there: list[str], file: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from enum import Enum
 from typing import NamedTuple
 
 import cv2
@@ -13,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from edgetam.errors import MediaError
 from edgetam.train.data.clip import Rgb
 
-__all__ = ["Labels", "Picture", "decode_image", "decode_labels"]
+__all__ = ["Grey", "Labels", "Picture", "decode_image", "decode_labels", "is_stark"]
 
 Labels = NDArray[np.uint8] | NDArray[np.int32]  # [H, W]
 
@@ -27,6 +28,19 @@ _REDUCED = (
 _END_OF_JPEG = b"\xff\xd9"
 _TRAILER = 4096
 """Bytes that some writers put behind the end of a JPEG."""
+
+_HALF = 127
+
+
+class Grey(Enum):
+    """What the values of grey masks are; those with a palette hold object numbers anyway."""
+
+    IDS = "ids"
+    """Object numbers; 255 is void."""
+    BINARY = "binary"
+    """One object where it is brighter than half."""
+    STARK = "black and white"
+    """One object where it is 255; other values than 0 are not expected, and refused."""
 
 
 class Picture(NamedTuple):
@@ -58,14 +72,13 @@ def decode_image(data: bytes, name: str, least: int) -> Picture:
     return Picture(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels), (height, width))
 
 
-def decode_labels(data: bytes, name: str, cut: int | None = None) -> Labels:
+def decode_labels(data: bytes, name: str, grey: Grey = Grey.IDS) -> Labels:
     """Decode an image of object numbers: palette entries or grey values, up to 16 bits, as stored.
 
-    Grey images may be one mask instead: brighter than ``cut`` is object 1. Those of black and white alone,
-    such as DAVIS 2016 has, always are.
+    Grey images may be one mask instead, as ``grey`` says, and then hold object 1.
 
     Raises:
-        MediaError: it is damaged, or in colours.
+        MediaError: it is damaged, in colours, or has values that ``grey`` rules out.
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -80,13 +93,37 @@ def decode_labels(data: bytes, name: str, cut: int | None = None) -> Labels:
         if isinstance(error, MediaError):
             raise
         raise _undecodable(name, error) from error
-    if cut is not None and mode not in ("P", "1"):
-        return (labels > cut).astype(np.uint8)
-    if mode == "L" and not cv2.inRange(labels, 1, 254).any():
+    if grey is Grey.BINARY and mode not in ("P", "1"):
+        return (labels > _HALF).astype(np.uint8)
+    if grey is Grey.STARK and mode == "L":
+        if _has_ids(labels):
+            raise MediaError(
+                f"'{name}' holds values between 0 and 255, expected black and white as in other masks beside "
+                "it: remove it, or set 'masks' to 'ids' or 'binary'."
+            )
         return (labels // 255).astype(np.uint8, copy=False)
     if labels.dtype in (np.uint8, np.bool_):
         return labels.astype(np.uint8, copy=False)
     return labels.astype(np.int32, copy=False)
+
+
+def is_stark(data: bytes) -> bool | None:
+    """Whether a grey mask of 8 bits is of black and white alone, so that 255 may be an object or void.
+
+    None: it is no such mask, or damaged, or empty, and says nothing about others.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.mode != "L":
+                return None
+            labels = np.array(image)
+    except _ERRORS:
+        return None
+    return not _has_ids(labels) if labels.any() else None
+
+
+def _has_ids(labels: Labels) -> bool:
+    return bool(cv2.inRange(labels, 1, 254).any())
 
 
 def _undecodable(name: str, error: Exception) -> MediaError:

@@ -10,11 +10,12 @@ from itertools import accumulate
 from typing import Protocol
 
 from edgetam.errors import ConfigError, MediaError
-from edgetam.train.data.decode import Picture, decode_image, decode_labels
+from edgetam.train.data.decode import Grey, Picture, decode_image, decode_labels
 from edgetam.train.data.files import Files, describe
 from edgetam.train.data.objects import LabelMap, Objects
 
 __all__ = [
+    "UNREADABLE",
     "Chain",
     "Collection",
     "Item",
@@ -22,9 +23,14 @@ __all__ = [
     "LayoutError",
     "Picked",
     "check_size",
+    "left_out",
     "own_and_cutouts",
     "wrong_layout",
 ]
+
+
+UNREADABLE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
+"""What is raised where JSON is damaged, or holds something else: endless numbers, lists in lists in lists."""
 
 
 class LayoutError(ConfigError):
@@ -83,8 +89,7 @@ class LabelledFrames:
     name: str
     files: Files
     pairs: tuple[tuple[str, str], ...]  # names of images and masks
-    cut: int | None = None
-    """A grey level: brighter pixels of grey masks are one object. None: values are object numbers."""
+    grey: Grey = Grey.IDS
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -97,7 +102,7 @@ class LabelledFrames:
     def objects(self, frame: int) -> Objects:
         """The objects on a frame."""
         name = self.pairs[frame][1]
-        return LabelMap(decode_labels(self.files.read(name), self.files.label(name), self.cut))
+        return LabelMap(decode_labels(self.files.read(name), self.files.label(name), self.grey))
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,11 @@ class Chain:
 def own_and_cutouts(own: Collection, cutouts: Collection) -> dict[str, Collection]:
     """What a source is made of, by part, where things may be cut out of something else."""
     return {"": own} if cutouts is own else {"": own, "cutouts": cutouts}
+
+
+def left_out(*counts: tuple[int, str]) -> tuple[str, ...]:
+    """Notes of a collection: how many there are, and of what, unless there are none."""
+    return tuple(f"{count} {what}" for count, what in counts if count)
 
 
 def check_size(item: Item, frame: int, picture: Picture, objects: Objects) -> None:

@@ -13,12 +13,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from edgetam.errors import ConfigError
 from edgetam.io.images import natural_key
+from edgetam.train.data.decode import Grey
 from edgetam.train.data.files import Files
-from edgetam.train.data.items import LabelledFrames, wrong_layout
+from edgetam.train.data.grey import grey_of
+from edgetam.train.data.items import LabelledFrames, left_out, wrong_layout
 
 __all__ = ["LabelledVideos", "open_palette"]
 
@@ -45,6 +47,7 @@ class LabelledVideos:
     name: str
     files: Files
     videos: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    grey: Grey
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -52,25 +55,32 @@ class LabelledVideos:
 
     def __getitem__(self, index: int) -> LabelledFrames:
         name, pairs = self.videos[index]
-        return LabelledFrames(f"{self.name}/{name}", self.files, pairs)
+        return LabelledFrames(f"{self.name}/{name}", self.files, pairs, self.grey)
 
 
 def open_palette(
-    files: Files, name: str, split: str | None = None, resolution: str | None = None
+    files: Files,
+    name: str,
+    split: str | None = None,
+    resolution: str | None = None,
+    masks: str | None = None,
 ) -> LabelledVideos:
-    """List the videos of a split. Frames without an annotation are left out.
+    """List the videos of a split. Frames without an annotation are left out, and so are masks without one.
 
     Args:
         files: of the data set.
         name: what to call it.
         split: "train" when left out and there are several; a folder, or a list in ``ImageSets``.
         resolution: "480p" when left out and there are several.
+        masks: what pixels of grey masks hold: "ids", or "binary" (brighter than half is the object). The rule
+            is what some of them show.
 
     Raises:
-        ConfigError: the layout is another, or there is no such split or resolution.
+        ConfigError: the layout is another, there is no such split or resolution, ``masks`` is unknown, or it
+            must be said.
     """
-    images, masks = (_tree(files, tree) for tree in _TREES)
-    both = [branch for branch in images if branch in masks]
+    images, labels = (_tree(files, tree) for tree in _TREES)
+    both = [branch for branch in images if branch in labels]
     if not both:
         raise wrong_layout(files, EXPECTED)
     lists = _lists(files)
@@ -81,14 +91,11 @@ def open_palette(
     where = _choose("split", split, [b.split for b in both], "train", files)
     sizes = [branch.resolution for branch in both if branch.split == where]
     branch = _Branch(where, _choose("resolution", resolution, sizes, "480p", files))
-    videos = _paired(images[branch], masks[branch], listed)
+    videos = _paired(images[branch], labels[branch], listed)
     if not videos:
         raise wrong_layout(files, EXPECTED)
-    notes = _left_out(images[branch], masks[branch], videos)
-    lost = len((listed or set()) - images[branch].keys())
-    return LabelledVideos(
-        name, files, videos, (*notes, f"{lost} listed videos are missing") if lost else notes
-    )
+    grey = grey_of(files, [mask for _, pairs in videos for _, mask in pairs], masks)
+    return LabelledVideos(name, files, videos, grey, _notes(images[branch], labels[branch], listed))
 
 
 def _tree(files: Files, tree: str) -> dict[_Branch, _Frames]:
@@ -122,12 +129,18 @@ def _paired(
     return tuple(videos)
 
 
-def _left_out(images: _Frames, masks: _Frames, videos: tuple[tuple[str, Any], ...]) -> tuple[str, ...]:
-    """What of the listed videos has no annotation."""
-    bare = sum(len(frames) for video, frames in images.items() if video not in masks)
-    frames = sum(len(images[video]) - len(pairs) for video, pairs in videos)
-    notes = [f"{bare} frames are of videos without annotations"] if bare else []
-    return (*notes, f"{frames} frames have no annotation") if frames else tuple(notes)
+def _notes(images: _Frames, masks: _Frames, listed: set[str] | None) -> tuple[str, ...]:
+    """What of the listed videos, or of all, has no counterpart."""
+    here, there = (
+        {video: frames.keys() for video, frames in tree.items() if listed is None or video in listed}
+        for tree in (images, masks)
+    )
+    return left_out(
+        (sum(len(here[v]) for v in here.keys() - there), "frames are of videos without annotations"),
+        (sum(len(here[v] - there[v]) for v in here.keys() & there), "frames have no annotation"),
+        (sum(len(there[v] - here.get(v, set())) for v in there), "masks have no picture"),
+        (len((listed or set()) - here.keys()), "listed videos are missing"),
+    )
 
 
 def _lists(files: Files) -> list[str]:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgetam.errors import ConfigError
 from edgetam.train.data.cast import THINGS, Layer, Stage, paced, paint, placed, stranger
 from edgetam.train.data.clip import Rgb
 from edgetam.train.data.items import Collection
@@ -22,10 +23,18 @@ _LABELLED = 0.3
 
 @dataclass(frozen=True)
 class Paste:
-    """How often things are pasted over a clip, and where they are cut out."""
+    """How often things are pasted over a clip, and where they are cut out.
+
+    Raises:
+        ConfigError: ``odds`` are out of their range.
+    """
 
     cutouts: Collection
     odds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.odds <= 1:
+            raise ConfigError(f"paste is {self.odds}, expected 0 to 1: change it.")
 
 
 def pasted(

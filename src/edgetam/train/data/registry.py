@@ -23,8 +23,9 @@ from edgetam.train.data.real import RealClips
 from edgetam.train.data.sa1b import open_sa1b
 from edgetam.train.data.sampling import Sampling
 from edgetam.train.data.sav import open_sav
-from edgetam.train.data.spec import Spec, build
+from edgetam.train.data.spec import Spec
 from edgetam.train.data.static import open_static
+from edgetam.train.strict import build, plain
 
 __all__ = ["KINDS", "open_collection", "open_mixture", "open_source", "own_weights"]
 
@@ -46,7 +47,7 @@ _EXPECTED: dict[Reader, str] = {
     open_sa1b: sa1b.EXPECTED,
 }
 _KEYS: dict[Reader, tuple[str, ...]] = {
-    open_palette: ("split", "resolution"),
+    open_palette: ("split", "resolution", "masks"),
     open_sav: ("masklets",),
     open_static: ("masks",),
     open_coco: ("split",),
@@ -258,7 +259,7 @@ def _augment(spec: Spec, usual: str) -> Augment:
             f"augment of {spec.what} is {preset!r}, expected one of {', '.join(PRESETS)}, or a "
             "mapping: choose one."
         )
-    return build(Augment, {**vars(PRESETS[preset]), **changes}, f"augment of {spec.what}")
+    return build(Augment, {**plain(PRESETS[preset]), **changes}, f"augment of {spec.what}")
 
 
 def _images(spec: Spec) -> Collection | None:

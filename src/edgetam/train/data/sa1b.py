@@ -16,7 +16,7 @@ from typing import Any
 from edgetam.errors import MediaError
 from edgetam.train.data.decode import Picture, decode_image
 from edgetam.train.data.files import Files
-from edgetam.train.data.items import wrong_layout
+from edgetam.train.data.items import UNREADABLE, left_out, wrong_layout
 from edgetam.train.data.objects import Objects, RleObjects
 
 __all__ = ["SegmentedImages", "open_sa1b"]
@@ -43,7 +43,7 @@ class _Image:
             size = (int(found["image"]["height"]), int(found["image"]["width"]))
             masks = {i: one["segmentation"] for i, one in enumerate(found["annotations"], 1)}
             areas = {i: int(one["area"]) for i, one in enumerate(found["annotations"], 1)}
-        except (ValueError, KeyError, TypeError) as error:
+        except UNREADABLE as error:
             raise MediaError(
                 f"'{name}' cannot be read as annotations of SA-1B ({_why(error)}): replace or remove it."
             ) from error
@@ -79,8 +79,15 @@ def open_sa1b(files: Files, name: str) -> SegmentedImages:
     pairs = tuple((image, notes[stem]) for stem, image in images.items() if stem in notes)
     if not pairs:
         raise wrong_layout(files, EXPECTED)
-    alone = len(images) - len(pairs)
-    return SegmentedImages(name, files, pairs, (f"{alone} images have no JSON file",) if alone else ())
+    return SegmentedImages(
+        name,
+        files,
+        pairs,
+        left_out(
+            (len(images) - len(pairs), "images have no JSON file"),
+            (len(notes) - len(pairs), "JSON files have no image"),
+        ),
+    )
 
 
 def _stems(files: Files, suffixes: set[str]) -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ from edgetam.errors import ConfigError, MediaError
 from edgetam.io.video import VideoFrames
 from edgetam.train.data.decode import Picture, decode_image, decode_labels
 from edgetam.train.data.files import Files
-from edgetam.train.data.items import Item, wrong_layout
+from edgetam.train.data.items import UNREADABLE, Item, left_out, wrong_layout
 from edgetam.train.data.objects import Objects, RleObjects, SeparateMasks
 
 __all__ = ["MASKLETS", "SavVideos", "open_sav"]
@@ -172,13 +172,16 @@ def _training(files: Files, name: str, kinds: tuple[str, ...]) -> tuple[tuple[It
         elif path.suffix == ".jpg" and path.stem.isdigit():
             frames[path.parent.name][int(path.stem)] = file
     usable = [video for video in notes if video in videos or video in frames]
-    lost = len(notes) - len(usable)
+    bare = len((videos.keys() | frames.keys()) - notes.keys())
     return (
         tuple(
             _Masklets(f"{name}/{v}", files, dict(sorted(notes[v].items())), videos.get(v), frames.get(v, {}))
             for v in usable
         ),
-        (f"{lost} annotated videos are missing",) if lost else (),
+        left_out(
+            (len(notes) - len(usable), "annotated videos are missing"),
+            (bare, f"videos have no {' or '.join(kinds)} masklets"),
+        ),
     )
 
 
@@ -194,14 +197,18 @@ def _separate(files: Files, name: str) -> tuple[tuple[Item, ...], tuple[str, ...
             masks[path.parent.parent.name][int(path.stem)][int(path.parent.name) + 1] = file
         elif "JPEGImages_24fps" in path.parts and path.suffix == ".jpg":
             images[path.parent.name][int(path.stem)] = file
-    videos = []
+    videos, alone = [], 0
     for video, annotated in masks.items():
         numbers = sorted(annotated.keys() & images[video].keys())
         if numbers:
+            alone += len(annotated) - len(numbers)
             frames = tuple((images[video][n], dict(annotated[n])) for n in numbers)
             videos.append(_SeparateVideo(f"{name}/{video}", files, frames))
-    lost = len(masks) - len(videos)
-    return tuple(videos), (f"{lost} annotated videos are missing",) if lost else ()
+    return tuple(videos), left_out(
+        (len(masks) - len(videos), "annotated videos are missing"),
+        (alone, "annotated frames have no picture"),
+        (len(images.keys() - masks.keys()), "videos have no annotation"),
+    )
 
 
 def _read_masklets(files: Files, file: str, offset: int) -> tuple[tuple[int, int], list[dict[int, Any]]]:
@@ -215,7 +222,7 @@ def _read_masklets(files: Files, file: str, offset: int) -> tuple[tuple[int, int
             {offset + int(i) + 1: mask for i, mask in zip(ids, row, strict=True) if mask}
             for row in found["masklet"]
         ]
-    except (ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         raise MediaError(
             f"'{label}' cannot be read as masklets of SA-V ({error!r}): replace or remove it."
         ) from error

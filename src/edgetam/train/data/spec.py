@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import fields, make_dataclass
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from edgetam.errors import ConfigError
+from edgetam.train.strict import build
 
-__all__ = ["Spec", "build"]
+__all__ = ["Spec"]
 
 T = TypeVar("T")
-_KINDS: dict[type, tuple[type, ...]] = {float: (int, float), int: (int,), str: (str,), bool: (bool,)}
 
 
 class Spec:
@@ -54,14 +54,16 @@ class Spec:
         raise ConfigError(f"{key} of {self.what} is {value!r}, expected text: quote it.")
 
     def number(self, key: str, default: float) -> float:
-        """A number from 0.
+        """A number from 0, or text that stands for one.
 
         Raises:
             ConfigError: the value is not one.
         """
-        value = self.take(key, default)
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf"):
-            return float(value)
+        # as in a field of a dataclass, so that one rule says what text is a number
+        one: Any = build(make_dataclass("One", [(key, float)]), {key: self.take(key, default)}, self.what)
+        value: float = getattr(one, key)
+        if 0 <= value < float("inf"):
+            return value
         raise ConfigError(f"{key} of {self.what} is {value!r}, expected a number from 0: change it.")
 
     def fill(self, kind: type[T], **defaults: Any) -> T:
@@ -89,41 +91,3 @@ class Spec:
                 f"{self.what} has an unknown key {key!r}, expected some of "
                 f"{', '.join(self._known)}: remove it{hint}."
             )
-
-
-def build(kind: type[T], given: Any, what: str) -> T:
-    """A dataclass from a mapping; fields that are dataclasses take mappings in turn.
-
-    Raises:
-        ConfigError: a key is unknown, or a value is of another type or out of its range.
-    """
-    spec = Spec(given, what)
-    values: dict[str, Any] = {}
-    for field in fields(kind):  # type: ignore[arg-type]
-        if field.name not in given:
-            spec.take(field.name)
-            continue
-        made = field.default_factory
-        example = field.default if made is MISSING else made()
-        values[field.name] = _checked(spec.take(field.name), example, f"{field.name} of {what}")
-    spec.finish()
-    return kind(**values)
-
-
-def _checked(value: Any, example: Any, what: str) -> Any:
-    """A value like an example of its type."""
-    if isinstance(value, type(example)) and not isinstance(value, bool):
-        return value
-    if type(example) in _KINDS:
-        fits = isinstance(value, _KINDS[type(example)]) and isinstance(value, bool) == isinstance(
-            example, bool
-        )
-        if not fits:
-            raise ConfigError(
-                f"{what} is {value!r}, expected a value like {example!r} "
-                f"({type(example).__name__}): change it."
-            )
-        return value
-    if isinstance(example, tuple) and isinstance(value, (list, tuple)):
-        return tuple(value)
-    return build(type(example), value, what)

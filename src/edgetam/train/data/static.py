@@ -5,7 +5,7 @@
     images/NAME.jpg  masks/NAME.png      pixel values are object ids, 255 is void
     NAME.jpg  NAME.png                   palette: as above; grey: brighter than half is the object
 
-Grey masks of black and white alone are one object in either.
+Where all grey masks are of black and white alone, they are one object in either.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from edgetam.errors import ConfigError
+from edgetam.train.data.decode import Grey
 from edgetam.train.data.files import Files
-from edgetam.train.data.items import LabelledFrames, wrong_layout
+from edgetam.train.data.grey import grey_of
+from edgetam.train.data.items import LabelledFrames, left_out, wrong_layout
 
-__all__ = ["MASK_VALUES", "LabelledImages", "open_static"]
+__all__ = ["LabelledImages", "open_static"]
 
 EXPECTED = "images/NAME.jpg and masks/NAME.png, or NAME.jpg beside NAME.png"
-MASK_VALUES = ("ids", "binary")
-_HALF = 127
 _IMAGES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
@@ -33,7 +32,7 @@ class LabelledImages:
     name: str
     files: Files
     pairs: tuple[tuple[str, str], ...]
-    cut: int | None
+    grey: Grey
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -42,42 +41,44 @@ class LabelledImages:
     def __getitem__(self, index: int) -> LabelledFrames:
         pair = self.pairs[index]
         stem = PurePosixPath(pair[0]).stem
-        return LabelledFrames(f"{self.name}/{stem}", self.files, (pair,), self.cut)
+        return LabelledFrames(f"{self.name}/{stem}", self.files, (pair,), self.grey)
 
 
 def open_static(files: Files, name: str, masks: str | None = None) -> LabelledImages:
-    """List the pairs of images and masks; images without a mask are left out.
+    """List the pairs of images and masks; what has no counterpart is left out.
 
     Args:
         files: of the data set.
         name: what to call it.
-        masks: what pixels of grey masks hold: "ids", the rule in two folders, or "binary" (brighter than
-            half is the object), the rule side by side. Those with a palette hold ids.
+        masks: what pixels of grey masks hold: "ids", or "binary" (brighter than half is the object), the rule
+            side by side. The rule in two folders is what some of them show. Those with a palette hold ids.
 
     Raises:
-        ConfigError: the layout is another, or ``masks`` is unknown.
+        ConfigError: the layout is another, ``masks`` is unknown, or it must be said.
     """
-    if masks not in (None, *MASK_VALUES):
-        raise ConfigError(f"masks is {masks!r}, expected one of {', '.join(MASK_VALUES)}: choose one.")
-    (pairs, alone), usual = _pairs(files, _in_two_folders, _in_two_folders), "ids"
+    (pairs, notes), usual = _pairs(files, _in_two_folders, _in_two_folders), None
     if not pairs:
-        (pairs, alone), usual = _pairs(files, _beside_image, _beside_mask), "binary"
+        (pairs, notes), usual = _pairs(files, _beside_image, _beside_mask), Grey.BINARY.value
     if not pairs:
         raise wrong_layout(files, EXPECTED)
-    cut = _HALF if (masks or usual) == "binary" else None
-    return LabelledImages(name, files, pairs, cut, (f"{alone} images have no mask",) if alone else ())
+    grey = grey_of(files, [mask for _, mask in pairs], masks or usual)
+    return LabelledImages(name, files, pairs, grey, notes)
 
 
 Key = Callable[[PurePosixPath, bool], str | None]
 
 
-def _pairs(files: Files, image_key: Key, mask_key: Key) -> tuple[tuple[tuple[str, str], ...], int]:
-    """Pairs, and how many images have no mask."""
+def _pairs(
+    files: Files, image_key: Key, mask_key: Key
+) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Pairs, and notes about images and masks that have none."""
     paths = [PurePosixPath(name) for name in files.names]
     images = {key: str(path) for path in paths if (key := image_key(path, False)) is not None}
     masks = {key: str(path) for path in paths if (key := mask_key(path, True)) is not None}
     pairs = tuple((image, masks[key]) for key, image in images.items() if key in masks)
-    return pairs, len(images) - len(pairs)
+    return pairs, left_out(
+        (len(images) - len(pairs), "images have no mask"), (len(masks) - len(pairs), "masks have no image")
+    )
 
 
 def _in_two_folders(path: PurePosixPath, is_mask: bool) -> str | None:

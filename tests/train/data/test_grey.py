@@ -1,0 +1,94 @@
+"""Grey masks: 255 is void beside ids and an object without any, which is decided for a whole data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from edgetam.errors import ConfigError, MediaError
+from edgetam.train.data.registry import open_collection
+from tests.train.data.fabricate import jpeg, scene, write
+
+VOID_SIDE = 6
+UNSEEN = 4
+"""One of 40 masks that is not among those that are looked at."""
+
+
+def grey(root: Path, frames: list[NDArray[np.uint8]], kind: str = "mose") -> dict[str, str]:
+    """One video, or as many images, with grey masks."""
+    image = jpeg(scene(0)[0])
+    pictures, masks = ("images", "masks") if kind == "static" else ("JPEGImages/v", "Annotations/v")
+    for t, labels in enumerate(frames):
+        write(root / pictures / f"{t:05d}.jpg", image)
+        (root / masks).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(labels).save(root / masks / f"{t:05d}.png")
+    return {"kind": kind, "root": str(root)}
+
+
+def with_void(*ids: int) -> NDArray[np.uint8]:
+    """Objects by these ids, and a stripe of 255."""
+    labels = np.zeros_like(scene(0)[1])
+    for k, identity in enumerate(ids, 1):
+        labels[scene(0)[1] == k] = identity
+    labels[:, -VOID_SIDE:] = 255
+    return labels
+
+
+def black_and_white() -> NDArray[np.uint8]:
+    return np.where(scene(0)[1] == 1, 255, 0).astype(np.uint8)
+
+
+def areas(given: dict[str, str], number: int) -> dict[int, int]:
+    """Of the objects on a frame of the video, or on an image."""
+    found = open_collection(given)
+    item, frame = (found[number], 0) if given["kind"] == "static" else (found[0], number)
+    return item.objects(frame).areas()
+
+
+@pytest.mark.parametrize("kind", ["mose", "static"])
+def test_masks_of_both_kinds_must_be_explained(kind: str, tmp_path: Path) -> None:
+    given = grey(tmp_path, [with_void(3), with_void(), np.zeros_like(with_void())], kind)
+    with pytest.raises(ConfigError, match=r"00001\.png' is black and white alone and .*00000\.png' is not"):
+        open_collection(given)
+    assert areas({**given, "masks": "ids"}, 0).keys() == {3}
+    assert areas({**given, "masks": "ids"}, 1) == {}
+    assert areas({**given, "masks": "binary"}, 1) == {1: VOID_SIDE * 72}
+
+
+@pytest.mark.parametrize("kind", ["mose", "static"])
+def test_void_is_no_object_where_it_is_all_that_is_seen(kind: str, tmp_path: Path) -> None:
+    """An object that left would come back on the void: the few masks that are looked at do not show it."""
+    frames = [with_void(3)] * 40
+    frames[UNSEEN] = with_void()
+    assert areas(grey(tmp_path, frames, kind), UNSEEN) == {}
+
+
+def test_masks_that_are_not_as_black_and_white_as_the_others_are_named(tmp_path: Path) -> None:
+    frames = [black_and_white()] * 40
+    frames[UNSEEN] = with_void(3)
+    given = grey(tmp_path, frames)
+    assert areas(given, 0) == {1: int((scene(0)[1] == 1).sum())}
+    with pytest.raises(
+        MediaError, match=r"00004\.png' holds values between .* set 'masks' to 'ids' or 'binary'"
+    ):
+        areas(given, UNSEEN)
+    assert areas({**given, "masks": "ids"}, UNSEEN).keys() == {3}
+
+
+def test_soft_masks_of_videos_can_be_cut_at_half(tmp_path: Path) -> None:
+    soft = black_and_white()
+    soft[0, :2] = 100, 200
+    given = grey(tmp_path, [soft])
+    assert areas({**given, "masks": "binary"}, 0) == {1: int((scene(0)[1] == 1).sum()) + 1}
+
+
+def test_damaged_and_empty_masks_say_nothing_about_others(tmp_path: Path) -> None:
+    given = grey(tmp_path, [np.zeros_like(with_void()), black_and_white(), black_and_white()])
+    (tmp_path / "Annotations" / "v" / "00002.png").write_bytes(b"broken")
+    assert areas(given, 1).keys() == {1}
+    with pytest.raises(MediaError, match="cannot be decoded"):
+        areas(given, 2)
