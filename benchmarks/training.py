@@ -2,8 +2,8 @@
 
     python -m benchmarks.training recipes/demo.yaml [KEY=VALUE]... --steps 20
 
-prints one JSON record with a row per stage of the recipe. Every stage runs in a process of its own, so that
-none profits from memory that another has freed.
+prints one JSON record with a row per stage of the recipe, and in it the kinds of steps that take turns. Every
+stage runs in a process of its own, so that none profits from memory that another has freed.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from edgetam.train.recipe import Recipe
 from edgetam.train.recipe_file import load_recipe
 from edgetam.train.setup import starting_model
 from edgetam.train.sources import Sources, StageClips
+from edgetam.train.stage import Stage, Turn
 from edgetam.train.teacher import open_teacher
 
 WARM_UP = 3
@@ -53,15 +54,34 @@ def measure(recipe: Recipe, number: int, steps: int) -> dict[str, Any]:
     assert isinstance(last, Report)
     return {
         "stage": stage.name,
-        "image_size": stage.image_size,
-        "frames": stage.frames,
-        "clips": stage.clips,
-        "objects": stage.objects,
+        "kinds": kinds(stage, one.seed, range(WARM_UP, WARM_UP + steps)),
+        "accumulate": stage.accumulate,
         "steps": steps,
         "clips_per_second": round(last.clips_per_second, 3),
         "share_waiting_for_data": round(last.waiting, 4),
         "peak_memory_mb": round(_peak_memory(device)),
     }
+
+
+def kinds(stage: Stage, seed: int, steps: range) -> list[dict[str, Any]]:
+    """What the steps of a stage are like, one row per turn; one for a stage without.
+
+    ``share`` is how often a turn comes in the long run, ``steps`` how often it did in those measured.
+    """
+    turns = stage.turns or (Turn(),)
+    whole = sum(turn.share for turn in turns)
+    drawn = [stage.kind_at(seed, step) for step in steps]
+    return [
+        {
+            "share": round(turn.share / whole, 4),
+            "image_size": kind.image_size,
+            "frames": kind.frames,
+            "clips": kind.clips,
+            "objects": kind.objects,
+            "steps": drawn.count(kind),
+        }
+        for turn, kind in zip(turns, stage.kinds, strict=True)
+    ]
 
 
 def _peak_memory(device: torch.device) -> float:

@@ -54,11 +54,13 @@ def test_a_tiny_network_learns_to_follow_masks_it_has_not_seen(tmp_path) -> None
     assert score(loaded, held_out)[0] == pytest.approx(after, abs=1e-3)
 
 
-def test_a_run_that_goes_on_is_the_run_that_was_not_stopped() -> None:
-    whole = trainer(*TWO_STAGES)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(precision: str) -> None:
+    settings = (*TWO_STAGES, f"precision={precision}")
+    whole = trainer(*settings)
     straight = curve(whole)
     assert len(straight) == 5
-    first = trainer(*TWO_STAGES)
+    first = trainer(*settings)
     begun = []
     for report in first.run():
         assert report is not None
@@ -66,10 +68,18 @@ def test_a_run_that_goes_on_is_the_run_that_was_not_stopped() -> None:
         if len(begun) == 2:
             first.stop()  # after the step that follows
     assert len(begun) == 3
-    second = trainer(*TWO_STAGES)
+    second = trainer(*settings)
     second.restore(first.state())
     assert begun + curve(second) == straight
     assert_same(weights(second), weights(whole))
+
+
+def test_bf16_is_another_arithmetic_on_weights_that_stay_fp32() -> None:
+    exact, low = (trainer("stages.0.steps=1", f"precision={kind}") for kind in ("fp32", "bf16"))
+    a, b = curve(exact)[0], curve(low)[0]
+    assert a != b
+    assert a == pytest.approx(b, rel=0.05)
+    assert {x.dtype for x in weights(low).values() if x.is_floating_point()} == {torch.float32}
 
 
 def test_reports_are_means_even_across_a_stop() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import math
 import os
 import signal
 import socket
@@ -22,11 +23,14 @@ from typer.testing import CliRunner
 from edgetam.cli.main import app
 from edgetam.errors import ConfigError, OutputError, WeightsError
 from edgetam.train.checkpoint import load_checkpoint, save_checkpoint
+from edgetam.train.data import Clip
 from edgetam.train.progress import Report
 from edgetam.train.run import Run, Scores
-from edgetam.weights import load_state
+from edgetam.train.setup import starting_model
+from edgetam.train.sources import StageClips
+from edgetam.weights import load_state, save_native
 from tests.cli.conftest import refused
-from tests.train.tiny import RECIPE, trainer
+from tests.train.tiny import RECIPE, recipe, trainer
 
 
 def started(folder: Path, *overrides: str, **named) -> Run:
@@ -242,6 +246,83 @@ def test_interrupted_runs_go_on_from_a_whole_checkpoint(
     assert done.stdout.strip() == str(folder / "weights.safetensors")
 
 
+def kept(folder: Path) -> dict[str, bytes]:
+    """What a step that fails must leave alone."""
+    return {name: (folder / name).read_bytes() for name in ("last.pt", "weights.safetensors", "log.jsonl")}
+
+
+def test_a_loss_that_is_not_finite_ends_in_one_sentence_and_keeps_what_was_saved(
+    recipe_file: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    wild = ("stages.0.rate=1e30", "data.workers=0", "every.save_minutes=0")  # one step, and weights explode
+
+    def run(steps: int, *words: str):
+        return CliRunner().invoke(
+            app, command(recipe_file, folder, *wild, f"stages.0.steps={steps}", *words)[3:]
+        )
+
+    assert run(1).exit_code == 0
+    before = kept(folder)
+    failed = run(3, "--accept-changes")
+    refused(failed, 1, "not finite at step 1 (stage pairs, clips 1 of seed 0", "last checkpoint is kept")
+    assert kept(folder) == before
+    assert load_checkpoint(folder / "last.pt")["progress"]["step"] == 1
+
+
+class _Impatient(StageClips):
+    """Clips that are stopped twice while they are drawn."""
+
+    def __getitem__(self, number: int) -> Clip:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        return super().__getitem__(number)
+
+
+def test_a_second_ctrl_c_ends_the_run_at_once(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+
+    def run(steps: int, *words: str):
+        return CliRunner().invoke(
+            app, command(recipe_file, folder, "data.workers=0", f"stages.0.steps={steps}", *words)[3:]
+        )
+
+    assert run(1).exit_code == 0
+    before, handler = kept(folder), signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patched:
+        patched.setattr("edgetam.cli.train.StageClips", _Impatient)
+        stopped = run(2, "--accept-changes")
+    assert stopped.exit_code == 130, stopped.output
+    assert stopped.stderr.count("again to stop at once") == 1
+    assert stopped.stderr.splitlines()[-1] == "edgetam: stopped."
+    assert "error" not in stopped.stderr and "Traceback" not in stopped.output
+    assert signal.getsignal(signal.SIGINT) == handler
+    assert kept(folder) == before
+    again = run(2, "--accept-changes")
+    assert again.exit_code == 0, again.output
+    assert [line["step"] for line in lines(folder)] == [1, 2]
+
+
+def test_a_student_is_distilled_from_the_command_line(recipe_file: Path, tmp_path: Path) -> None:
+    teacher = save_native(tmp_path / "teacher.safetensors", starting_model(recipe().model, seed=5))
+    folder = tmp_path / "run"
+    words = (f"distill.teacher={teacher}", "stages.0.steps=2", "data.workers=0")
+    done = CliRunner().invoke(app, ["distill", *command(recipe_file, folder, *words)[4:]])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.strip() == str(folder / "weights.safetensors")
+    loaded = load_state(folder / "weights.safetensors")
+    assert loaded.metadata["steps"] == "2"
+    assert distance(loaded.state, trainer().model.state_dict()) > 0
+    assert [line["step"] for line in lines(folder)] == [1, 2]
+    for line in lines(folder):
+        taught = [line["teacher_image"], line["teacher_memory"]]
+        assert all(math.isfinite(value) and value > 0 for value in taught)
+        own = 20 * line["focal"] + line["dice"] + line["score"] + line["presence"]
+        assert line["total"] == pytest.approx(own + sum(taught), rel=1e-4)
+
+
 UNFINISHED = """
 import torch
 from edgetam.train.loader import Order, open_loader
@@ -262,13 +343,33 @@ def test_a_script_that_stops_looking_at_batches_ends() -> None:
     assert (done.returncode, done.stdout) == (0, "looked\n"), done.stderr
 
 
-def test_two_processes_are_one_with_the_doubled_batch(recipe_file: Path, tmp_path: Path) -> None:
+WATCHED = """
+import os
+import torch
+from edgetam.cli.main import main
+from edgetam.train.run import Run
+
+save = Run.save
+
+def save_in_each_process(run):
+    name = f"rank{os.environ['RANK']}-step{run.trainer.progress.step}.pt"
+    torch.save(run.trainer.model.state_dict(), run.folder / name)
+    save(run)
+
+Run.save = save_in_each_process
+main()
+"""
+"""The command line; after every save, the network of each process lies beside the run."""
+
+
+def in_two_processes(words: list[str]) -> list[str]:
+    """Run the command in two processes that train together; what each of them said."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     both = [
         subprocess.Popen(
-            command(recipe_file, tmp_path / "two", "stages.0.prompts={mask: 1, box: 1, corrections: 1}"),
+            [sys.executable, "-c", WATCHED, *words],
             env=environment(
                 RANK=str(i), LOCAL_RANK=str(i), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=port
             ),
@@ -279,21 +380,30 @@ def test_two_processes_are_one_with_the_doubled_batch(recipe_file: Path, tmp_pat
     ]
     outputs = [process.communicate(timeout=600)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
+    return outputs
+
+
+def test_two_processes_are_one_with_the_doubled_batch(recipe_file: Path, tmp_path: Path) -> None:
+    asked = "{mask: 1, box: 1, corrections: 1}"
+    first = [f"stages.0.prompts={asked}", "stages.0.accumulate=2", "stages.0.steps=2"]
+    own_norms = f"stages.1={{name: own, steps: 2, frames: 2, clips: 1, objects: 1, prompts: {asked}}}"
+    folder = tmp_path / "two"
+    outputs = in_two_processes(command(recipe_file, folder, *first, own_norms, "every.save_minutes=0")[3:])
     assert "in 2 processes" in outputs[0] and outputs[1] == ""
-    one = CliRunner().invoke(
-        app,
-        command(
-            recipe_file,
-            tmp_path / "one",
-            "stages.0.clips=2",
-            "stages.0.prompts={mask: 1, box: 1, corrections: 1}",
-        )[3:],
-    )
+    one = CliRunner().invoke(app, command(recipe_file, tmp_path / "one", *first, "stages.0.clips=2")[3:])
     assert one.exit_code == 0, one.output
-    assert totals(tmp_path / "two") == pytest.approx(totals(tmp_path / "one"), rel=1e-3)
+    alone = totals(tmp_path / "one")
+    assert totals(folder)[: len(alone)] == pytest.approx(alone, rel=1e-3)
     # where gradients are tiny, Adam makes much of how they are rounded: so all weights together
-    a, b = (load_state(tmp_path / name / "weights.safetensors").state for name in ("one", "two"))
+    a = load_checkpoint(tmp_path / "one" / "last.pt")["model"]
+    b, after = (torch.load(folder / f"rank0-step{step}.pt", weights_only=True) for step in (2, 4))
     assert distance(a, b) < 0.02 * distance(a, trainer().model.state_dict())
+    # each process normalises with its own clips in the second stage, and both end with one network
+    other = torch.load(folder / "rank1-step4.pt", weights_only=True)
+    running = [name for name in after if name.endswith(("running_mean", "running_var"))]
+    assert running and any(not torch.equal(after[name], b[name]) for name in running)
+    for name, value in after.items():
+        assert torch.equal(value, other[name]), name
 
 
 def distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:

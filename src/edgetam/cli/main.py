@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from edgetam.cli import options
-from edgetam.cli.errors import StderrHandler, exit_code, fail, show_traceback
+from edgetam.cli.errors import EXIT_INTERRUPTED, StderrHandler, exit_code, fail, show_traceback
 from edgetam.cli.options import ModelChoice, PromptedCommand, given_prompts
 from edgetam.cli.screen import open_screen, set_log_levels
 
@@ -359,6 +359,8 @@ def _pass_on(ctx: typer.Context, module: str) -> None:
     """Hand the arguments to the ``app`` of a module that is too heavy to import for ``--help``."""
     app = import_module(module).app
     code = app(ctx.args, prog_name=ctx.command_path, standalone_mode=False, help_option_names=HELP)
+    if code == EXIT_INTERRUPTED:  # Typer's own answer to Ctrl-C; ours is that of all commands
+        raise KeyboardInterrupt
     if isinstance(code, int) and code:
         raise typer.Exit(code)
 
