@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import faulthandler
+import gc
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -18,6 +21,33 @@ from tests.model.lively import shared_model
 
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
+
+
+def _crashes(config: pytest.Config) -> Path:
+    return config.rootpath / ".pytest_cache" / "crashes"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Let processes of xdist that crash say where into a file: their output is lost with them."""
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        _crashes(config).mkdir(parents=True, exist_ok=True)
+        faulthandler.enable((_crashes(config) / f"{worker}.txt").open("w"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show what they said."""
+    for file in sorted(_crashes(config).glob("*.txt")):
+        if config.getoption("numprocesses", None) and (said := file.read_text()):
+            terminalreporter.section(f"{file.stem} crashed")
+            terminalreporter.write_line(said)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tidy() -> Iterator[None]:
+    """Free compiled models here, and not whenever and in whichever thread the collector happens to run."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)
