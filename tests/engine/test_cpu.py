@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from edgetam.engine import cpu
 from edgetam.engine.cpu import BLOCK, BlockAttention, OneDnnLinear, onednn_product, speed_up_
-from edgetam.model import inference_form
+from edgetam.engine.torch import TorchEngine
+from edgetam.model import EdgeTAM, inference_form
 from edgetam.model.layers import attend
 from edgetam.structs import ImageFeatures, MemoryContext
 from tests.model.lively import shared_model
@@ -56,9 +57,9 @@ def test_the_sped_up_network_reads_and_remembers_as_the_plain_one(
     plain: nn.Module, available: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two objects whose memories differ in number; more tokens than one block."""
-    if available and not cpu._has_onednn(dtype):
+    if available and not cpu.has_onednn(dtype):
         pytest.skip("this CPU has no bfloat16")
-    monkeypatch.setattr(cpu, "_has_onednn", lambda dtype: available)
+    monkeypatch.setattr(cpu, "has_onednn", lambda dtype: available)
     fast = inference_form(shared_model("edgetam", 512))
     speed_up_(fast, dtype)
     assert any(isinstance(m, OneDnnLinear) for m in fast.modules()) == available
@@ -87,3 +88,14 @@ def test_the_sped_up_network_reads_and_remembers_as_the_plain_one(
         error = (found - expected).float().abs()
         scale = expected.float().abs().max()
         assert (error.mean() <= 1e-2 * scale) if low else (error.max() <= 1e-5 * scale)
+
+
+def test_bf16_without_bf16_is_slow_and_said(
+    model: EdgeTAM, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edgetam.engine.torch.has_onednn", lambda dtype: False)
+    TorchEngine(model, precision="bf16")
+    TorchEngine(model)
+    assert [record.getMessage() for record in caplog.records] == [
+        "This CPU does not compute in bfloat16, so fp32 would be faster."
+    ]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +37,16 @@ def test_low_precision_is_close(model: EdgeTAM, fast: GraphEngine) -> None:
     expected, got = fast.encode(IMAGE).stride16, low.encode(IMAGE).stride16
     assert got.dtype == np.float32
     assert 1e-5 < np.abs(got - expected).max() / np.abs(expected).max() < 0.1
+
+
+def test_int8_products_that_overflow_are_found(tmp_path: Path) -> None:
+    """As CPUs without VNNI have them; oneDNN can be told to forget newer instructions."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("only older x86 CPUs do")
+    code = "from edgetam.engine.openvino import int8_overflows as found; print(found())"
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == "True", done.stderr
 
 
 def test_the_number_of_threads_is_honoured(fast: GraphEngine) -> None:

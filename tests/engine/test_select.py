@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from edgetam.engine import load_model, requirements, select
 from edgetam.errors import ConfigError, EngineError
@@ -21,6 +22,12 @@ def absent(monkeypatch: pytest.MonkeyPatch) -> None:
 def old_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     openvino = pytest.importorskip("edgetam.engine.openvino")
     monkeypatch.setattr(openvino, "capabilities", lambda: ["FP32", "INT8"])
+
+
+def overflowing_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    openvino = pytest.importorskip("edgetam.engine.openvino")
+    monkeypatch.setattr(openvino, "int8_overflows", lambda: True)
+    monkeypatch.setattr(openvino, "quantised_graphs", lambda store: {})
 
 
 def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +48,7 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (None, {"engine": "onnx", "device": "cuda"}, "device is 'cuda'; use engine='torch'"),
         (old_cpu, {"engine": "openvino", "precision": "bf16"}, "does not compute in bf16.*precision='fp32'"),
+        (overflowing_cpu, {"engine": "openvino", "precision": "int8"}, "no exact int8 products.*'auto'"),
         (None, {"engine": "openvino", "device": "cuda"}, "device is 'cuda'; use engine='torch'"),
     ],
 )
@@ -97,7 +105,9 @@ def test_what_is_left_open_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     assert select.choose_engine(engine="torch")[:3] == ("torch", "cpu", "fp32")
     assert select.choose_engine(device="mps")[:3] == ("torch", "mps", "fp32")
     monkeypatch.setattr(select, "_torch_device", lambda: "cuda")
-    assert select.choose_engine()[:3] == ("torch", "cuda", "bf16")
+    for able, precision in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation, able=able: able)
+        assert select.choose_engine()[:3] == ("torch", "cuda", precision)
     absent(monkeypatch)
     monkeypatch.setattr(select, "_torch_device", lambda: "cpu")
     choice = select.choose_engine()

@@ -24,7 +24,7 @@ from edgetam.model.memory_attention import (
 from edgetam.model.memory_encoder import MemoryEncoder, PointwiseMLP
 from edgetam.model.repvit import ChannelMixer, Stem
 
-__all__ = ["speed_up_"]
+__all__ = ["has_onednn", "speed_up_"]
 
 BLOCK = 512
 """Tokens at once: their attention weights, or 2048 hidden values of each, fit in the cache."""
@@ -40,7 +40,7 @@ def speed_up_(network: nn.Module, dtype: torch.dtype = torch.float32) -> None:
         network: in inference form, in float32.
         dtype: what products are computed in; the rest is up to autocast.
     """
-    fused = _has_onednn(dtype)
+    fused = has_onednn(dtype)
     product = onednn_product if fused else F.linear
     for module in list(network.modules()):
         if isinstance(module, (SelfAttention, CrossAttention)):
@@ -55,7 +55,7 @@ def speed_up_(network: nn.Module, dtype: torch.dtype = torch.float32) -> None:
         _use_onednn_(network, dtype)
 
 
-def _has_onednn(dtype: torch.dtype) -> bool:
+def has_onednn(dtype: torch.dtype) -> bool:
     """Whether this PyTorch has oneDNN's products, and this CPU can do them in ``dtype``."""
     if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
         return False

@@ -12,12 +12,13 @@ import logging
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import openvino as ov
+from openvino import opset13 as op
 
 from edgetam.engine.int8 import quantised_graphs
 from edgetam.engine.openvino_attention import unfuse_attention
@@ -29,7 +30,16 @@ from edgetam.errors import EngineError
 if TYPE_CHECKING:
     from edgetam.engine.graphs import Graph, Port
 
-__all__ = ["OpenVINORunner", "capabilities", "convert", "graph_store", "openvino_engine", "save"]
+__all__ = [
+    "OpenVINORunner",
+    "capabilities",
+    "check_int8",
+    "convert",
+    "graph_store",
+    "int8_overflows",
+    "openvino_engine",
+    "save",
+]
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 EXAMPLE_LENGTHS = {"B": 2, "T": 2, "P": 3, "F": 1}
@@ -71,6 +81,34 @@ def graph_store(source: Source) -> Store:
 def capabilities() -> list[str]:
     """What OpenVINO says this CPU computes in, such as FP32, BF16 and INT8."""
     return list(ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+def check_int8() -> None:
+    """Make sure that int8 can be used here.
+
+    Raises:
+        EngineError: this CPU's products overflow.
+    """
+    if int8_overflows():
+        raise EngineError(
+            "This CPU has no exact int8 products (VNNI or AMX), so masks would be wrong; use "
+            "precision='auto' for the best it has."
+        )
+
+
+@cache
+def int8_overflows() -> bool:
+    """Whether this CPU's products of int8 overflow: without VNNI or AMX, pairs are added up in 16 bits.
+
+    OpenVINO says of them, too, that they compute in int8; so it is tried.
+    """
+    ends = [op.constant(np.float32(end)) for end in (-1, 1 - 2 / 256)]
+    sides = [op.parameter([1, rows, 64], np.float32) for rows in (32, 32)]
+    rounded = [op.fake_quantize(side, *ends, *ends, 256) for side in sides]
+    model = ov.Model([op.relu(op.matmul(*rounded, False, True))], sides)
+    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    ones = np.ones((1, 32, 64), np.float32)
+    return bool(np.abs(compiled([ones, ones])[0] - 64 * (1 - 2 / 256) ** 2).max() > 1)
 
 
 class OpenVINORunner:
@@ -140,6 +178,7 @@ def _settings(precision: str, threads: int | None) -> dict[str, Any]:
             f"This CPU does not compute in {precision}; use precision='fp32', or 'auto' for the best it has."
         )
     if precision == "int8":  # what is not quantised
+        check_int8()
         precision = "bf16" if "BF16" in capabilities() else "fp32"
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": HINTS[precision]}
     return settings if threads is None else settings | {"INFERENCE_NUM_THREADS": threads}

@@ -104,7 +104,7 @@ def choose_engine(engine: str = "auto", device: str = "auto", precision: str = "
             raise EngineError("precision is 'int8', which PyTorch does not run here; use engine='openvino'.")
         device = _torch_device() if device == "auto" else device
         if precision == "auto":
-            precision = "bf16" if device.startswith("cuda") else "fp32"
+            precision = "bf16" if _has_bf16(device) else "fp32"
         absent = missing_compiler(device) if engine == "compiled" else None
         if absent:
             raise EngineError(
@@ -116,6 +116,13 @@ def choose_engine(engine: str = "auto", device: str = "auto", precision: str = "
             f"The {engine} engine runs on the CPU and device is {device!r}; use engine='torch'."
         )
     return Choice(engine, "cpu", "fp32" if precision == "auto" else precision, reason)
+
+
+def _has_bf16(device: str) -> bool:
+    """Whether a GPU computes in bfloat16: not before Ampere, where PyTorch would pretend to."""
+    import torch
+
+    return device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _check(engine: str, precision: str) -> None:

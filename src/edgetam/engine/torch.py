@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,14 +15,14 @@ from torch import Tensor
 
 from edgetam.config import ModelConfig
 from edgetam.engine.base import DecodeMode, Floats
-from edgetam.engine.cpu import speed_up_
+from edgetam.engine.cpu import has_onednn, speed_up_
 from edgetam.errors import EngineError
 from edgetam.model import EdgeTAM, inference_form
 from edgetam.structs import Decoded, DecoderPrompt, FrameMemory, ImageFeatures, MemoryContext
 
 __all__ = ["TorchEngine", "best_device", "to_numpy"]
 
-
+_log = logging.getLogger(__name__)
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -53,6 +54,8 @@ class TorchEngine:
         self.precision = precision
         self.device = _device(device)
         network = inference_form(model) if fold else copy.deepcopy(model).eval().requires_grad_(False)
+        if precision == "bf16" and self.device.type == "cpu" and not has_onednn(torch.bfloat16):
+            _log.warning("This CPU does not compute in bfloat16, so fp32 would be faster.")
         if speed_up and fold and self.device.type == "cpu" and precision in ("fp32", "bf16"):
             speed_up_(network, DTYPES[precision])
         self.model: EdgeTAM = network.to(self.device)

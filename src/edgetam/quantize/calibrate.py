@@ -62,15 +62,16 @@ def quantize(
 
     Raises:
         ConfigError: an unknown part.
-        EngineError: NNCF is missing.
+        EngineError: NNCF is missing, or this CPU's int8 products overflow.
         MediaError: a clip cannot be read, or none is long enough.
         OutputError: the cache cannot be written.
     """
     check_parts(parts)
     import nncf
 
-    from edgetam.engine.openvino import graph_store, openvino_engine
+    from edgetam.engine.openvino import check_int8, graph_store, openvino_engine
 
+    check_int8()
     engine, tap = tapped(openvino_engine(source, threads=threads), (*parts, "encode"))
     for clip in clips:
         say(f"Tracking {frames} frames of {clip.source}.")
