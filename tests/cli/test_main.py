@@ -11,6 +11,7 @@ import pytest
 import edgetam
 from edgetam.cli import doctor
 from edgetam.engine import requirements
+from edgetam.engine.select import choose_engine
 
 
 def test_help_names_every_command_and_needs_no_torch():
@@ -123,6 +124,14 @@ def test_doctor_where_only_bundles_run(run, monkeypatch):
     for each in (("torch", "torch"), ("engines", "torch"), ("engines", "auto")):
         assert found[each]["status"] == "missing"
     assert found["engines", "onnx"]["status"] == "ok"
+
+
+def test_doctor_says_what_a_model_would_run_on(run):
+    found = {(f["topic"], f["name"]): f for f in json.loads(run("doctor", "--json").output)["findings"]}
+    engine, device, precision, _ = choose_engine()
+    assert found["engines", "auto"]["status"] == "ok"
+    assert found["engines", "auto"]["detail"].startswith(f"{engine} on {device} in {precision} (")
+    assert found["engines", engine]["status"] == "ok"
 
 
 def test_doctor_tries_the_cache(run, monkeypatch, tmp_path):

@@ -239,6 +239,8 @@ def _runtime(name: str) -> Finding:
         computes = [
             each for each in ("fp32", "bf16", "fp16", "int8") if each.upper() in module.capabilities()
         ]
+        if "int8" in computes and module.int8_overflows():
+            computes.remove("int8")
         detail += f"; computes in {', '.join(computes)} here"
     return Finding("engines", name, "ok", detail)
 
