@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-import json
+import errno
 import logging
+import os
+import secrets
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import filelock
 import pytest
 
 from edgetam.engine import store as module
-from edgetam.engine.store import Store
+from edgetam.engine.store import DAY_S, Store, remove, unneeded
 from edgetam.errors import OutputError
+from edgetam.weights import cache as cache_module
 
 
 class Maker:
@@ -104,6 +115,146 @@ def test_a_cache_that_cannot_be_used_costs_one_warning(
     assert "EDGETAM_CACHE" in caplog.text
 
 
+def refused(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_what_a_read_only_cache_holds_is_used(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As of an image in which root converted the models: also after something in it was missing."""
+    first, second = Maker(), Maker()
+    baked = Store("toy-1").get("encode", first)
+    monkeypatch.setattr(Path, "mkdir", refused)
+    monkeypatch.setattr(module.os, "utime", refused)
+    for _ in range(2):
+        store = Store("toy-1")
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "mkdir", refused_below(cache))
+            assert not store.get("attend", second).is_relative_to(cache)
+        assert store.get("encode", second) == baked
+    assert second.count == 2
+    assert [record.levelname for record in caplog.records] == ["WARNING"], (
+        "one, however many models are loaded"
+    )
+
+
+def refused_below(cache: Path) -> Callable[..., None]:
+    def mkdir(path: Path, *_: object, **__: object) -> None:
+        if path.is_relative_to(cache):
+            refused()
+        os.makedirs(path, exist_ok=True)  # noqa: PTH103  (Path.mkdir is this one now)
+
+    return mkdir
+
+
+def test_a_cache_that_may_not_be_entered_costs_one_warning(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A folder of mode 0700 of another user; played, because root may enter it."""
+    stat = Path.stat
+
+    def forbidden(path: Path, **options: bool) -> os.stat_result:
+        return refused() if path.is_relative_to(cache) else stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", forbidden)
+    monkeypatch.setattr(Path, "mkdir", refused_below(cache))
+    make = Maker()
+    store = Store("toy-1")
+    assert not store.get("encode", make).is_relative_to(cache)
+    store.get("encode", make)
+    assert make.count == 1
+    assert "Permission denied" in caplog.text
+    assert len(caplog.records) == 1
+
+
+def test_without_a_home_models_are_converted_all_the_same(
+    no_home: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    make = Maker()
+    folder = Store("toy-1").get("encode", make)
+    assert Store("toy-1").get("encode", make) == folder
+    assert make.count == 1
+    assert "EDGETAM_CACHE" in caplog.text
+    assert len(caplog.records) == 1
+
+
+@pytest.fixture
+def no_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A user that the system does not know, as in containers."""
+    for name in ("EDGETAM_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", home)
+    cache_module._passing_dir.cache_clear()
+    yield
+    cache_module._passing_dir.cache_clear()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
+def test_others_may_read_what_the_umask_lets_them(mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        folder = Store("toy-1").get("encode", Maker())
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o777 & ~mask
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o666 & ~mask}
+
+
+def age(folder: Path, days: float) -> None:
+    when = time.time() - days * DAY_S
+    os.utime(folder, (when, when))
+
+
+def test_what_killed_processes_left_goes_after_a_day(cache: Path) -> None:
+    here = Store("toy-1").get("encode", Maker()).parent
+    elsewhere = Store("toy-2").get("encode", Maker()).parent
+    old, young, other = here / ".old.part", here / ".young.part", elsewhere / ".other.part"
+    for part in (old, young, other):
+        part.mkdir()
+        (part / "half.bin").write_bytes(b"half")
+    age(old, 1.1)
+    age(other, 40)
+    Store("toy-1").get("encode", Maker())
+    assert old.is_dir(), "nothing was stored"
+    Store("toy-1").get("attend", Maker())
+    assert sorted(path.name for path in here.iterdir()) == [".young.part", "attend", "encode"]
+    assert [path.name for path in elsewhere.iterdir()] == ["encode"]
+
+
+def test_models_that_are_not_used_are_known(cache: Path) -> None:
+    make = Maker()
+    used, unused, recent = (Store("toy-1", name) for name in ("used", "unused", "recent"))
+    for store in (used, unused, recent):
+        store.get("encode", make)
+    for store in (used, unused):
+        age(store.folder, 40)
+    left = recent.folder / ".left.part"
+    left.mkdir()
+    age(left, 2)
+    age(recent.folder, 5)
+    used.get("encode", make)
+    found = {each.folder: each for each in unneeded(30)}
+    assert found.keys() == {unused.folder, left}
+    assert found[unused.folder].size == sum(
+        path.stat().st_size for path in (unused.folder / "encode").iterdir()
+    )
+    assert found[unused.folder].days == pytest.approx(40, abs=0.1)
+    assert {each.folder for each in unneeded(0)} == {store.folder for store in (used, unused, recent)}
+    for folder in found:
+        remove(folder)
+        remove(folder)  # somebody else did already
+    assert not list(cache.rglob("*.part"))
+    assert not unused.folder.exists()
+    assert used.get("encode", make).is_dir()
+    assert make.count == 3
+
+
 def test_a_full_disk_leaves_no_halves(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     make = Maker()
 
@@ -118,17 +269,90 @@ def test_a_full_disk_leaves_no_halves(cache: Path, caplog: pytest.LogCaptureFixt
     assert not [path for path in cache.rglob("*") if path.is_file()]
 
 
-def test_whoever_finishes_first_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two processes convert the same graph: the second keeps the first one's."""
-    store, slow = Store("toy-1"), Maker()
+def test_whoever_finishes_first_wins() -> None:
+    """Two processes convert the same graph: the second keeps the first one's, and drops its own."""
+    slow = Store("toy-1")
 
     def raced(folder: Path) -> None:
-        slow(folder)
+        (folder / "a.bin").write_bytes(b"late")
         Store("toy-1").get("encode", Maker())
-        monkeypatch.setattr(module.shutil, "rmtree", lambda *_, **__: None)  # taken away and back in between
 
-    folder = store.get("encode", raced)
-    assert json.loads((folder / "sha256.json").read_text()).keys() == {"a.bin", "b.txt"}
+    folder = slow.get("encode", raced)
+    assert (folder / "a.bin").read_bytes() == b"weights" * 100
+    assert [path.name for path in folder.parent.iterdir()] == ["encode"]
+    assert not Store("toy-1").put("encode", raced).joinpath("b.txt").exists(), "put replaces in any case"
+
+
+PAIR = """
+import os, sys, time
+from pathlib import Path
+from edgetam.engine.store import Store
+
+def make(folder):
+    mark = os.urandom(16)
+    for name in ("model.xml", "model.bin"):
+        (folder / name).write_bytes(mark * 5000)
+    time.sleep(float(sys.argv[1]))
+
+print("ready", flush=True)
+sys.stdin.readline()
+folder, seen = Store("toy-1").get("encode", make), set()
+until = time.monotonic() + 1
+while time.monotonic() < until:
+    seen |= {(folder / name).read_bytes() for name in ("model.xml", "model.bin")}
+assert len(seen) == 1, "replaced while it was read"
+print(next(iter(seen))[:16].hex())
+"""
+"""Converts, then goes on reading what the store gave it, as engines open one file after another."""
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_processes_that_fill_the_cache_at_once_use_the_same(is_damaged: bool, cache: Path) -> None:
+    if is_damaged:
+        damage_truncate(Store("toy-1").get("encode", Maker()))
+    command = [sys.executable, "-c", PAIR]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    started = [subprocess.Popen([*command, str(delay)], **pipes) for delay in (0, 0, 0.1, 0.3)]
+    for process in started:
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=60)[0] for process in started]
+    assert [process.returncode for process in started] == [0] * len(started)
+    assert len(set(said)) == 1
+    assert not list(cache.rglob("*.part"))
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_threads_that_fill_the_cache_at_once_use_the_same(is_damaged: bool) -> None:
+    for round_ in range(20):
+        if is_damaged:
+            damage_truncate(Store("toy-1", round_).get("encode", Maker()))
+        start = threading.Barrier(4)
+
+        def fill(_: int, round_: int = round_, start: threading.Barrier = start) -> set[bytes]:
+            def make(folder: Path) -> None:
+                (folder / "a.bin").write_bytes(secrets.token_bytes(8))
+
+            start.wait()
+            folder = Store("toy-1", round_).get("encode", make)
+            return {(folder / "a.bin").read_bytes() for _ in range(50)}
+
+        with ThreadPoolExecutor(4) as pool:
+            assert len(set.union(*pool.map(fill, range(4)))) == 1
+
+
+def test_disks_without_locks_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", no_locks)
+    make = Maker()
+    folder = Store("toy-1").get("encode", make)
+    damage_truncate(folder)
+    assert Store("toy-1").get("encode", make) == folder
+    assert make.count == 2
 
 
 def test_mistakes_of_the_maker_are_not_hidden() -> None:

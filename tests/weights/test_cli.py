@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
 from edgetam.cli.weights import app
+from edgetam.engine.store import Store
 from edgetam.errors import EdgeTAMError, OutputError
 from edgetam.weights import load_state, registry
 
@@ -77,3 +81,37 @@ def test_download_prints_the_path(run, monkeypatch, own_cache):
 def test_mistakes_are_our_errors(arguments, run, official_file):
     arguments = [official_file if x == "SOURCE" else x for x in arguments]
     assert isinstance(run(*arguments).exception, EdgeTAMError)
+
+
+def test_clean_says_what_goes_and_keeps_what_is_used(run, own_cache):
+    def make(folder):
+        (folder / "model.bin").write_bytes(b"x" * 2_000_000)
+
+    old, new = Store("toy-1", "old"), Store("toy-1", "new")
+    for store in (old, new):
+        store.get("encode", make)
+    os.utime(old.folder, (0, 0))
+    (own_cache / "edgetam.pt").write_bytes(b"a download")
+    for arguments, text in ((("--dry-run",), "1 folder with 2 MB would be removed."), ((), "2 MB removed.")):
+        assert old.folder.is_dir()
+        result = run("clean", *arguments)
+        assert result.exit_code == 0, result.exception
+        assert text in result.output
+        assert str(old.folder) in result.output
+        assert str(new.folder) not in result.output
+    assert not old.folder.exists()
+    assert "0 folders" in run("clean").output
+    assert "1 folder " in run("clean", "--days", "0").output
+    assert [path.name for path in own_cache.iterdir() if path.is_file()] == ["edgetam.pt"]
+
+
+def test_clean_says_why_it_cannot(run, own_cache, monkeypatch):
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    Store("toy-1").get("encode", lambda folder: (folder / "a").write_text("a"))
+    for name in ("replace", "glob"):
+        monkeypatch.setattr(Path, name, refused)
+        error = run("clean", "--days", "0").exception
+        assert isinstance(error, OutputError)
+        assert "(Permission denied)" in str(error)

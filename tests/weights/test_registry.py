@@ -12,8 +12,18 @@ import pytest
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from edgetam.config import VARIANTS
-from edgetam.errors import DownloadError, WeightsError
-from edgetam.weights import REGISTRY, bundled, bundled_path, cache_dir, download, hub, registry, resolve
+from edgetam.errors import DownloadError, OutputError, WeightsError
+from edgetam.weights import (
+    REGISTRY,
+    bundled,
+    bundled_path,
+    cache,
+    cache_dir,
+    download,
+    hub,
+    registry,
+    resolve,
+)
 from edgetam.weights.cache import Records
 
 CONTENT = b"weights"
@@ -194,3 +204,45 @@ def test_the_cache_follows_the_platform(monkeypatch, tmp_path):
     assert cache_dir() == tmp_path / "edgetam"
     monkeypatch.setattr("sys.platform", "darwin")
     assert cache_dir() == Path.home() / "Library/Caches/edgetam"
+
+
+def test_without_a_home_the_cache_is_a_temporary_folder(monkeypatch, caplog):
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("EDGETAM_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", home)
+    cache._passing_dir.cache_clear()
+    folder = cache_dir()
+    assert folder.is_dir()
+    assert cache_dir() == folder
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "EDGETAM_CACHE" in caplog.text
+
+    def full(**_):
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    cache._passing_dir.cache_clear()
+    monkeypatch.setattr(cache.tempfile, "TemporaryDirectory", full)
+    with pytest.raises(OutputError, match=r"neither a home folder .* \(No usable temporary directory"):
+        cache_dir()
+
+
+def test_a_cache_that_may_not_be_entered_holds_nothing(monkeypatch, own_cache):
+    """A folder of mode 0700 of another user; played, because root may enter it."""
+    reach = {name: getattr(Path, name) for name in ("stat", "mkdir")}
+
+    def refused(name):
+        def play(path, *arguments, **options):
+            if path.is_relative_to(own_cache):
+                raise PermissionError(13, "Permission denied")
+            return reach[name](path, *arguments, **options)
+
+        return play
+
+    for name in reach:
+        monkeypatch.setattr(Path, name, refused(name))
+    assert registry.cached_path("edgetam") is None
+    with pytest.raises(DownloadError, match="cannot be written"):
+        download("edgetam")

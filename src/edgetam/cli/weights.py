@@ -1,4 +1,4 @@
-"""``edgetam weights``: list, inspect, download and convert checkpoints."""
+"""``edgetam weights``: list, inspect, download and convert checkpoints; clean up conversions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from edgetam.weights.registry import OWN, REGISTRY, Published, cached_path, down
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="List, inspect, download and convert checkpoints.")
+app = typer.Typer(
+    no_args_is_help=True, help="List, inspect, download and convert checkpoints; clean up conversions."
+)
 
 _MB = 1_000_000
 
@@ -140,3 +142,26 @@ def convert_(
     known = published_as(path)
     notes = {"licence": known.licence} if known is not None else {}
     typer.echo(convert(path, target, to, dtype, notes))
+
+
+@app.command()
+def clean(
+    days: Annotated[
+        int, typer.Option(min=0, help="Keep what was used in the last so many days; 0 keeps nothing.")
+    ] = 30,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Remove models that engines converted and have not used for a while.
+
+    They are converted again when needed, except int8 ones, which 'edgetam quantize' makes. Downloads stay.
+    """
+    from edgetam.engine.store import remove, unneeded
+
+    console, found = _console(), unneeded(days)
+    for each in found:
+        if not dry_run:
+            remove(each.folder)
+        console.print(f"{_size(each.size):>8}  {each.days:4.0f} days  {each.folder}", soft_wrap=True)
+    what = "would be removed" if dry_run else "removed"
+    folders = "1 folder" if len(found) == 1 else f"{len(found)} folders"
+    console.print(f"{folders} with {_size(sum(each.size for each in found))} {what}.")

@@ -15,6 +15,7 @@ from edgetam.config import ModelConfig, get_config
 from edgetam.engine.requirements import require_torch
 from edgetam.engine.store import Store
 from edgetam.engine.verbs import Constants
+from edgetam.errors import WeightsError
 from edgetam.weights.cache import sha256_of
 
 if TYPE_CHECKING:
@@ -41,14 +42,24 @@ class Source:
 
     @classmethod
     def of_weights(cls, path: Path, name: str, image_size: int | None, partial: str | None) -> Source:
-        """Weights in a file; see `edgetam.load_model`."""
+        """Weights in a file; see `edgetam.load_model`.
+
+        They are read when first needed, which raises WeightsError if the file is another one by then.
+
+        Raises:
+            WeightsError: the file cannot be read.
+        """
+        digest = _digest(path)
 
         def load() -> EdgeTAM:
             from edgetam.weights.network import load_network
 
-            return load_network(name, path, image_size=image_size, partial=partial)
+            try:
+                return load_network(name, path, image_size=image_size, partial=partial)
+            finally:  # also if that failed: half a file is one that something writes to
+                _check_unchanged(path, digest)
 
-        return cls(load, sha256_of(path), name, image_size, partial)
+        return cls(load, digest, name, image_size, partial)
 
     @classmethod
     def of_network(cls, network: EdgeTAM) -> Source:
@@ -94,3 +105,21 @@ class Source:
             absent_pointer=network.object_pointer.absent.numpy(),
             no_memory=network.memory_attention.no_memory_embed.numpy(),
         )
+
+
+def _check_unchanged(path: Path, digest: str) -> None:
+    """What was read is kept under the hash of what was there before: it has to be the same."""
+    if _digest(path) != digest:
+        raise WeightsError(
+            f"{path} has changed since this model was loaded, so the rest cannot be converted; load it "
+            "again, or load a copy if something goes on writing to that file."
+        )
+
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise WeightsError(
+            f"{path} cannot be read ({error.strerror or error}); check the file and the disk."
+        ) from error

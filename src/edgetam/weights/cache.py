@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import logging
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgetam.errors import DownloadError
+from edgetam.errors import DownloadError, OutputError
 from edgetam.hashing import sha256_of
 
 __all__ = ["Record", "Records", "cache_dir", "is_offline", "sha256_of"]
 
 _TRUE = {"1", "true", "yes", "on"}
+_log = logging.getLogger(__name__)
 Record = dict[str, Any]
 
 
 def cache_dir() -> Path:
-    """Return ``EDGETAM_CACHE``, or the platform's folder for caches; it may not exist yet."""
+    """Return ``EDGETAM_CACHE``, or the platform's folder for caches; it may not exist yet.
+
+    Where the user has no home folder it is a temporary one, which goes when the process ends.
+
+    Raises:
+        OutputError: there is no temporary folder either.
+    """
+    try:
+        return _lasting_dir()
+    except RuntimeError:  # pathlib knows no home
+        return Path(_passing_dir().name)
+
+
+def _lasting_dir() -> Path:
     chosen = os.environ.get("EDGETAM_CACHE")
     if chosen:
         return Path(chosen).expanduser()
@@ -27,6 +44,23 @@ def cache_dir() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "edgetam"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgetam"
+
+
+@functools.cache
+def _passing_dir() -> tempfile.TemporaryDirectory[str]:
+    """One for the whole process, so that nothing is fetched or converted twice in it."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="edgetam-cache-")
+    except OSError as error:
+        raise OutputError(
+            f"There is neither a home folder for the cache nor a temporary one ({error.strerror or error}); "
+            "set EDGETAM_CACHE to a folder that can be written."
+        ) from error
+    _log.warning(
+        "There is no home folder for the cache; weights are downloaded and models converted again at every "
+        "start. Set EDGETAM_CACHE to a folder that can be written."
+    )
+    return folder
 
 
 def is_offline() -> str | None:
@@ -82,9 +116,13 @@ class Records:
         return {name: record for name, record in records.items() if isinstance(record, dict)}
 
     def is_good(self, path: Path, sha256: str | None, size: int | None = None) -> bool:
-        """Whether ``path`` is there and is still the file it was, or should be."""
-        if not path.is_file():
+        """Whether ``path`` is there, can be read and is still the file it was, or should be."""
+        try:
+            return path.is_file() and self._is_same(path, sha256, size)
+        except OSError:  # it, or a folder above it, is not for this user
             return False
+
+    def _is_same(self, path: Path, sha256: str | None, size: int | None) -> bool:
         stat = path.stat()
         record = self.get(path.name)
         expected = sha256 or record.get("sha256")
