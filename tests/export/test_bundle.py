@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,17 @@ from PIL import Image
 
 from edgetam import ImageSegmenter, Prompt, TrackerOptions, VideoTracker, load_bundle, load_model
 from edgetam.cli.options import ModelChoice
-from edgetam.engine import bundle
+from edgetam.config import get_config
+from edgetam.engine import bundle, manifest
 from edgetam.engine.bundle import BundleEngine
-from edgetam.engine.manifest import FORMAT, MANIFEST, read_manifest
+from edgetam.engine.graphs import make_graph
+from edgetam.engine.manifest import CONSTANTS, FORMAT, MANIFEST, read_manifest
 from edgetam.engine.torch import TorchEngine
 from edgetam.errors import BundleError, ConfigError, EngineError, OutputError, PromptError, WeightsError
 from edgetam.export import BundleSpec, export_bundle
 from edgetam.export.parity import compare, drawn_clip, rehearse
 from edgetam.hashing import sha256_of
-from edgetam.model import EdgeTAM
+from edgetam.model import EdgeTAM, build_model
 from tests.export.conftest import OBJECTS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -91,20 +94,25 @@ def test_the_report_is_in_the_bundle(exported: Path) -> None:
     assert len(report["frames"]) == 13
     assert report["largest_logit_difference"] == max(f["logits"] for f in report["frames"]) < 1e-4
     assert report["least_mask_iou"] > 0.999
+    assert report["mean_mask_iou"] > 0.999
+    names = [program.name for program in read_manifest(exported).programs]
+    assert [each["program"] for each in report["programs"]] == names
+    assert {"attend-8", "adopt", "remember-exclusive"} <= set(names)  # that a short clip does not reach
+    assert max(each["relative"] for each in report["programs"]) < 1e-4
 
 
 def test_the_manifest_tells_everything(exported: Path) -> None:
-    manifest = read_manifest(exported)
-    assert (manifest.target, manifest.precision, manifest.image_size) == ("openvino", "fp32", 256)
-    assert manifest.limits.objects == OBJECTS
-    assert manifest.limits.prompted >= 2
-    assert manifest.licence["code"] == "Apache-2.0"
-    assert len(manifest.preprocessing["mean"]) == 3
+    told = read_manifest(exported)
+    assert (told.target, told.precision, told.image_size) == ("openvino", "fp32", 256)
+    assert told.limits.objects == OBJECTS
+    assert told.limits.prompted >= 2
+    assert told.licence["code"] == "Apache-2.0"
+    assert len(told.preprocessing["mean"]) == 3
     found = {p.relative_to(exported).as_posix() for p in exported.rglob("*") if p.is_file()}
-    assert found == {*manifest.files, MANIFEST}
-    for name, contents in manifest.files.items():
+    assert found == {*told.files, MANIFEST}
+    for name, contents in told.files.items():
         assert sha256_of(exported / name) == contents.sha256
-    for program in manifest.programs:
+    for program in told.programs:
         assert all(isinstance(n, int) and n > 0 for s in program.inputs for n in s.shape)
 
 
@@ -127,14 +135,43 @@ def damage_altered(folder: Path) -> None:
     path.write_bytes(data)
 
 
-def manifest_with(**changes: Any) -> Any:
+def rewrite(path: Path, text: str) -> None:
+    """Replace a file, which may be a link to that of another test."""
+    path.unlink()
+    path.write_text(text)
+
+
+def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
     def damage(folder: Path) -> None:
         path = folder / MANIFEST
-        data = json.loads(path.read_text()) | changes
-        path.unlink()
-        path.write_text(json.dumps(data))
+        data = json.loads(path.read_text())
+        change(data)
+        rewrite(path, json.dumps(data))
 
     return damage
+
+
+def manifest_with(**changes: Any) -> Callable[[Path], None]:
+    return edited(lambda data: data.update(changes))
+
+
+def list_again(folder: Path, name: str) -> None:
+    """Let the manifest vouch for a file as it is now."""
+    entry = {"sha256": sha256_of(folder / name), "size": (folder / name).stat().st_size}
+    edited(lambda data: data["files"].update({name: entry}))(folder)
+
+
+def constants_with(**changes: Any) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        path = folder / CONSTANTS
+        rewrite(path, json.dumps(json.loads(path.read_text()) | changes))
+        list_again(folder, CONSTANTS)
+
+    return damage
+
+
+def first_program(**changes: Any) -> Callable[[Path], None]:
+    return edited(lambda data: data["programs"][0].update(changes))
 
 
 def no_manifest(folder: Path) -> None:
@@ -143,8 +180,7 @@ def no_manifest(folder: Path) -> None:
 
 def torn_manifest(folder: Path) -> None:
     text = (folder / MANIFEST).read_text()
-    (folder / MANIFEST).unlink()
-    (folder / MANIFEST).write_text(text[:200])
+    rewrite(folder / MANIFEST, text[:200])
 
 
 @pytest.mark.parametrize(
@@ -164,13 +200,55 @@ def torn_manifest(folder: Path) -> None:
         (manifest_with(limits={"objects": 2}), "is damaged"),
         (manifest_with(programs=[]), "has no program for adopt"),
         (manifest_with(surprise=1), "is damaged"),
-        (manifest_with(files={"../x": {"sha256": "0", "size": 1}}), r"'\.\./x', which is outside"),
+        (
+            edited(lambda d: d["files"].update({"../x": {"sha256": "0", "size": 1}})),
+            r"'\.\./x', which is outside",
+        ),
+        (manifest_with(files=[]), "is damaged"),
+        (manifest_with(files={}), r"does not list 'constants\.json'"),
+        (edited(lambda d: d["files"].pop("encode/model.bin")), r"does not list 'encode/model\.bin'"),
+        (first_program(name="../t1/encode"), r"damaged.*'\.\./t1/encode' is no name of a program"),
+        (first_program(name="track"), "damaged.*two programs have the same name"),
+        (first_program(verb=["encode"]), "damaged.*should be a text"),
+        (first_program(inputs=[]), "its program 'encode' has inputs of another model or size"),
+        (manifest_with(image_size=512), "edgetam at 512 pixels, and its program 'encode' has inputs of"),
+        (manifest_with(image_size=300), r"is of no known model \(image_size is 300"),
+        (manifest_with(model="sam9"), r"is of no known model \(Unknown model 'sam9'"),
+        (manifest_with(model="sam2.1-t"), "says that it is sam2.1-t.*'attend-7' has inputs of another"),
+        (manifest_with(precision="int4"), "precision is 'int4'; expected one of fp32, bf16, fp16"),
+        (manifest_with(model=None), "damaged.*None should be a text"),
+        (edited(lambda d: d["limits"].update(objects="9")), r"damaged.*objects is '9'"),
+        (edited(lambda d: d["limits"].update(memories=12)), "limit of memories is 12.*made for 8"),
+        (constants_with(no_memory=[0.5]), "'no_memory' should be 256 finite numbers"),
+        (constants_with(absent_pointer=[float("nan")] * 256), "'absent_pointer' should be 256 finite"),
     ],
 )
 def test_what_is_not_whole_is_refused(damage: Any, words: str, copied: Path) -> None:
     damage(copied)
     with pytest.raises(BundleError, match=words):
         load_bundle(copied)
+
+
+@pytest.mark.parametrize("file", ["model.xml", "model.bin"])
+def test_a_program_that_does_not_run_is_told_in_a_sentence(file: str, copied: Path) -> None:
+    rewrite(copied / "encode" / file, "<net")
+    list_again(copied, f"encode/{file}")
+    segmenter = ImageSegmenter(load_bundle(copied))
+    with pytest.raises(
+        BundleError, match=r"^The program 'encode' .* does not run in openvino \([^\n]+ again"
+    ):
+        segmenter.set_image(CLIP[0])
+
+
+@pytest.mark.parametrize("name", ["edgetam", "sam2-t", "sam2.1-t"])
+def test_what_bundles_should_take_is_what_graphs_take(name: str) -> None:
+    config = get_config(name, 256)
+    network = build_model(config)
+    for verb, inputs in bundle._inputs(config).items():
+        ports = make_graph(verb, network).inputs
+        assert [
+            (port.name, tuple(None if isinstance(n, str) else n for n in port.shape)) for port in ports
+        ] == list(inputs.items())
 
 
 @pytest.mark.parametrize("threads", [0, -1, 2.0, "2"])
@@ -194,6 +272,16 @@ def test_a_runtime_that_is_missing_is_named(exported: Path, monkeypatch: pytest.
     monkeypatch.setattr(bundle, "missing", list)
     with pytest.raises(EngineError, match=r"openvino is not installed.*pip install 'edgetam\[openvino\]'"):
         load_bundle(exported)
+
+
+def test_executorch_needs_torch_too(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest_with(target="executorch")(copied)
+    monkeypatch.setitem(manifest.OPENED, "executorch", ())
+    monkeypatch.setattr(bundle, "missing", lambda modules: [m for m in modules if m == "torch"])
+    with pytest.raises(
+        EngineError, match="for executorch and torch is not installed; run: pip install torch"
+    ):
+        load_bundle(copied)
 
 
 def test_a_target_that_runs_elsewhere(copied: Path) -> None:
@@ -262,6 +350,8 @@ def test_too_many_points(loaded: BundleEngine) -> None:
         (BundleSpec("openvino", objects=0), ConfigError, "objects is 0"),
         (BundleSpec("openvino", objects=1000), ConfigError, "at most 64"),
         (BundleSpec("openvino", prompted=True), ConfigError, "prompted is True"),
+        (BundleSpec("openvino", prompted=10**6), ConfigError, "prompted is 1000000; expected at most 64"),
+        (BundleSpec("openvino", points=10**6), ConfigError, "points is 1000000; expected at most 256"),
     ],
 )
 def test_wrong_wishes_write_nothing(

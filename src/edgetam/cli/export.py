@@ -51,12 +51,14 @@ def export_weights(job: ExportJob, screen: Screen) -> Path:
     choice.check()
     require_torch("Exporting")
     from edgetam.export import BundleSpec, check_free, check_target, export_bundle
+    from edgetam.export.programs import make_limits
     from edgetam.weights.bundled import BUNDLED_LICENCE
     from edgetam.weights.network import load_network
     from edgetam.weights.registry import published_as, weights_path
 
     precision = None if choice.precision == "auto" else choice.precision
     check_target(job.target, precision)
+    make_limits(job.objects, job.prompted, job.points)
     check_free(job.output, overwrite=job.overwrite)
     path = weights_path(choice.name, choice.weights)
     known = published_as(path)

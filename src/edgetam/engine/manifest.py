@@ -1,25 +1,54 @@
 """What a bundle says about itself: `edgetam.export` writes it, `edgetam.load_bundle` reads it.
 
 A bundle is a folder: ``manifest.json``, ``parity.json``, ``constants.json`` and a folder for each program. A
-program is one verb with fixed shapes. All files but the manifest are listed in it with size and SHA-256.
+program is one verb with fixed shapes. All files but the manifest are listed in it with size and SHA-256, and
+no other file is ever opened.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from edgetam.config import check_whole
 from edgetam.errors import BundleError
 from edgetam.hashing import sha256_of
 
-__all__ = ["FORMAT", "MANIFEST", "Contents", "Limits", "Manifest", "Program", "Socket", "read_manifest"]
+__all__ = [
+    "CONSTANTS",
+    "FORMAT",
+    "MANIFEST",
+    "PRECISIONS",
+    "Contents",
+    "Limits",
+    "Manifest",
+    "Program",
+    "Socket",
+    "read_manifest",
+]
 
 FORMAT = 2
 """Raised when older versions of this package could not read what is written."""
 MANIFEST = "manifest.json"
+CONSTANTS = "constants.json"
+PRECISIONS = {
+    "onnx": ("fp32", "fp16"),
+    "openvino": ("fp32", "bf16", "fp16"),
+    "coreml": ("fp16", "fp32"),
+    "executorch": ("fp32",),
+}
+"""Target to what its programs can compute in; the first is the default."""
+OPENED = {
+    "onnx": ("model.onnx",),
+    "openvino": ("model.xml", "model.bin"),
+    "executorch": ("model.pte",),
+}
+"""Target to the files of a program that its runtime opens; others have no runtime in Python."""
+PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+"""Of programs: nothing that leads out of the bundle."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +137,11 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read a bundle's manifest and check every file it lists.
+    """Read a bundle's manifest and check every file it lists, among them all that will be opened.
 
     Raises:
-        BundleError: this is no bundle, one of another format, or one whose files are missing or altered.
+        BundleError: this is no bundle, one of another format, or one whose files are missing, altered or not
+            listed.
     """
     data = _read_json(folder)
     version = data.get("format")
@@ -129,11 +159,17 @@ def read_manifest(folder: Path) -> Manifest:
         )
     try:
         manifest = _parsed(data)
-    except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(
-            f"'{folder / MANIFEST}' is damaged ({type(error).__name__}: {error}); export the bundle again."
-        ) from error
-    _check_files(folder, manifest.files.items())
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        said = f"{type(error).__name__}: {error}".rstrip(".")
+        raise BundleError(f"'{folder / MANIFEST}' is damaged ({said}); export the bundle again.") from error
+    _check_listed(folder, manifest)
+    for name, contents in manifest.files.items():
+        try:
+            _check_file(folder, name, contents)
+        except OSError as error:
+            raise BundleError(
+                f"'{name}' in the bundle '{folder}' cannot be read ({error}); copy or export it again."
+            ) from error
     return manifest
 
 
@@ -156,33 +192,76 @@ def _read_json(folder: Path) -> dict[str, Any]:
 
 
 def _parsed(data: dict[str, Any]) -> Manifest:
-    programs = tuple(
-        Program(p["name"], p["verb"], _sockets(p["inputs"]), _sockets(p["outputs"])) for p in data["programs"]
-    )
+    programs = tuple(map(_program, data["programs"]))
+    if len({program.name for program in programs}) < len(programs):
+        raise ValueError("two programs have the same name")
     files = {name: Contents(**entry) for name, entry in data["files"].items()}
-    parts = {"limits": Limits(**data["limits"]), "programs": programs, "files": files}
-    return Manifest(**{**data, **parts})
+    parts = {"limits": _limits(data["limits"]), "programs": programs, "files": files}
+    manifest = Manifest(**{**data, **parts})
+    _check_texts(manifest.target, manifest.precision, manifest.model)
+    known = PRECISIONS.get(manifest.target)
+    if known and manifest.precision not in known:
+        raise ValueError(f"precision is {manifest.precision!r}; expected one of {', '.join(known)}")
+    return manifest
 
 
-def _sockets(data: list[dict[str, Any]]) -> tuple[Socket, ...]:
-    return tuple(Socket(s["name"], tuple(s["shape"]), tuple(s["axes"]), s["dtype"]) for s in data)
+def _limits(data: dict[str, Any]) -> Limits:
+    limits = Limits(**data)
+    for name, value in asdict(limits).items():
+        check_whole(name, value, 1)
+    return limits
 
 
-def _check_files(folder: Path, files: Iterable[tuple[str, Contents]]) -> None:
-    for name, expected in files:
-        parts = PurePosixPath(name)
-        if parts.is_absolute() or ".." in parts.parts:
-            raise BundleError(f"The bundle '{folder}' lists '{name}', which is outside of it; do not use it.")
-        path = folder / parts
-        if not path.is_file():
-            raise BundleError(f"The bundle '{folder}' lacks '{name}'; copy or export it again.")
-        if path.stat().st_size != expected.size:
-            raise BundleError(
-                f"'{name}' in the bundle '{folder}' has {path.stat().st_size} bytes, expected "
-                f"{expected.size}; copy or export it again."
-            )
-        if sha256_of(path) != expected.sha256:
-            raise BundleError(
-                f"'{name}' in the bundle '{folder}' was altered: its SHA-256 is not the one in {MANIFEST}; "
-                "copy or export it again."
-            )
+def _program(data: dict[str, Any]) -> Program:
+    _check_texts(data["name"], data["verb"])
+    if not PLAIN_NAME.fullmatch(data["name"]):
+        raise ValueError(f"{data['name']!r} is no name of a program")
+    inputs, outputs = (tuple(map(_socket, data[ends])) for ends in ("inputs", "outputs"))
+    return Program(data["name"], data["verb"], inputs, outputs)
+
+
+def _socket(data: dict[str, Any]) -> Socket:
+    socket = Socket(data["name"], tuple(data["shape"]), tuple(data["axes"]), data["dtype"])
+    _check_texts(socket.name, socket.dtype, *(axis for axis in socket.axes if axis is not None))
+    for length in socket.shape:
+        check_whole(f"a length of '{socket.name}'", length, 1)
+    if len(socket.axes) != len(socket.shape):
+        raise ValueError(f"'{socket.name}' has {len(socket.shape)} lengths and {len(socket.axes)} axes")
+    return socket
+
+
+def _check_texts(*values: object) -> None:
+    for value in values:
+        if not isinstance(value, str):
+            raise TypeError(f"{value!r} should be a text")
+
+
+def _check_listed(folder: Path, manifest: Manifest) -> None:
+    """What is not listed is not hashed, and could be anything."""
+    opened = OPENED.get(manifest.target, ())
+    needed = [CONSTANTS, *(f"{program.name}/{file}" for program in manifest.programs for file in opened)]
+    absent = [name for name in needed if name not in manifest.files]
+    if absent:
+        raise BundleError(
+            f"The {MANIFEST} of the bundle '{folder}' does not list '{absent[0]}', so nothing tells whether "
+            "that is whole; export it again."
+        )
+
+
+def _check_file(folder: Path, name: str, expected: Contents) -> None:
+    inside = PurePosixPath(name)
+    if inside.is_absolute() or ".." in inside.parts or set(name) & set("\\:"):
+        raise BundleError(f"The bundle '{folder}' lists '{name}', which is outside of it; do not use it.")
+    path = folder / inside
+    if not path.is_file():
+        raise BundleError(f"The bundle '{folder}' lacks '{name}'; copy or export it again.")
+    if path.stat().st_size != expected.size:
+        raise BundleError(
+            f"'{name}' in the bundle '{folder}' has {path.stat().st_size} bytes, expected "
+            f"{expected.size}; copy or export it again."
+        )
+    if sha256_of(path) != expected.sha256:
+        raise BundleError(
+            f"'{name}' in the bundle '{folder}' was altered: its SHA-256 is not the one in {MANIFEST}; "
+            "copy or export it again."
+        )

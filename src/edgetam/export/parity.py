@@ -1,24 +1,41 @@
-"""Does a bundle answer as PyTorch does? The same prompts on the same frames through both, frame by frame."""
+"""Does a bundle answer as PyTorch does? The same prompts on the same frames through both, frame by frame.
+
+A short clip does not reach every program: one with many memories is for long videos. So each program is also
+run once by itself, on random inputs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from edgetam.config import MEMORY_FRAMES
 from edgetam.engine.base import Engine
-from edgetam.engine.manifest import Limits
+from edgetam.engine.fixed_graph import FixedGraph
+from edgetam.engine.manifest import Limits, Socket
+from edgetam.engine.verbs import PADDING_LABEL, Runner
+from edgetam.errors import EngineError, WeightsError
+from edgetam.model.inference import in_full_precision
+from edgetam.model.prompt_encoder import LABELS
 from edgetam.structs import FrameResult
 from edgetam.tracking import TrackerOptions, VideoTracker
 
-__all__ = ["Agreement", "compare", "drawn_clip", "rehearse"]
+__all__ = ["Agreement", "ProgramAgreement", "compare", "compare_programs", "drawn_clip", "rehearse"]
 
 FRAMES, WIDTH, HEIGHT = 6, 320, 240
 CORRECTED = 3
 """The frame that is corrected after it was tracked."""
+PIXELS = 256
+"""Drawn points lie in the corner that images of all sizes have."""
+EMPTY = {"tokens_valid": 0, "pointers_valid": 0, "labels": PADDING_LABEL}
+"""What marks padding."""
+TINY = 1e-3
+"""Outputs are taken to be at least of this size."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +55,22 @@ class Agreement:
     logits: float
     iou: float
     presence: float
+
+
+@dataclass(frozen=True)
+class ProgramAgreement:
+    """One program in a bundle and its graph in PyTorch, on the same random inputs.
+
+    Attributes:
+        program: its name.
+        largest: difference of any value of any output.
+        relative: root mean square of the differences over that of the values, of the output where it is
+            largest.
+    """
+
+    program: str
+    largest: float
+    relative: float
 
 
 def drawn_clip() -> NDArray[np.uint8]:
@@ -66,6 +99,95 @@ def rehearse(engine: Engine, limits: Limits) -> list[FrameResult]:
         results = list(session.propagate(frames=CORRECTED + 1))
         results.append(session.prompt(CORRECTED, 1, points=[[100, 90], [20, 20]], labels=[1, 0]))
         return results + list(session.propagate(start=CORRECTED + 1))
+
+
+def compare_programs(graphs: Sequence[FixedGraph], runner: Runner) -> list[ProgramAgreement]:
+    """Run each program once, with places left empty where it has several.
+
+    Args:
+        graphs: what the programs were made of, ``encode`` before those that read what it gives.
+        runner: of the programs, by name.
+
+    Raises:
+        EngineError: a program gives values that are not finite, or outputs of other shapes.
+        WeightsError: PyTorch itself gives values that are not finite.
+    """
+    generator = np.random.default_rng(0)
+    seen: dict[str, NDArray[Any]] = {}
+    agreements = []
+    for graph in graphs:
+        drawn = {socket.name: _drawn(socket, generator) for socket in graph.program.inputs}
+        inputs = {name: seen.get(name, array) for name, array in drawn.items()}
+        expected = _in_pytorch(graph, inputs)
+        if graph.name == "encode":  # drawn maps would not be of the size that others are used to
+            seen = dict(zip((socket.name for socket in graph.program.outputs), expected, strict=True))
+            seen["fused"] = seen["stride16"]
+        agreements.append(_program_agreement(graph.name, runner.run(graph.name, inputs), expected))
+    return agreements
+
+
+def _in_pytorch(graph: FixedGraph, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    with torch.inference_mode(), in_full_precision():
+        outputs = graph.graph.module.eval()(*(torch.from_numpy(array) for array in inputs.values()))
+    arrays = [x.numpy() for x in (outputs if isinstance(outputs, tuple) else (outputs,))]
+    if not all(np.isfinite(x).all() for x in arrays):
+        raise WeightsError(
+            f"With these weights '{graph.name}' gives values that are not finite in PyTorch, so nothing was "
+            "written; export other weights."
+        )
+    return arrays
+
+
+def _drawn(socket: Socket, generator: np.random.Generator) -> NDArray[Any]:
+    """A random input; of memories, pointers and points, the last eighth is padding."""
+    name, shape = socket.name, socket.shape
+    values: NDArray[Any]
+    if name in ("tokens_valid", "pointers_valid", "has_mask"):
+        values = np.ones(shape)
+    elif name == "binarize":  # with 1, rounding beside the threshold would turn into another answer
+        values = np.zeros(shape)
+    elif name == "ages":
+        values = generator.integers(0, MEMORY_FRAMES, shape)
+    elif name == "labels":
+        values = generator.integers(-1, LABELS, shape)
+    elif name == "points":
+        values = generator.uniform(0, PIXELS, shape)
+    elif name == "distances":
+        values = generator.uniform(0, 1, shape)
+    elif name == "given":
+        values = generator.integers(0, 2, shape)
+    else:
+        values = generator.normal(size=shape)
+    if name in EMPTY:
+        values[:, -max(shape[1] // 8, 1) :] = EMPTY[name]
+    return values.astype(socket.dtype)
+
+
+def _program_agreement(
+    program: str, got: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]]
+) -> ProgramAgreement:
+    shapes, wanted = ([x.shape for x in side] for side in (got, expected))
+    if shapes != wanted:
+        raise EngineError(
+            f"The exported program '{program}' gives outputs of shapes {shapes}, expected {wanted}, so "
+            "nothing was written; try another target or another version of its libraries."
+        )
+    if not all(np.isfinite(x).all() for x in got):
+        raise EngineError(
+            f"The exported program '{program}' gives values that are not finite, so nothing was written; "
+            "export in fp32, or to another target."
+        )
+    apart = [x - y for x, y in zip(got, expected, strict=True)]
+    return ProgramAgreement(
+        program,
+        max(float(np.abs(x).max()) for x in apart),
+        max(_size(x) / max(_size(y), TINY) for x, y in zip(apart, expected, strict=True)),
+    )
+
+
+def _size(x: NDArray[Any]) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
 
 
 def compare(got: Sequence[FrameResult], expected: Sequence[FrameResult]) -> list[Agreement]:

@@ -15,18 +15,26 @@ __all__ = ["fixed_graphs", "make_limits"]
 
 MAX_OBJECTS = 64
 """A program that sees all objects at once keeps a map of the image's size for each."""
+MAX_PROMPTED = 64
+"""The largest program attends to as many memories, and six more, whenever an object has more than one."""
+MAX_POINTS = 256
+"""Every prompt is padded to as many points as there may be, and each is a token of the decoder."""
 
 
 def make_limits(objects: int, prompted: int, points: int) -> Limits:
     """The shapes that so many objects, prompted frames and points need.
 
     Raises:
-        ConfigError: a number is not a whole one of at least 1, or there are too many objects.
+        ConfigError: a number is not a whole one of at least 1, or is too large.
     """
-    for name, value in (("objects", objects), ("prompted", prompted), ("points", points)):
+    for name, value, most in (
+        ("objects", objects, MAX_OBJECTS),
+        ("prompted", prompted, MAX_PROMPTED),
+        ("points", points, MAX_POINTS),
+    ):
         check_whole(name, value, 1)
-    if objects > MAX_OBJECTS:
-        raise ConfigError(f"objects is {objects}; expected at most {MAX_OBJECTS}.")
+        if value > most:
+            raise ConfigError(f"{name} is {value}; expected at most {most}.")
     memories = frame_slots(prompted + RECENT_MEMORIES)
     prompted = memories - RECENT_MEMORIES  # use what rounding gives
     pointers = pointer_slots(prompted + MAX_POINTERS - 1)

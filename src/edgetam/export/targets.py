@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from edgetam.engine.fixed_graph import FixedGraph
+from edgetam.engine.manifest import PRECISIONS
 from edgetam.engine.requirements import require
 from edgetam.errors import EngineError
 
@@ -50,11 +51,11 @@ TARGETS = {
     target.name: target
     for target in (
         Target(
-            "onnx", ("fp32", "fp16"), ("onnx", "onnxscript", "onnxruntime"), "edgetam.engine.onnx_convert"
+            "onnx", PRECISIONS["onnx"], ("onnx", "onnxscript", "onnxruntime"), "edgetam.engine.onnx_convert"
         ),
-        Target("openvino", ("fp32", "bf16", "fp16"), ("openvino",), "edgetam.export.openvino"),
-        Target("coreml", ("fp16", "fp32"), ("coremltools",), "edgetam.export.coreml", runs_here=False),
-        Target("executorch", ("fp32",), ("executorch",), "edgetam.export.executorch"),
+        Target("openvino", PRECISIONS["openvino"], ("openvino",), "edgetam.export.openvino"),
+        Target("coreml", PRECISIONS["coreml"], ("coremltools",), "edgetam.export.coreml", runs_here=False),
+        Target("executorch", PRECISIONS["executorch"], ("executorch",), "edgetam.export.executorch"),
     )
 }
 
