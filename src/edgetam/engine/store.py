@@ -154,7 +154,7 @@ def _part(parent: Path) -> Path:
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
     """One process at a time: between looking at an artifact and replacing it nobody else may do so."""
-    from filelock import FileLock  # comes with PyTorch, without which nothing is converted
+    from filelock import FileLock  # not needed where everything is converted
 
     with ExitStack() as stack:
         with suppress(OSError, NotImplementedError):  # network disks may know no locks
