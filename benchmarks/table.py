@@ -27,9 +27,8 @@ def memory_line(record: dict[str, Any]) -> str:
     return f"Resident memory from frame 100 on: {parts} (published code: 12.6 MB more every frame)."
 
 
-def engines_table(record: dict[str, Any], quality: dict[str, Any]) -> list[str]:
-    """One line for each size, number of objects, engine and precision; masks are those of another record."""
-    agreements = {size["size"]: size["quality"] for size in quality["sizes"]}
+def engines_table(record: dict[str, Any]) -> list[str]:
+    """One line for each size, number of objects, engine and precision."""
     rows = [
         "| Input | Objects | Engine | ms per frame | times faster than published | mask IoU with fp32 |",
         "|---|---|---|---|---|---|",
@@ -37,7 +36,7 @@ def engines_table(record: dict[str, Any], quality: dict[str, Any]) -> list[str]:
     for size in (size for size in record["sizes"] if size["size"] in SIZES):
         theirs = size.get("published_frame_ms")
         for case, frames in size["frames"].items():
-            agreement = agreements.get(size["size"], {}).get(case, {}).get("mean_iou")
+            agreement = size.get("quality", {}).get(case, {}).get("mean_iou")
             for count in (n for n in OBJECTS if n in frames):
                 frame = frames[count]
                 ratio = f"{theirs * int(count) / frame['ms']:.2f}" if theirs else ""
@@ -47,19 +46,18 @@ def engines_table(record: dict[str, Any], quality: dict[str, Any]) -> list[str]:
     return rows
 
 
-def engines_section(record: dict[str, Any], quality: dict[str, Any]) -> list[str]:
+def engines_section(record: dict[str, Any]) -> list[str]:
     """Engines and precisions beside each other."""
     m = record["machine"]
     where = f"{m['cpu']}, {record['threads']} threads, openvino {m['openvino']}, {m['date']}"
     return [
         "A tracked frame in steady state (seven memories, sixteen pointers) beside the published code in the",
         f"same run ({where}).",
-        "The published code cannot run several objects, so its time for one is multiplied. Masks were",
-        f"compared with the present bundled weights on another {quality['machine']['cpu']} (Zen 4), "
-        f"{quality['machine']['date']}.",
-        "Another CPU, int8, and what was aimed at and missed: [docs/performance.md](docs/performance.md).",
+        "The published code cannot run several objects, so its time for one is multiplied. Masks are of the",
+        "bundled weights of that date; newer ones, int8 and another CPU are in",
+        "[docs/performance.md](docs/performance.md).",
         "",
-        *engines_table(record, quality),
+        *engines_table(record),
     ]
 
 
@@ -74,7 +72,7 @@ def scores_table(record: dict[str, Any]) -> list[str]:
 def section() -> str:
     """Everything between the markers."""
     lines = [
-        *engines_section(load("engines"), load("quality")),
+        *engines_section(load("engines")),
         "",
         memory_line(load("streaming_memory")),
         "",
