@@ -71,14 +71,14 @@ def only(graphs: Sequence[FixedGraph], name: str) -> list[FixedGraph]:
 
 
 def test_programs_are_compared_one_by_one(graphs: list[FixedGraph]) -> None:
-    agreements = compare_programs(graphs, Altered(graphs))
+    agreements = compare_programs(graphs, Altered(graphs).run)
     assert [each.program for each in agreements] == [graph.name for graph in graphs]
     assert {(each.largest, each.relative) for each in agreements} == {(0.0, 0.0)}
 
 
 def test_a_program_that_reads_padding_is_found_out(graphs: list[FixedGraph]) -> None:
     """The large one, which the clip does not reach."""
-    (agreement,) = compare_programs(only(graphs, "attend-8"), ReadsPadding(graphs))
+    (agreement,) = compare_programs(only(graphs, "attend-8"), ReadsPadding(graphs).run)
     assert agreement.relative > bundle.MOST_APART
 
 
@@ -91,7 +91,7 @@ def test_a_program_that_reads_padding_is_found_out(graphs: list[FixedGraph]) -> 
 )
 def test_programs_that_are_of_no_use(runner: type[Altered], words: str, graphs: list[FixedGraph]) -> None:
     with pytest.raises(EngineError, match=words):
-        compare_programs(only(graphs, "adopt"), runner(graphs))
+        compare_programs(only(graphs, "adopt"), runner(graphs).run)
 
 
 def test_weights_that_are_of_no_use(model: EdgeTAM) -> None:
@@ -101,7 +101,7 @@ def test_weights_that_are_of_no_use(model: EdgeTAM) -> None:
         broken.mask_decoder.presence_head.layers[-1].bias.fill_(-100)  # that one is given
     graphs = fixed_graphs(inference_form(broken), make_limits(1, 1, 8))
     with pytest.raises(WeightsError, match="'track' gives values that are not finite in PyTorch"):
-        compare_programs(only(graphs, "track"), Altered(graphs))
+        compare_programs(only(graphs, "track"), Altered(graphs).run)
 
 
 class Faked:

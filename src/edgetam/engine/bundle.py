@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from edgetam.engine.fixed import FixedShapes
 from edgetam.engine.manifest import CONSTANTS, Limits, Manifest, Socket, read_manifest
 from edgetam.engine.requirements import missing
 from edgetam.engine.verbs import Constants, GraphEngine, Runner
-from edgetam.errors import BundleError, ConfigError, EdgeTAMError, EngineError
+from edgetam.errors import BundleError, ConfigError, EngineError
 
 __all__ = ["BundleEngine", "load_bundle"]
 
@@ -68,47 +68,8 @@ def load_bundle(path: str | Path, *, threads: int | None = None) -> BundleEngine
     config = _config(folder, manifest)
     _check_limits(folder, manifest)
     constants = _constants(folder)
-    fixed = FixedShapes(manifest.programs, TellingRunner(runner, folder), manifest.limits)
+    fixed = FixedShapes(manifest.programs, runner, manifest.limits)
     return BundleEngine(config, constants, fixed, manifest.limits)
-
-
-class TellingRunner:
-    """A runner of programs whose failures are told in one sentence.
-
-    Args:
-        runner: of a bundle's target.
-        folder: of the bundle.
-    """
-
-    def __init__(self, runner: Runner, folder: Path) -> None:
-        self.runner, self.folder = runner, folder
-
-    @property
-    def name(self) -> str:
-        """What the runtime is called."""
-        return self.runner.name
-
-    @property
-    def precision(self) -> str:
-        """What programs compute in."""
-        return self.runner.precision
-
-    def run(self, graph: str, inputs: Mapping[str, Any]) -> Sequence[Any]:
-        """See `Runner.run`.
-
-        Raises:
-            BundleError: the runtime cannot open or run the program.
-        """
-        try:
-            return self.runner.run(graph, inputs)
-        except (EdgeTAMError, MemoryError):
-            raise
-        except Exception as error:  # runtimes have errors of many kinds
-            said = (str(error).strip() or type(error).__name__).splitlines()[-1].rstrip(". ")
-            raise BundleError(
-                f"The program '{graph}' of the bundle '{self.folder}' does not run in {self.name} ({said}); "
-                "export it again, with the version that is installed here."
-            ) from error
 
 
 def _runner(manifest: Manifest, folder_of: Callable[[str], Path], threads: int | None) -> Runner:

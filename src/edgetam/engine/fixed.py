@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgetam.engine.manifest import Limits, Program, Socket
 from edgetam.engine.verbs import PADDING_LABEL, Runner, one_by_one
-from edgetam.errors import PromptError
+from edgetam.errors import BundleError, EdgeTAMError, PromptError
 
 __all__ = ["FixedShapes"]
 
@@ -51,16 +51,34 @@ class FixedShapes:
 
         Raises:
             PromptError: more memories, pointers, points or objects than the bundle was made for.
+            BundleError: the runtime cannot open or run a program.
         """
         program = self._program(graph, inputs)
         count = max(len(inputs[s.name]) for s in program.inputs)
         if _places(program) > 1:
             fitted = {s.name: _fit(inputs[s.name], s) for s in program.inputs}
-            return [out[:count] for out in self.runner.run(program.name, fitted)]
+            return [out[:count] for out in self.run_program(program.name, fitted)]
         return one_by_one(partial(self._run_one, program), {s.name: inputs[s.name] for s in program.inputs})
 
     def _run_one(self, program: Program, inputs: Mapping[str, Any]) -> Sequence[Any]:
-        return self.runner.run(program.name, {s.name: _fit(inputs[s.name], s) for s in program.inputs})
+        return self.run_program(program.name, {s.name: _fit(inputs[s.name], s) for s in program.inputs})
+
+    def run_program(self, name: str, inputs: Mapping[str, Any]) -> Sequence[Any]:
+        """Run one program on inputs of just its shapes.
+
+        Raises:
+            BundleError: the runtime cannot open or run it.
+        """
+        try:
+            return self.runner.run(name, inputs)
+        except (EdgeTAMError, MemoryError):
+            raise
+        except Exception as error:  # runtimes have errors of many kinds
+            said = (str(error).strip() or type(error).__name__).splitlines()[-1].rstrip(". ")
+            raise BundleError(
+                f"The program '{name}' of this bundle does not run in {self.name} ({said}); export it again, "
+                "with the version that is installed here."
+            ) from error
 
     def _program(self, verb: str, inputs: Mapping[str, Any]) -> Program:
         """The smallest that takes the inputs."""

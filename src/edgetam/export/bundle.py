@@ -201,7 +201,7 @@ def _rehearsed(
     _sign(folder, manifest)
     loaded = load_bundle(folder)
     say("running each program once in the bundle and in PyTorch")
-    programs = compare_programs(graphs, loaded.runner.runner)
+    programs = compare_programs(graphs, loaded.runner.run_program)
     if manifest.precision == "fp32":
         _check_programs(programs)
     say("tracking a drawn clip in the bundle and in PyTorch")

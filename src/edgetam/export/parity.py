@@ -6,7 +6,7 @@ run once by itself, on random inputs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from edgetam.config import MEMORY_FRAMES
 from edgetam.engine.base import Engine
 from edgetam.engine.fixed_graph import FixedGraph
 from edgetam.engine.manifest import Limits, Socket
-from edgetam.engine.verbs import PADDING_LABEL, Runner
+from edgetam.engine.verbs import PADDING_LABEL
 from edgetam.errors import EngineError, WeightsError
 from edgetam.model.inference import in_full_precision
 from edgetam.model.prompt_encoder import LABELS
@@ -101,12 +101,14 @@ def rehearse(engine: Engine, limits: Limits) -> list[FrameResult]:
         return results + list(session.propagate(start=CORRECTED + 1))
 
 
-def compare_programs(graphs: Sequence[FixedGraph], runner: Runner) -> list[ProgramAgreement]:
+def compare_programs(
+    graphs: Sequence[FixedGraph], run: Callable[[str, Mapping[str, Any]], Sequence[Any]]
+) -> list[ProgramAgreement]:
     """Run each program once, with places left empty where it has several.
 
     Args:
         graphs: what the programs were made of, ``encode`` before those that read what it gives.
-        runner: of the programs, by name.
+        run: runs a program by its name.
 
     Raises:
         EngineError: a program gives values that are not finite, or outputs of other shapes.
@@ -122,7 +124,7 @@ def compare_programs(graphs: Sequence[FixedGraph], runner: Runner) -> list[Progr
         if graph.name == "encode":  # drawn maps would not be of the size that others are used to
             seen = dict(zip((socket.name for socket in graph.program.outputs), expected, strict=True))
             seen["fused"] = seen["stride16"]
-        agreements.append(_program_agreement(graph.name, runner.run(graph.name, inputs), expected))
+        agreements.append(_program_agreement(graph.name, run(graph.name, inputs), expected))
     return agreements
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from edgetam.errors import ConfigError
 
-__all__ = ["build", "plain"]
+__all__ = ["build", "plain", "scalar"]
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ def _value(hint: Any, value: Any, place: str) -> Any:
         return _mapping(get_args(hint)[1], value, place)
     if dataclasses.is_dataclass(hint):
         return build(hint, value, place)  # type: ignore[arg-type]
-    return value if hint is Any else _scalar(hint, value, place)
+    return value if hint is Any else scalar(hint, value, place)
 
 
 def _optional(hint: Any, value: Any, place: str) -> Any:
@@ -132,7 +132,12 @@ def _mapping(kind: Any, value: Any, place: str) -> dict[str, Any]:
     return {str(key): _value(kind, inner, _at(place, key)) for key, inner in value.items()}
 
 
-def _scalar(kind: type, value: Any, place: str) -> Any:
+def scalar(kind: type, value: Any, place: str) -> Any:
+    """A number, text or truth value of a type; see `build`.
+
+    Raises:
+        ConfigError: the value is of another type.
+    """
     if kind is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
         try:
             number = float(value)

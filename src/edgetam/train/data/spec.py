@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, make_dataclass
+from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from edgetam.errors import ConfigError
-from edgetam.train.strict import build
+from edgetam.train.strict import build, scalar
 
 __all__ = ["Spec"]
 
@@ -59,9 +59,7 @@ class Spec:
         Raises:
             ConfigError: the value is not one.
         """
-        # as in a field of a dataclass, so that one rule says what text is a number
-        one: Any = build(make_dataclass("One", [(key, float)]), {key: self.take(key, default)}, self.what)
-        value: float = getattr(one, key)
+        value: float = scalar(float, self.take(key, default), f"{self.what}.{key}")
         if 0 <= value < float("inf"):
             return value
         raise ConfigError(f"{key} of {self.what} is {value!r}, expected a number from 0: change it.")
