@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import faulthandler
-import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -41,13 +40,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         if config.getoption("numprocesses", None) and (said := file.read_text()):
             terminalreporter.section(f"{file.stem} crashed")
             terminalreporter.write_line(said)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _tidy() -> Iterator[None]:
-    """Free compiled models here, and not whenever and in whichever thread the collector happens to run."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)

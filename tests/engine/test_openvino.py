@@ -39,6 +39,32 @@ def test_low_precision_is_close(model: EdgeTAM, fast: GraphEngine) -> None:
     assert 1e-5 < np.abs(got - expected).max() / np.abs(expected).max() < 0.1
 
 
+INTERRUPTED = """
+import signal, sys
+from pathlib import Path
+import numpy as np
+import openvino as ov
+from openvino import opset13 as op
+from edgetam.engine.openvino import OpenVINORunner, save
+
+given = op.parameter([1, 4], np.float32, name="x")
+save(ov.Model([op.relu(given)], [given]), Path())
+runners = [OpenVINORunner(lambda graph: Path(), "fp32", 1) for _ in "12"]
+for runner in runners:
+    runner.run("encode", {"x": np.ones((1, 4), np.float32)})
+while runners:
+    del runner, runners[0]
+    runner = None
+signal.signal(signal.SIGINT, lambda *_: print("caught"))
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_ctrl_c_is_heard_after_engines_have_come_and_gone(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "caught\n"), done.stderr
+
+
 def test_int8_products_that_overflow_are_found(tmp_path: Path) -> None:
     """As CPUs without VNNI have them; oneDNN can be told to forget newer instructions."""
     if platform.machine() not in ("x86_64", "AMD64"):

@@ -10,6 +10,7 @@ pytest.importorskip("openvino")
 import openvino as ov
 from openvino import opset13 as op
 
+from edgetam.engine.openvino import core
 from edgetam.engine.openvino_attention import MOST_QUERIES_IN_FP32, Reach, unfuse_attention
 
 KEYS, VALUES = 33, 5
@@ -26,7 +27,7 @@ def attention(queries: int, *, heads: int = 1, bias: bool = False) -> ov.Model:
 
 def answers(model: ov.Model, inputs: list[np.ndarray]) -> np.ndarray:
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
-    compiled = ov.Core().compile_model(model, "CPU", settings)
+    compiled = core().compile_model(model, "CPU", settings)
     return np.array(compiled(inputs)[0])
 
 

@@ -39,6 +39,13 @@ def network() -> EdgeTAM:
     return starting_model(recipe().model, seed=5)
 
 
+@pytest.fixture(autouse=True)
+def roomy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A disk with room, whatever the one beneath has left."""
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=SPARE))
+
+
 def test_distances_by_hand() -> None:
     one = torch.zeros(2, 3, 4, 4)
     other = torch.stack([torch.full((3, 4, 4), 2.0), torch.full((3, 4, 4), 3.0)])

@@ -78,9 +78,21 @@ def graph_store(source: Source) -> Store:
     return Store(f"openvino-{ov.__version__}", *source.identity)
 
 
+@cache
+def core() -> ov.Core:
+    """The one of this process, with its CPU plugin loaded.
+
+    Each plugin gives the thread a stack for signals and puts back the one before at its end. Two of them that
+    end in the order in which they began leave one that is no longer there, and Ctrl-C crashes.
+    """
+    shared = ov.Core()
+    shared.get_property("CPU", "FULL_DEVICE_NAME")
+    return shared
+
+
 def capabilities() -> list[str]:
     """What OpenVINO says this CPU computes in, such as FP32, BF16 and INT8."""
-    return list(ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    return list(core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 def check_int8() -> None:
@@ -106,7 +118,7 @@ def int8_overflows() -> bool:
     sides = [op.parameter([1, rows, 64], np.float32) for rows in (32, 32)]
     rounded = [op.fake_quantize(side, *ends, *ends, 256) for side in sides]
     model = ov.Model([op.relu(op.matmul(*rounded, False, True))], sides)
-    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     ones = np.ones((1, 32, 64), np.float32)
     return bool(np.abs(compiled([ones, ones])[0] - 64 * (1 - 2 / 256) ** 2).max() > 1)
 
@@ -124,7 +136,6 @@ class OpenVINORunner:
 
     def __init__(self, folder_of: Callable[[str], Path], precision: str, threads: int | None) -> None:
         self.folder_of, self.precision = folder_of, precision
-        self._core = ov.Core()
         self._settings = _settings(precision, threads)
         self._requests: dict[str, ov.InferRequest] = {}
         self._lock = threading.Lock()
@@ -139,11 +150,11 @@ class OpenVINORunner:
             return one_by_one(infer, arrays) if graph in ONE_BY_ONE else infer(arrays)
 
     def _compile(self, graph: str) -> ov.InferRequest:
-        model = self._core.read_model(self.folder_of(graph) / "model.xml")
+        model = core().read_model(self.folder_of(graph) / "model.xml")
         if graph in ONE_BY_ONE and model.is_dynamic():
             model.reshape({p.any_name: ov.PartialShape([1, *p.partial_shape[1:]]) for p in model.inputs})
         unfuse_attention(model, fp32=self._settings["INFERENCE_PRECISION_HINT"] == HINTS["fp32"])
-        return self._core.compile_model(model, "CPU", self._settings).create_infer_request()
+        return core().compile_model(model, "CPU", self._settings).create_infer_request()
 
 
 def _convert(source: Source, graph: str, folder: Path) -> None:

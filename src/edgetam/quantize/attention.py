@@ -8,6 +8,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as op
 
+from edgetam.engine.openvino import core
 from edgetam.engine.openvino_attention import Reach, one_head_attention
 from edgetam.quantize.tap import Inputs
 
@@ -26,9 +27,7 @@ def attention_reach(model: ov.Model, samples: Sequence[Inputs]) -> dict[str, Rea
         return {}
     before = len(model.outputs)
     model.add_outputs([_largest(node.input(i).get_source_output()) for node in nodes for i in (0, 1)])
-    request = (
-        ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
-    )
+    request = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
     seen = []
     for sample in samples:
         found = request.infer(sample)

@@ -98,13 +98,12 @@ def quantize(
 
 def _quantize(path: Path, samples: list[Inputs], folder: Path) -> None:
     import nncf
-    import openvino as ov
 
-    from edgetam.engine.openvino import save
+    from edgetam.engine.openvino import core, save
     from edgetam.engine.openvino_attention import unfuse_attention
     from edgetam.quantize.attention import attention_reach
 
-    read = ov.Core().read_model
+    read = core().read_model
     reach = attention_reach(read(path), samples)
     options: dict[str, Any] = {}
     if reach:  # NNCF would round the weights of attention too
