@@ -27,8 +27,11 @@ def memory_line(record: dict[str, Any]) -> str:
     return f"Resident memory from frame 100 on: {parts} (published code: 12.6 MB more every frame)."
 
 
-def engines_table(record: dict[str, Any]) -> list[str]:
-    """One line for each size, number of objects, engine and precision."""
+def engines_table(record: dict[str, Any], masks: dict[str, Any]) -> list[str]:
+    """One line for each size, number of objects, engine and precision; ``masks`` has the overlaps."""
+    agreement = {
+        (size["size"], case): q["mean_iou"] for size in masks["sizes"] for case, q in size["quality"].items()
+    }
     rows = [
         "| Input | Objects | Engine | ms per frame | times faster than published | mask IoU with fp32 |",
         "|---|---|---|---|---|---|",
@@ -36,17 +39,17 @@ def engines_table(record: dict[str, Any]) -> list[str]:
     for size in (size for size in record["sizes"] if size["size"] in SIZES):
         theirs = size.get("published_frame_ms")
         for case, frames in size["frames"].items():
-            agreement = size.get("quality", {}).get(case, {}).get("mean_iou")
+            found = agreement.get((size["size"], case))
             for count in (n for n in OBJECTS if n in frames):
                 frame = frames[count]
                 ratio = f"{theirs * int(count) / frame['ms']:.2f}" if theirs else ""
-                iou = "" if agreement is None else f"{agreement:.4f}"
+                iou = "" if found is None else f"{found:.4f}"
                 name = case.replace(":", ", ")
                 rows.append(f"| {size['size']} | {count} | {name} | {frame['ms']:.0f} | {ratio} | {iou} |")
     return rows
 
 
-def engines_section(record: dict[str, Any]) -> list[str]:
+def engines_section(record: dict[str, Any], masks: dict[str, Any]) -> list[str]:
     """Engines and precisions beside each other."""
     m = record["machine"]
     where = f"{m['cpu']}, {record['threads']} threads, openvino {m['openvino']}, {m['date']}"
@@ -54,10 +57,10 @@ def engines_section(record: dict[str, Any]) -> list[str]:
         "A tracked frame in steady state (seven memories, sixteen pointers) beside the published code in the",
         f"same run ({where}).",
         "The published code cannot run several objects, so its time for one is multiplied. Masks are of the",
-        "bundled weights of that date; newer ones, int8 and another CPU are in",
+        f"bundled weights, tracked on {masks['machine']['date']}; int8 and another CPU are in",
         "[docs/performance.md](docs/performance.md).",
         "",
-        *engines_table(record),
+        *engines_table(record, masks),
     ]
 
 
@@ -72,7 +75,7 @@ def scores_table(record: dict[str, Any]) -> list[str]:
 def section() -> str:
     """Everything between the markers."""
     lines = [
-        *engines_section(load("engines")),
+        *engines_section(load("engines"), load("quality")),
         "",
         memory_line(load("streaming_memory")),
         "",

@@ -246,3 +246,9 @@ def test_a_cache_that_may_not_be_entered_holds_nothing(monkeypatch, own_cache):
     assert registry.cached_path("edgetam") is None
     with pytest.raises(DownloadError, match="cannot be written"):
         download("edgetam")
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/w.pt", "w" * 5000])
+def test_names_that_cannot_be_looked_up(name):
+    with pytest.raises(WeightsError, match="give a checkpoint file"):
+        resolve(name)

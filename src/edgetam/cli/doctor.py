@@ -310,7 +310,7 @@ def _weights() -> Iterator[Finding]:
 
 def _cache(folder: Path) -> Finding:
     """The cache, or the nearest folder above it that is there, with something written to it."""
-    there = next(each for each in (folder, *folder.parents) if each.exists())
+    there = next(each for each in (folder, *folder.parents) if os.access(each, os.F_OK))
     try:
         with tempfile.TemporaryFile(dir=there):
             pass

@@ -224,17 +224,20 @@ def resolve(name_or_path: str | Path, progress: Progress | None = None) -> Path:
         WeightsError: none of them.
         DownloadError: it has to be fetched and cannot be.
     """
-    path = Path(name_or_path).expanduser()
-    if path.is_dir() and (path / "model.safetensors").is_file():
-        return path / "model.safetensors"
-    if path.is_dir():
-        raise WeightsError(
-            f"'{path}' is a folder without model.safetensors; give a checkpoint file. (An exported bundle is "
-            "run with edgetam.load_bundle, or --weights of commands that track.)"
-        )
-    if path.is_file():
-        return path
     name = str(name_or_path)
+    try:
+        path = Path(name).expanduser()
+        if path.is_dir() and (path / "model.safetensors").is_file():
+            return path / "model.safetensors"
+        if path.is_dir():
+            raise WeightsError(
+                f"'{path}' is a folder without model.safetensors; give a checkpoint file. (An exported bundle "
+                "is run with edgetam.load_bundle, or --weights of commands that track.)"
+            )
+        if path.is_file():
+            return path
+    except (OSError, RuntimeError, ValueError) as error:  # no home, a folder that may not be entered
+        raise WeightsError(f"{name!r} cannot be looked up ({error}); give a checkpoint file.") from error
     if name in OWN:
         return bundled_path()
     if find_published(name) or name.startswith(("https://", "http://")):

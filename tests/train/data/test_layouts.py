@@ -121,6 +121,16 @@ def test_annotations_may_lie_apart(tmp_path: Path) -> None:
     assert len(open_collection(given)) == 3
 
 
+def test_images_of_one_name_in_two_folders_are_two(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        fabricate.sa1b(tmp_path / folder, count=1)
+    fabricate.sa1b(tmp_path / "c", count=1)
+    (tmp_path / "c" / "sa_0.json").unlink()
+    collection = open_collection({"kind": "sa1b", "root": str(tmp_path)})
+    assert sorted(collection.pairs) == [(f"{f}/sa_0.jpg", f"{f}/sa_0.json") for f in "ab"]
+    assert collection.notes == ("1 images have no JSON file",)
+
+
 def test_frames_pair_up_by_number_and_bare_ones_are_noted(tmp_path: Path) -> None:
     fabricate.palette_videos(tmp_path, videos=1)
     masks = tmp_path / "Annotations" / "video0"

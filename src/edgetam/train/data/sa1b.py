@@ -73,10 +73,8 @@ def open_sa1b(files: Files, name: str) -> SegmentedImages:
     Raises:
         ConfigError: the layout is another.
     """
-    # By stem, whatever the folder: images and annotations may be kept apart.
-    images = dict(_stems(files, {".jpg", ".jpeg"}))
-    notes = dict(_stems(files, {".json"}))
-    pairs = tuple((image, notes[stem]) for stem, image in images.items() if stem in notes)
+    images, notes = _by_stem(files, {".jpg", ".jpeg"}), _by_stem(files, {".json"})
+    pairs = tuple(pair for stem in images for pair in _pairs(images[stem], notes.get(stem, [])))
     if not pairs:
         raise wrong_layout(files, EXPECTED)
     return SegmentedImages(
@@ -84,15 +82,29 @@ def open_sa1b(files: Files, name: str) -> SegmentedImages:
         files,
         pairs,
         left_out(
-            (len(images) - len(pairs), "images have no JSON file"),
-            (len(notes) - len(pairs), "JSON files have no image"),
+            (sum(map(len, images.values())) - len(pairs), "images have no JSON file"),
+            (sum(map(len, notes.values())) - len(pairs), "JSON files have no image"),
         ),
     )
 
 
-def _stems(files: Files, suffixes: set[str]) -> list[tuple[str, str]]:
-    paths = ((PurePosixPath(name), name) for name in files.names)
-    return [(path.stem, name) for path, name in paths if path.suffix.lower() in suffixes]
+def _by_stem(files: Files, suffixes: set[str]) -> dict[str, list[PurePosixPath]]:
+    named: dict[str, list[PurePosixPath]] = {}
+    for path in map(PurePosixPath, files.names):
+        if path.suffix.lower() in suffixes:
+            named.setdefault(path.stem, []).append(path)
+    return named
+
+
+def _pairs(images: list[PurePosixPath], notes: list[PurePosixPath]) -> list[tuple[str, str]]:
+    """Images and notes of one stem: those side by side, or one of each that are kept apart."""
+    if len(images) == len(notes) == 1:
+        return [(str(images[0]), str(notes[0]))]
+    beside = {note.parent: note for note in notes}
+    found = {
+        image.parent: (str(image), str(beside[image.parent])) for image in images if image.parent in beside
+    }
+    return list(found.values())
 
 
 def _why(error: Any) -> str:

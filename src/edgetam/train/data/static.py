@@ -73,11 +73,12 @@ def _pairs(
 ) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
     """Pairs, and notes about images and masks that have none."""
     paths = [PurePosixPath(name) for name in files.names]
-    images = {key: str(path) for path in paths if (key := image_key(path, False)) is not None}
+    images = [(key, str(path)) for path in paths if (key := image_key(path, False)) is not None]
     masks = {key: str(path) for path in paths if (key := mask_key(path, True)) is not None}
-    pairs = tuple((image, masks[key]) for key, image in images.items() if key in masks)
-    return pairs, left_out(
-        (len(images) - len(pairs), "images have no mask"), (len(masks) - len(pairs), "masks have no image")
+    pairs = {key: (image, masks[key]) for key, image in images if key in masks}
+    return tuple(pairs.values()), left_out(
+        (len(images) - len(pairs), "images have no mask"),
+        (len(masks) - len(pairs), "masks have no image"),
     )
 
 
