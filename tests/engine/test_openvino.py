@@ -39,6 +39,28 @@ def test_low_precision_is_close(model: EdgeTAM, fast: GraphEngine) -> None:
     assert 1e-5 < np.abs(got - expected).max() / np.abs(expected).max() < 0.1
 
 
+@pytest.mark.parametrize(
+    ("graph", "gone", "kept"),
+    [
+        ("track", "transformer.layers.0.self_attn.", "transformer.layers.1.self_attn."),
+        ("track", "transformer.layers.0.token_to_image.q_proj", "transformer.layers.0.token_to_image.k_proj"),
+        ("remember", "perceiver.layers.0.attn.to_q", "perceiver.layers.1.attn.to_q"),
+    ],
+)
+def test_what_weights_alone_decide_is_computed_once(
+    fast: GraphEngine, graph: str, gone: str, kept: str
+) -> None:
+    assert isinstance(fast.runner, OpenVINORunner)
+    compiled = fast.runner._compile(graph).get_compiled_model().get_runtime_model()
+    names = " ".join(
+        op.get_friendly_name()
+        for op in compiled.get_ops()
+        if op.get_rt_info()["layerType"].astype(str) == "FullyConnected"
+    )
+    assert kept in names
+    assert gone not in names
+
+
 INTERRUPTED = """
 import signal, sys
 from pathlib import Path
