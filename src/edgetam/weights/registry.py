@@ -231,8 +231,8 @@ def resolve(name_or_path: str | Path, progress: Progress | None = None) -> Path:
             return path / "model.safetensors"
         if path.is_dir():
             raise WeightsError(
-                f"'{path}' is a folder without model.safetensors; give a checkpoint file. (An exported bundle "
-                "is run with edgetam.load_bundle, or --weights of commands that track.)"
+                f"'{path}' is a folder without model.safetensors; give a checkpoint file. (An exported "
+                "bundle is run with edgetam.load_bundle, or --weights of commands that track.)"
             )
         if path.is_file():
             return path
