@@ -34,6 +34,7 @@ from benchmarks.common import machine
 from benchmarks.tracking import Task, Timings, measure, our_tasks, published_tasks
 from edgetam import TrackerOptions, VideoTracker, load_model
 from edgetam.engine import Engine
+from edgetam.engine.openvino import core
 from edgetam.engine.source import Source
 from edgetam.io.bundled import demo_clip
 from edgetam.quantize import bundled_clip, quantize
@@ -158,7 +159,7 @@ def peaks(threads: int) -> dict[str, int]:
             factors = [opset.fake_quantize(factor, *ends, *ends, 256) for factor in factors]
         model = ov.Model([opset.matmul(*factors, False, False)], [given])
         settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": threads}
-        request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
+        request = core().compile_model(model, "CPU", settings).create_infer_request()
 
         def task(request: ov.InferRequest = request) -> None:
             request.infer([numbers], share_inputs=True)

@@ -252,3 +252,11 @@ def test_a_cache_that_may_not_be_entered_holds_nothing(monkeypatch, own_cache):
 def test_names_that_cannot_be_looked_up(name):
     with pytest.raises(WeightsError, match="give a checkpoint file"):
         resolve(name)
+
+
+def test_an_address_is_not_looked_up_as_a_file(monkeypatch):
+    fetched = []
+    monkeypatch.setattr("edgetam.weights.registry.download", lambda name, progress: fetched.append(name))
+    address = "https://example.org/w.pt?signature=" + "x" * 5000
+    resolve(address)
+    assert fetched == [address]

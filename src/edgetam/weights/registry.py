@@ -34,6 +34,7 @@ __all__ = [
 
 OWN = ("bundled", "default")
 """Names of the weights that come with the package."""
+_ADDRESSES = ("https://", "http://", "hf://")
 BUNDLED = "edgetam"
 """The variant whose weights come with the package."""
 _FILES = (".pt", ".pth", ".safetensors")
@@ -225,19 +226,8 @@ def resolve(name_or_path: str | Path, progress: Progress | None = None) -> Path:
         DownloadError: it has to be fetched and cannot be.
     """
     name = str(name_or_path)
-    try:
-        path = Path(name).expanduser()
-        if path.is_dir() and (path / "model.safetensors").is_file():
-            return path / "model.safetensors"
-        if path.is_dir():
-            raise WeightsError(
-                f"'{path}' is a folder without model.safetensors; give a checkpoint file. (An exported "
-                "bundle is run with edgetam.load_bundle, or --weights of commands that track.)"
-            )
-        if path.is_file():
-            return path
-    except (OSError, RuntimeError, ValueError) as error:  # no home, a folder that may not be entered
-        raise WeightsError(f"{name!r} cannot be looked up ({error}); give a checkpoint file.") from error
+    if not name.startswith(_ADDRESSES) and (path := _on_this_machine(name)) is not None:
+        return path
     if name in OWN:
         return bundled_path()
     if find_published(name) or name.startswith(("https://", "http://")):
@@ -252,6 +242,21 @@ def resolve(name_or_path: str | Path, progress: Progress | None = None) -> Path:
 
         return hub_download(name)
     raise WeightsError(_unknown(name))
+
+
+def _on_this_machine(name: str) -> Path | None:
+    try:
+        path = Path(name).expanduser()
+        if path.is_dir() and (path / "model.safetensors").is_file():
+            return path / "model.safetensors"
+        if path.is_dir():
+            raise WeightsError(
+                f"'{path}' is a folder without model.safetensors; give a checkpoint file. (An exported "
+                "bundle is run with edgetam.load_bundle, or --weights of commands that track.)"
+            )
+        return path if path.is_file() else None
+    except (OSError, RuntimeError, ValueError) as error:  # no home, a folder that may not be entered
+        raise WeightsError(f"{name!r} cannot be looked up ({error}); give a checkpoint file.") from error
 
 
 def weights_path(name: str, weights: str | Path | None) -> Path:
