@@ -54,9 +54,17 @@ def test_a_tiny_network_learns_to_follow_masks_it_has_not_seen(tmp_path) -> None
     assert score(loaded, held_out)[0] == pytest.approx(after, abs=1e-3)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(precision: str) -> None:
-    settings = (*TWO_STAGES, f"precision={precision}")
+def test_muon_learns_it_too() -> None:
+    one = trainer(*LEARN, "optimizer={kind: muon, average: 0.5}", "stages.0.rate=2e-3")
+    losses = [terms["total"] for terms in curve(one)]
+    assert sum(losses[-5:]) < 0.1 * sum(losses[:5])
+    found, _ = score(one.average, [batch(frames=3, first=10**6 + i) for i in range(4)])
+    assert found["tracked"] > found["copied"] + 0.05
+
+
+@pytest.mark.parametrize(("precision", "optimizer"), [("fp32", "adamw"), ("bf16", "adamw"), ("fp32", "muon")])
+def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(precision: str, optimizer: str) -> None:
+    settings = (*TWO_STAGES, f"precision={precision}", f"optimizer.kind={optimizer}")
     whole = trainer(*settings)
     straight = curve(whole)
     assert len(straight) == 5

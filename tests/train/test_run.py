@@ -107,6 +107,16 @@ def test_settings_of_the_optimizer_may_change_between_runs(tmp_path: Path) -> No
     assert max(float(state["step"]) for state in other.trainer.optimizer.state.values()) == 2  # goes on
 
 
+@pytest.mark.parametrize("kinds", [("adamw", "muon"), ("muon", "adamw")])
+def test_another_optimizer_takes_over_and_begins_anew(kinds: tuple[str, str], tmp_path: Path) -> None:
+    list(started(tmp_path, "stages.0.steps=1", f"optimizer.kind={kinds[0]}").go())
+    other = started(tmp_path, "stages.0.steps=2", f"optimizer.kind={kinds[1]}")
+    assert other.resume(accept_changes=True)
+    assert not other.trainer.optimizer.state
+    list(other.go())
+    assert other.trainer.progress.step == 2
+
+
 def test_a_run_can_be_started_anew(tmp_path: Path) -> None:
     list(started(tmp_path, "stages.0.steps=1").go())
     run = started(tmp_path, "stages.0.steps=2")
@@ -383,9 +393,13 @@ def in_two_processes(words: list[str]) -> list[str]:
     return outputs
 
 
-def test_two_processes_are_one_with_the_doubled_batch(recipe_file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_two_processes_are_one_with_the_doubled_batch(
+    optimizer: str, recipe_file: Path, tmp_path: Path
+) -> None:
     asked = "{mask: 1, box: 1, corrections: 1}"
     first = [f"stages.0.prompts={asked}", "stages.0.accumulate=2", "stages.0.steps=2"]
+    first += [f"optimizer.kind={optimizer}"]
     own_norms = f"stages.1={{name: own, steps: 2, frames: 2, clips: 1, objects: 1, prompts: {asked}}}"
     folder = tmp_path / "two"
     outputs = in_two_processes(command(recipe_file, folder, *first, own_norms, "every.save_minutes=0")[3:])
@@ -397,7 +411,9 @@ def test_two_processes_are_one_with_the_doubled_batch(recipe_file: Path, tmp_pat
     # where gradients are tiny, Adam makes much of how they are rounded: so all weights together
     a = load_checkpoint(tmp_path / "one" / "last.pt")["model"]
     b, after = (torch.load(folder / f"rank0-step{step}.pt", weights_only=True) for step in (2, 4))
-    assert distance(a, b) < 0.02 * distance(a, trainer().model.state_dict())
+    assert distance(a, b) < {"adamw": 0.02, "muon": 0.1}[optimizer] * distance(
+        a, trainer().model.state_dict()
+    )
     # each process normalises with its own clips in the second stage, and both end with one network
     other = torch.load(folder / "rank1-step4.pt", weights_only=True)
     running = [name for name in after if name.endswith(("running_mean", "running_var"))]

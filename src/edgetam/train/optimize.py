@@ -1,4 +1,4 @@
-"""AdamW over two groups of weights, and a moving average of them."""
+"""AdamW or Muon over groups of weights, and a moving average of them."""
 
 from __future__ import annotations
 
@@ -9,35 +9,58 @@ import torch
 from torch import nn
 
 from edgetam.model import EdgeTAM
+from edgetam.train.muon import Muon
 from edgetam.train.ranks import add_up, world
 from edgetam.train.recipe import Optimizer
 
 __all__ = ["follow", "make_average", "make_optimizer", "restore_optimizer", "set_rates", "share_norms"]
 
 ENCODER = "image_encoder."
+NARROWEST = 16
+"""Muon leaves matrices with fewer rows or columns to AdamW."""
 
 
 def make_optimizer(model: EdgeTAM, guides: nn.Module, settings: Optimizer) -> torch.optim.AdamW:
-    """AdamW with a group per rate and decay: encoder and the rest; only matrices and filters decay.
+    """AdamW, or Muon, with a group per rate and decay: encoder and the rest; only matrices and filters decay.
 
-    Guides learn at the rate of the encoder, and never decay.
+    Guides learn at the rate of the encoder, never decay, and are AdamW's.
     """
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
+    matrices = _matrices(model) if settings.kind == "muon" else set()
     for name, parameter in model.named_parameters():
         decays = parameter.ndim >= 2 and name.endswith("weight")
-        groups.setdefault((name.startswith(ENCODER), decays), []).append(parameter)
+        kind = (name.startswith(ENCODER), decays, name in matrices)
+        groups.setdefault(kind, []).append(parameter)
     listed: list[dict[str, Any]] = [
         {
             "params": parameters,
             "encoder": encoder,
             "weight_decay": settings.weight_decay if decays else 0.0,
+            **({"matrix": True} if matrix else {}),
         }
-        for (encoder, decays), parameters in groups.items()
+        for (encoder, decays, matrix), parameters in groups.items()
     ]
     helpers = list(guides.parameters())
     if helpers:
         listed.append({"params": helpers, "encoder": True, "weight_decay": 0.0, "guides": True})
+    if settings.kind == "muon":
+        return Muon(listed, betas=settings.betas, momentum=settings.momentum)
     return torch.optim.AdamW(listed, lr=0.0, betas=settings.betas, fused=True)
+
+
+def _matrices(model: nn.Module) -> set[str]:
+    """Names of the weights that Muon moves: linear layers and convolutions, but for the narrowest.
+
+    Filters per channel and rows of embeddings have nothing to do with each other, and the last layers of
+    heads have no spectrum to speak of.
+    """
+    return {
+        f"{name}.weight"
+        for name, module in model.named_modules()
+        if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))
+        and getattr(module, "groups", 1) == 1
+        and min(module.weight.flatten(1).shape) >= NARROWEST
+    }
 
 
 def restore_optimizer(
@@ -45,8 +68,12 @@ def restore_optimizer(
 ) -> None:
     """Load running means, but keep the settings of now: PyTorch would bring back those of then.
 
-    Without ``guides``, theirs begin anew, however many there were and are.
+    Without ``guides``, theirs begin anew, however many there were and are. All begins anew where Muon takes
+    the place of AdamW, or the other way round.
     """
+    kinds = [any("matrix" in g for g in groups) for groups in (optimizer.param_groups, state["param_groups"])]
+    if kinds[0] != kinds[1]:
+        return
     if not guides:
         state = {**state, "param_groups": _with_other_guides(optimizer, state["param_groups"])}
         kept = {

@@ -144,17 +144,22 @@ class Guides:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """AdamW and what goes with it.
+    """What moves the weights.
 
     Attributes:
+        kind: ``adamw``, or ``muon``: the same for all but matrices and filters, which move in orthogonal
+            steps (`edgetam.train.muon`). Rates and decay mean the same to both.
         betas: of the running means.
+        momentum: of matrices, with Muon.
         weight_decay: of matrices and filters; biases, norms and embeddings do not decay.
         clip: largest norm of the gradients.
         average: share the moving average of the weights keeps per step; 0 for none. The average is what
             is evaluated and written as ``weights.safetensors``.
     """
 
+    kind: Literal["adamw", "muon"] = "adamw"
     betas: tuple[float, float] = (0.9, 0.99)
+    momentum: float = 0.95
     weight_decay: float = 0.05
     clip: float = 1.0
     average: float = 0.998
@@ -166,6 +171,7 @@ class Optimizer:
         for name, value in (
             ("betas", min(self.betas)),
             ("betas", max(self.betas)),
+            ("momentum", self.momentum),
             ("average", self.average),
         ):
             if not 0.0 <= value < 1.0:
