@@ -4,7 +4,8 @@
 
 trains every variant of `recipes/study.yaml` with every seed and prints one JSON record. Runs that are
 finished are not repeated, and a run that was interrupted goes on; so the command may be stopped and given
-again, and ``--part 0/2`` and ``--part 1/2`` share the work between two processes.
+again, and ``--part 0/2`` and ``--part 1/2`` share the work between two processes. ``--only`` leaves out the
+variants that it does not name.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ VARIANTS: Mapping[str, Overrides] = {
     "without drawn clips": ("stages.0.sources={davis: 1, stills: 1}",),
     "drawn clips only": ("stages.0.sources={drawn: 1}",),
     "without guides": ("guides={features: 0, memory: 0}",),
+    "Muon": ("optimizer={kind: muon}",),
     "distilled": ("distill={teacher: TEACHER, image: 1.0, memory: 1.0}",),
     "distilled from the bundled weights": ("distill={teacher: bundled, image: 1.0, memory: 1.0}",),
     "distilled from the bundled weights, normalised": (
@@ -53,12 +55,17 @@ VARIANTS: Mapping[str, Overrides] = {
 TEACHES: Overrides = ("model.encoder=null", "stages.0.steps=500")
 
 
-def runs(folder: Path, seeds: int) -> Iterator[tuple[str, int, Path, Overrides]]:
-    """Variant, seed, folder and overrides of every run: the teacher first, then all variants seed by seed."""
+def runs(
+    folder: Path, seeds: int, only: Collection[str] = VARIANTS
+) -> Iterator[tuple[str, int, Path, Overrides]]:
+    """Variant, seed, folder and overrides of every run: a teacher first, then variants seed by seed."""
     teacher = folder / TEACHER
-    yield TEACHER, 0, teacher, TEACHES
+    if any("TEACHER" in override for name in only for override in VARIANTS[name]):
+        yield TEACHER, 0, teacher, TEACHES
     for seed in range(seeds):
         for name, overrides in VARIANTS.items():
+            if name not in only:
+                continue
             filled = [o.replace("TEACHER", str(teacher / "weights.safetensors")) for o in overrides]
             yield name, seed, folder / f"{name.replace(' ', '_')}-{seed}", (*filled, f"seed={seed}")
 
@@ -106,12 +113,15 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="for every run")
     parser.add_argument("--runs", type=Path, default=Path("runs/study"))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="VARIANT"
+    )
     parser.add_argument("--part", default="0/1", help="i/n: every n-th run, from the i-th on")
     given = parser.parse_args()
     part, parts = map(int, given.part.split("/"))
     torch.set_num_threads(1)
     scores: dict[str, list[dict[str, float]]] = {}
-    for number, (name, _, folder, overrides) in enumerate(runs(given.runs, given.seeds)):
+    for number, (name, _, folder, overrides) in enumerate(runs(given.runs, given.seeds, given.only)):
         recipe = load_recipe(RECIPE, (*overrides, *given.overrides))
         mine = number % parts == part or (name == TEACHER and part == 0)
         found = finish(recipe, folder) if mine else last_scores(folder)
