@@ -43,7 +43,7 @@ def test_low_precision_is_close(model: EdgeTAM, fast: GraphEngine) -> None:
     ("graph", "gone", "kept"),
     [
         ("track", "transformer.layers.0.self_attn.", "transformer.layers.1.self_attn."),
-        ("track", "transformer.layers.0.token_to_image.q_proj", "transformer.layers.0.token_to_image.k_proj"),
+        ("track", "transformer.layers.0.token_to_image.q_proj", "transformer.layers.0.image_to_token.k_proj"),
         ("remember", "perceiver.layers.0.attn.to_q", "perceiver.layers.1.attn.to_q"),
     ],
 )
