@@ -57,7 +57,7 @@ def engines_section(record: dict[str, Any], masks: dict[str, Any]) -> list[str]:
         "A tracked frame in steady state (seven memories, sixteen pointers) beside the published code in the",
         f"same run ({where}).",
         "The published code cannot run several objects, so its time for one is multiplied. Masks are of the",
-        f"bundled weights, tracked on {masks['machine']['date']} on another CPU; its times and int8 are in",
+        f"bundled weights, tracked on {masks['machine']['date']} on another CPU; times there, and int8, are in",
         "[docs/performance.md](docs/performance.md).",
         "",
         *engines_table(record, masks),
@@ -75,7 +75,7 @@ def scores_table(record: dict[str, Any]) -> list[str]:
 def section() -> str:
     """Everything between the markers."""
     lines = [
-        *engines_section(load("engines"), load("engines_zen4")),
+        *engines_section(load("engines"), load("masks")),
         "",
         memory_line(load("streaming_memory")),
         "",
