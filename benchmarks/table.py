@@ -52,12 +52,13 @@ def engines_table(record: dict[str, Any], masks: dict[str, Any]) -> list[str]:
 def engines_section(record: dict[str, Any], masks: dict[str, Any]) -> list[str]:
     """Engines and precisions beside each other."""
     m = record["machine"]
+    day = masks["machine"]["date"]
     where = f"{m['cpu']}, {record['threads']} threads, openvino {m['openvino']}, {m['date']}"
     return [
         "A tracked frame in steady state (seven memories, sixteen pointers) beside the published code in the",
         f"same run ({where}).",
         "The published code cannot run several objects, so its time for one is multiplied. Masks are of the",
-        f"bundled weights, tracked on {masks['machine']['date']} on another CPU; times there, and int8, are in",
+        f"bundled weights, tracked on {day} on another CPU; times there, and int8, are in",
         "[docs/performance.md](docs/performance.md).",
         "",
         *engines_table(record, masks),
