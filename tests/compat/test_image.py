@@ -178,3 +178,10 @@ def test_wrong_batches_are_errors(predictor: SAM2VideoPredictor, video: Video) -
     made.set_image_batch([video[0]])
     with pytest.raises(PromptError, match="2 prompts for 1 images"):
         made.predict_batch([POINT["point_coords"]] * 2, [POINT["point_labels"]] * 2)
+
+
+def test_pictures_lie_as_stored(image_predictor: SAM2ImagePredictor) -> None:
+    image = Image.new("RGB", (40, 30))
+    image.getexif()[0x0112] = 6
+    image_predictor.set_image(image)
+    assert image_predictor.predict(np.array([[5.0, 5.0]]), np.array([1]))[0].shape[1:] == (30, 40)

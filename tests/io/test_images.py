@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -75,19 +76,58 @@ def test_every_kind_of_pixels_becomes_rgb(tmp_path: Path) -> None:
     assert np.array_equal(read_image(tmp_path / "1.png")[..., 0], np.where(grey > 100, 255, 0))
 
 
+def turned(image: np.ndarray, orientation: int) -> np.ndarray:
+    """The pixels as they are to be shown."""
+    image = image.transpose(1, 0, 2) if orientation >= 5 else image
+    image = image[::-1] if orientation in (3, 4, 7, 8) else image
+    return image[:, ::-1] if orientation in (2, 3, 6, 7) else image
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "packed.tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, name: str) -> None:
     image = Image.fromarray(picture(3))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    image.save(tmp_path / "a.png", exif=exif)
-    turned = {1: 0, 3: 2, 6: 3, 8: 1}
+    packed = {"compression": "tiff_lzw"} if name == "packed.tif" else {}
+    image.save(tmp_path / name, exif=exif, **packed)
+    shown = turned(picture(3), orientation)
     with open_frames(tmp_path) as source:
-        sideways = orientation >= 5
-        assert (source.width, source.height) == ((48, 64) if sideways else (64, 48))
-        assert source[0].shape == (source.height, source.width, 3)
-        if orientation in turned:
-            assert np.array_equal(source[0], np.rot90(picture(3), turned[orientation]))
+        assert (source.width, source.height) == ((48, 64) if orientation >= 5 else (64, 48))
+        assert np.array_equal(source[0], shown)
+    assert np.array_equal(read_image(tmp_path / name), shown)
+    with Image.open(tmp_path / name) as opened:
+        frames = open_frames([shown, opened])  # sizes are compared before anything is decoded
+        assert np.array_equal(frames[1], shown)
+        assert np.array_equal(frames[1], shown)  # PIL has turned the TIFF by now
+        assert len(open_frames([shown, opened])) == 2
+
+
+def exif_of(*entries: tuple[int, int, int, bytes]) -> bytes:
+    """EXIF data of (tag, type, count, value)."""
+    data = b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in entries)
+    return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + data + bytes(4)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
+@pytest.mark.parametrize(
+    ("exif", "sideways"),
+    [
+        (b"Exif\0\0II*\0\x08", False),
+        (b"Exif\0\0garbage!", False),
+        (b"Exif\0\0II*\0\xff\xff\xff\x7f", False),
+        (exif_of((0x0112, 2, 4, b"abc\0")), False),
+        (exif_of((0x0112, 3, 2, struct.pack("<HH", 6, 6))), True),
+        (exif_of((0x0112, 3, 1, struct.pack("<HH", 9, 0))), False),
+        (exif_of((0x0112, 3, 1, struct.pack("<HH", 6, 0)), (0x8769, 2, 4, b"abc\0")), True),
+        (exif_of((0x0112, 3, 1, struct.pack("<HH", 6, 0)), (0x8825, 4, 1, b"\x03\0\0\0")), True),
+    ],
+)
+def test_odd_exif_costs_no_picture(tmp_path: Path, name: str, exif: bytes, sideways: bool) -> None:
+    Image.fromarray(picture(3)).save(tmp_path / name, exif=exif)
+    with open_frames(tmp_path) as source:
+        assert source[0].shape == ((64, 48, 3) if sideways else (48, 64, 3))
+        assert read_image(tmp_path / name).shape == source[0].shape
 
 
 def test_mixed_sizes_name_both_files(tmp_path: Path) -> None:

@@ -189,6 +189,14 @@ def test_an_image_must_be_set(call: Any) -> None:
         call(seg)
 
 
+def test_a_photo_is_turned_upright() -> None:
+    photo = Image.new("RGB", (40, 30))
+    photo.getexif()[0x0112] = 6
+    seg = segmenter()
+    seg.set_image(photo)
+    assert seg.size == (30, 40)
+
+
 @pytest.mark.parametrize(
     ("image", "message"),
     [

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from edgetam.compat.base import SAM2Base, to_array, to_labels
 from edgetam.compat.errors import StateError
 from edgetam.engine.base import DecodeMode
 from edgetam.errors import InputError, PromptError
+from edgetam.io.arrays import pil_to_rgb
 from edgetam.tracking import ImageSegmenter
 from edgetam.tracking.geometry import Floats, resize_logits
 from edgetam.tracking.image import LOGIT_LIMIT
@@ -224,7 +226,9 @@ class SAM2ImagePredictor:
 
 
 def _bytes(image: Any) -> Any:
-    """Floats from 0 to 1 become bytes, which is what the segmenter takes."""
+    """Floats from 0 to 1 become bytes, which is what the segmenter takes; PIL images stay as stored."""
+    if isinstance(image, Image.Image):  # SAM 2 does not look at the EXIF orientation
+        return pil_to_rgb(image, turn=False)
     if isinstance(image, np.ndarray) and image.dtype.kind == "f":
         if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
             raise InputError("The image holds floats outside 0..1; expected those, or bytes from 0 to 255.")

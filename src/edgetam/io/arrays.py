@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgetam.errors import MediaError
+from edgetam.io.orientation import upright, upright_size
 
 __all__ = ["ArrayFrames", "as_rgb"]
 
@@ -21,9 +22,9 @@ def as_rgb(image: Any) -> Rgb:
     """Turn one picture into uint8 RGB.
 
     Args:
-        image: a PIL image, or an array (or what NumPy takes for one) ``[H, W]``, ``[H, W, 1]``,
-            ``[H, W, 3]`` or ``[H, W, 4]`` of uint8 or uint16 (its upper byte is kept); an alpha channel
-            is dropped.
+        image: a PIL image, which is turned upright by its EXIF orientation as `read_image` does, or an
+            array (or what NumPy takes for one) ``[H, W]``, ``[H, W, 1]``, ``[H, W, 3]`` or
+            ``[H, W, 4]`` of uint8 or uint16 (its upper byte is kept); an alpha channel is dropped.
 
     Returns:
         uint8 ``[H, W, 3]``; the same memory where nothing had to be changed.
@@ -61,8 +62,21 @@ def _as_array(image: Any) -> npt.NDArray[Any]:
         ) from error
 
 
-def pil_to_rgb(image: Image.Image) -> Rgb:
-    """Convert as ``image.convert("RGB")`` does, except for 16 bits, where PIL would clip at 255."""
+def pil_to_rgb(image: Image.Image, *, turn: bool = True) -> Rgb:
+    """Convert as ``image.convert("RGB")`` does, except for 16 bits, where PIL would clip at 255.
+
+    Args:
+        image: any but one of floating-point values.
+        turn: turn it upright by its EXIF orientation.
+
+    Returns:
+        uint8 ``[H, W, 3]``.
+
+    Raises:
+        MediaError: it holds floating-point values.
+    """
+    if turn:
+        image = upright(image)
     if image.mode.startswith("I"):
         wide = np.asarray(image).astype(np.int64)  # [H, W]
         shift = 8 if wide.size and int(wide.max()) > 255 else 0
@@ -127,7 +141,8 @@ class ArrayFrames:
 
 def _size(frame: Any) -> tuple[int, int]:
     if isinstance(frame, Image.Image):
-        return frame.height, frame.width
+        width, height = upright_size(frame)
+        return height, width
     shape = _as_array(frame).shape
     if len(shape) not in (2, 3):
         raise MediaError(f"A frame has shape {shape}; expected [H, W, 3] (or [H, W] for grey).")

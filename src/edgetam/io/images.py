@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from edgetam.errors import MediaError
 from edgetam.io.arrays import pil_to_rgb
+from edgetam.io.orientation import upright_size
 from edgetam.io.repair import FrameReader, OnBadFrame, UnreadableFrameError
 
 __all__ = ["IMAGE_SUFFIXES", "ImageFrames", "folder_images", "natural_key", "read_image"]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
-_SIDEWAYS = {5, 6, 7, 8}  # EXIF orientations that exchange width and height
-_ORIENTATION = 0x0112
-# DecompressionBombError is not an OSError; SyntaxError is what PIL raises for some broken PNGs.
-_PIL_ERRORS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, UnidentifiedImageError)
+# What PIL raises for damaged files: SyntaxError for some PNGs, and for some TIFFs the others.
+_PIL_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 
 
 def natural_key(path: str | os.PathLike[str]) -> tuple[tuple[str | int, ...], str]:
@@ -171,11 +181,9 @@ def _header_size(path: Path) -> tuple[int, int] | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                width, height = image.size
-                sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
+                return upright_size(image)
     except _PIL_ERRORS:
         return None
-    return (height, width) if sideways else (width, height)
 
 
 def _decode(path: Path) -> npt.NDArray[np.uint8]:
@@ -185,7 +193,7 @@ def _decode(path: Path) -> npt.NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                return pil_to_rgb(ImageOps.exif_transpose(image))
+                return pil_to_rgb(image)
     except UnidentifiedImageError as error:
         raise UnreadableFrameError("it is not an image, or it is damaged") from error
     except MediaError as error:

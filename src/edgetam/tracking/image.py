@@ -65,6 +65,9 @@ class ImageSegmenter:
     def set_image(self, image: Any) -> None:
         """Encode an image: RGB uint8 ``[H, W, 3]``, or another picture (`edgetam.io.arrays.as_rgb`).
 
+        A PIL image is turned upright by its EXIF orientation, and prompts and masks are about it as it is
+        shown; pass ``np.asarray(image)`` for the pixels as they are stored.
+
         Raises:
             MediaError: anything else.
         """
