@@ -6,6 +6,7 @@ import logging
 import threading
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -203,6 +204,33 @@ def test_damaged_frame_is_skipped_on_request(tmp_path: Path, caplog: pytest.LogC
         assert numbers(source) == seen
         assert source.bad_frames == (0, 10, 11)
     assert len(caplog.records) == 1
+
+
+@pytest.fixture
+def damaged_start(tmp_path: Path) -> Path:
+    """A recording whose first picture decodes, with damage: one packet of its data is lost."""
+    whole = make_video(tmp_path / "whole.ts", size=(240, 320), options={"g": "8", "bf": "0"}).read_bytes()
+    path = tmp_path / "damaged.ts"
+    for lost in range(3, 12):
+        path.write_bytes(whole[: 188 * lost] + whole[188 * (lost + 1) :])
+        with av.open(str(path)) as container:
+            corrupt = [picture.is_corrupt for picture in container.decode(video=0)]
+        if corrupt[0] and len(corrupt) == 24 and not corrupt[-1]:
+            return path
+    raise AssertionError("No lost packet damages the first picture.")
+
+
+def test_a_damaged_start_is_a_bad_frame_like_any_other(damaged_start: Path) -> None:
+    with open_frames(damaged_start) as source:
+        assert (source.width, source.height, len(source)) == (320, 240, 24)
+        with pytest.raises(MediaError, match="Frame 0 of"):
+            source[0]
+        assert number(source[23]) == 23
+    with open_frames(damaged_start, on_bad_frame="skip") as source:
+        stand_in = source[0]
+        assert source.bad_frames[0] == 0
+        assert np.array_equal(stand_in, source[source.bad_frames[-1] + 1])
+        assert number(source[23]) == 23
 
 
 def test_cut_off_video_serves_what_is_there(tmp_path: Path) -> None:

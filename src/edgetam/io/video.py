@@ -93,8 +93,7 @@ class VideoFrames:
         self._measure()
 
     def _measure(self) -> None:
-        self._advance(0)
-        first = next(iter(self._held.values()), None)
+        first = self._first_undamaged()
         if first is None:
             self.close()
             raise MediaError(f"'{self.path}' holds no undamaged frame; fetch it again or convert it to MP4.")
@@ -106,6 +105,12 @@ class VideoFrames:
         self.width, self.height = self._stored[::-1] if self._orientation.transposes else self._stored
         bytes_each = max(1, 2 * first.width * first.height)  # about 4:2:0 with some spare
         self._backward_held = max(_FORWARD_HELD, _BACKWARD_BYTES // bytes_each)
+
+    def _first_undamaged(self) -> Any:
+        """Decode up to a picture that tells the size; those before it are met again as bad frames."""
+        while not self._held and self._next is not None and self._next < self._index.readable:
+            self._advance(self._next)
+        return next(iter(self._held.values()), None)
 
     @property
     def bad_frames(self) -> tuple[int, ...]:
