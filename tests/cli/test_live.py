@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from edgetam.cli import live
 from edgetam.errors import MediaError
-from edgetam.io import LiveSource
+from edgetam.io import LiveSource, overlay_video
 from tests.cli.conftest import refused, tree
 
 
@@ -44,6 +45,32 @@ def test_a_camera_until_ctrl_c(run, engine, camera, tmp_path):
     assert len(tree(tmp_path / "res/masks")) == 5
     times = [entry["time"] for entry in json.loads((tmp_path / "res/masks.json").read_text())["images"]]
     assert times == [0, 0.04, 0.08, 0.12, 0.16]
+    assert result.stderr.startswith("edgetam: encoding res/overlay.mp4 ...")
+    assert not (tmp_path / "res/.edgetam/overlay").exists()  # this is the end, not an interruption
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code", "told"),
+    [
+        (KeyboardInterrupt(), 130, "stopped while the results were completed"),
+        (OSError(errno.ENOSPC, "No space left on device"), 4, "the disk is full"),
+    ],
+)
+def test_what_goes_wrong_while_encoding_is_said(
+    run, engine, camera, tmp_path, monkeypatch, trouble, code, told
+):
+    def encode(*_):
+        raise trouble
+
+    monkeypatch.setattr(overlay_video, "_encode", encode)
+    camera(5)
+    result = run("track", "0", "--point", "20,20", "-o", "res", "--save", "overlay,png,coco")
+    assert result.exit_code == code, result.output
+    assert told in result.stderr
+    assert result.stdout == ""
+    assert len(tree(tmp_path / "res/masks")) == 5
+    assert len(json.loads((tmp_path / "res/masks.json").read_text())["images"]) == 5
+    assert len(tree(tmp_path / "res/.edgetam/overlay")) == 5
 
 
 def test_a_stream_for_some_frames(run, engine, camera, tmp_path):

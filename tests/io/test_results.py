@@ -336,3 +336,27 @@ def test_rle_is_that_of_coco(tmp_path: Path) -> None:
     write(tmp_path, [3], kinds=["coco"])
     (first, _) = json.loads((tmp_path / "masks.json").read_text())["annotations"]
     assert np.array_equal(rle.decode(first["segmentation"]).astype(bool), result(3).objects[1].mask)
+
+
+@pytest.mark.parametrize("trouble", [b"", b"no picture", None])
+def test_a_lost_overlay_picture_is_said_and_the_others_stay(tmp_path: Path, trouble: bytes | None) -> None:
+    writer = ResultWriter(tmp_path, ["overlay", "coco"], INFO)
+    for index in range(3):
+        writer.write(result(index), picture(index))
+    pieces = tmp_path / ".edgetam" / "overlay"
+    (pieces / "00001.jpg").unlink()
+    if trouble is not None:
+        (pieces / "00001.jpg").write_bytes(trouble)
+    with pytest.raises(OutputError, match=r"00001\.jpg"):
+        writer.close()
+    assert (pieces / "00002.jpg").is_file()
+    assert not (tmp_path / "overlay.mp4").exists()
+    assert (tmp_path / "masks.json").is_file()
+
+
+def test_an_overlay_needs_no_path_that_opencv_can_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cv2.imread", lambda *_: None)  # as on Windows
+    write(tmp_path, range(3), kinds=["overlay"])
+    assert shown(tmp_path / "overlay.mp4") == [0, 1, 2]

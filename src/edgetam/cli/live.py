@@ -29,11 +29,12 @@ def is_live(source: str) -> bool:
 def track_live(job: TrackJob, screen: Screen) -> Path:
     """Track until the stream ends, ``job.frames`` are done or Ctrl-C, which is how one ends a camera.
 
-    Memory stays constant; what is saved grows with time. Prompts are about the first frame.
+    Memory stays constant but for the list of frames that are written, some 150 bytes for each; what is
+    saved grows with time. Prompts are about the first frame.
 
     Raises:
         EdgeTAMError: anything that cannot be used; what was tracked until then is complete.
-        StoppedError: Ctrl-C before the first frame was done.
+        StoppedError: Ctrl-C before the first frame was done, or again while the results are completed.
     """
     kinds = job.kinds
     job.choice.check()
@@ -66,23 +67,39 @@ def _watch(job: TrackJob, stream: Stream, source: LiveSource, run: Run, screen: 
     done, began = 0, time.perf_counter()
     writer = ResultWriter(run.folder, job.kinds, VideoInfo(source.name, width, height))
     try:
-        with writer, screen.counting(source.name, job.frames) as count:
+        with writer:
             run.note()
-            for frame in islice(chain([first], source), job.frames):
-                result = stream.step(frame.image, prompts if done == 0 else {}, time=frame.time)
-                with held_back():
-                    writer.write(result, frame.image)
-                    done += 1
-                count()
+            try:
+                with screen.counting(source.name, job.frames) as count:
+                    for frame in islice(chain([first], source), job.frames):
+                        result = stream.step(frame.image, prompts if done == 0 else {}, time=frame.time)
+                        with held_back():
+                            writer.write(result, frame.image)
+                            done += 1
+                        count()
+            except KeyboardInterrupt:
+                if not done:
+                    raise
+            seconds = time.perf_counter() - began
+            if "overlay" in job.kinds:
+                screen.note(f"edgetam: encoding {writer.paths['overlay']} ...")
     except KeyboardInterrupt as error:
-        if not done:
-            screen.note("edgetam: stopped before the first frame; nothing was tracked.")
-            raise StoppedError from error
+        screen.note(_stopped(run.folder, done))
+        raise StoppedError from error
     except (MediaError, OutputError):
         if done:
             screen.note(f"edgetam: ended early at frame {done - 1}; results so far are in {run.folder}.")
         raise
-    report(screen, writer.paths, done, time.perf_counter() - began, job.choice)
+    report(screen, writer.paths, done, seconds, job.choice)
+
+
+def _stopped(folder: Path, done: int) -> str:
+    if not done:
+        return "edgetam: stopped before the first frame; nothing was tracked."
+    return (
+        f"edgetam: stopped while the results were completed; files of single frames up to {done - 1} are in "
+        f"{folder}, and the pictures of an overlay that was not encoded in {folder / '.edgetam' / 'overlay'}."
+    )
 
 
 def _name(source: str) -> str:

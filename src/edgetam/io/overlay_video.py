@@ -167,7 +167,11 @@ class OverlayWriter:
         self.path.unlink(missing_ok=True)
 
     def close(self, *, finished: bool) -> None:
-        """Encode all frames in time order; drop the pictures when the run is finished."""
+        """Encode all frames in time order; drop the pictures when the run is finished.
+
+        Raises:
+            OutputError: the video cannot be written, or a picture that waits cannot be read.
+        """
         frames = sorted(self._waiting | set(self._encoded))
         if self._waiting:
             encode_video(self.path, self._pictures(frames), fps=self._fps, comment=_ranges(frames))
@@ -183,10 +187,25 @@ class OverlayWriter:
         for frame in frames:
             old = _pull(earlier, encoded, frame) if frame in self._encoded else None
             if frame in self._waiting:
-                image = cv2.imread(str(self._piece(frame)), cv2.IMREAD_COLOR)
-                old = None if image is None else np.ascontiguousarray(image[..., ::-1])
-            if old is not None:
-                yield self._seconds(frame), _even(old)
+                old = _read_piece(self._piece(frame))
+            if old is None:
+                raise OutputError(f"'{self.path}' has lost frame {frame}; start anew without resuming.")
+            yield self._seconds(frame), _even(old)
+
+
+def _read_piece(path: Path) -> Rgb:
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot read the overlay picture '{path}' ({error.strerror}); start anew without resuming."
+        ) from error
+    # Not cv2.imread, which on Windows opens paths of the local code page only.
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise OutputError(f"The overlay picture '{path}' is damaged; start anew without resuming.")
+    rgb: Rgb = np.ascontiguousarray(image[..., ::-1])
+    return rgb
 
 
 def _pull(pictures: Iterator[Rgb], numbers: Iterator[int], frame: int) -> Rgb | None:

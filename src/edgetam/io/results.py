@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -141,7 +142,11 @@ class ResultWriter:
         self.done.add(result.frame)
 
     def close(self) -> None:
-        """Complete all files."""
+        """Complete all files.
+
+        Raises:
+            OutputError: one of them cannot be written; the others are complete.
+        """
         self._close(finished=True)
 
     def __enter__(self) -> ResultWriter:
@@ -162,11 +167,10 @@ class ResultWriter:
         if self._closed:
             return
         self._closed = True
-        try:
-            for writer in self._writers.values():
-                writer.close(finished=finished)
-        finally:
-            self._journal.close()
+        with ExitStack() as closing:  # one that fails must not keep the others from their files
+            closing.callback(self._journal.close)
+            for writer in reversed(self._writers.values()):
+                closing.callback(writer.close, finished=finished)
 
     def _make(self, kind: str, journal: Journal) -> Writer:
         path = self.folder / PLACES[kind]
