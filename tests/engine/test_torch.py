@@ -17,6 +17,7 @@ from edgetam.errors import ConfigError, EngineError
 from edgetam.model import EdgeTAM
 from edgetam.structs import DecoderPrompt, FrameResult, MemoryContext, Prompt
 from edgetam.tracking import ImageSegmenter, Stream, TrackerOptions, TrackingSession, VideoTracker
+from edgetam.weights import load_network
 from tests.model.lively import lively_model
 
 FRAMES = 9
@@ -91,6 +92,18 @@ def test_low_precision_is_close(model: EdgeTAM, engine: TorchEngine) -> None:
     expected, got = engine.encode(IMAGE).stride16, low.encode(IMAGE).stride16.float()
     error = (got - expected).abs().max() / expected.abs().max()
     assert 1e-5 < error < 0.1
+
+
+def test_real_memories_hold_in_half_precision() -> None:
+    """Those of the weights that come with the package, whose maps have channels longer than 256."""
+    network = load_network(image_size=256)
+    plain, half = TorchEngine(network), TorchEngine(network, precision="fp16")
+    features = plain.encode(IMAGE)
+    masks = np.full((1, 1, 64, 64), -8, np.float32)
+    masks[:, :, 20:40, 20:40] = 8
+    given = masks, np.ones((1, 1), np.float32), plain.absent_pointer[None]
+    expected, got = (e.remember(features, *given, binarize=False, exclusive=False) for e in (plain, half))
+    assert np.abs(got.tokens - expected.tokens).max() < 0.01 * np.abs(expected.tokens).max()
 
 
 @pytest.mark.parametrize(

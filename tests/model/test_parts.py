@@ -207,22 +207,37 @@ def test_training_mode_drops_only_in_memory_attention(model: EdgeTAM) -> None:
     assert owners == {"memory_attention"}
 
 
-def test_folded_norms_equal_layer_norms() -> None:
-    """One after a convolution that takes the mean off, and one on its own; channels far from zero."""
+@pytest.mark.parametrize("groups", [1, 4])
+def test_folded_norms_equal_layer_norms(groups: int) -> None:
+    """After a convolution that takes the mean off, and after one that cannot; channels far from zero."""
     generator = torch.Generator().manual_seed(4)
-    layers = nn.Sequential(nn.Conv2d(3, 8, 3), LayerNorm2d(8), nn.GELU(), nn.Conv2d(8, 4, 1), LayerNorm2d(4))
+    conv = nn.Conv2d(4, 8, 3, groups=groups)
+    layers = nn.Sequential(conv, LayerNorm2d(8), nn.GELU(), nn.Conv2d(8, 4, 1), LayerNorm2d(4))
     for parameter in layers.parameters():
         nn.init.normal_(parameter, 0.5, generator=generator)
-    x = 5 + torch.randn(2, 3, 9, 7, generator=generator)
+    x = 5 + torch.randn(2, 4, 9, 7, generator=generator)
+    folded = fold_norms(layers)
     with torch.no_grad():
-        expected = layers(x)
-        assert torch.allclose(fold_norms(layers)(x), expected, atol=1e-5)
-        norm = layers[4]
-        assert isinstance(norm, LayerNorm2d)
-        assert torch.allclose(
-            norm.folded()(x.repeat(1, 2, 1, 1)[:, :4]), norm(x.repeat(1, 2, 1, 1)[:, :4]), atol=1e-5
-        )
-        assert torch.isfinite(norm.folded()(torch.full((1, 4, 2, 2), 3.0))).all()  # no deviation at all
+        assert torch.allclose(folded(x), layers(x), atol=1e-5)
+        nn.init.zeros_(folded[0].weight)
+        assert torch.isfinite(folded[:2](x)).all()  # no deviation at all
+
+
+@pytest.mark.parametrize("groups", [1, 256])
+def test_folded_norms_hold_in_half_precision(groups: int) -> None:
+    """Channels as long as those of real maps, of which half precision knows no square."""
+    generator = torch.Generator().manual_seed(6)
+    layers = nn.Sequential(nn.Conv2d(256, 256, 1, groups=groups), LayerNorm2d(256))
+    for parameter in layers.parameters():
+        nn.init.normal_(parameter, 0.5, 0.3, generator=generator)
+    x = torch.randn(1, 256, 4, 4, generator=generator)
+    with torch.no_grad():
+        length = torch.linalg.vector_norm(layers[0](x), dim=1, keepdim=True)
+        x *= 1000 / length.mean()
+        conv, norm = fold_norms(layers)
+        half = norm.half()(conv(x).half())
+        assert conv(x).square().sum(1).max() < torch.finfo(half.dtype).max, "runtimes may add up in half"
+        assert torch.allclose(half.float(), layers(x), atol=0.02)
 
 
 def test_a_folded_block_equals_its_training_form() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Source"]
 
-GRAPH_FORMAT = 8
+GRAPH_FORMAT = 9
 """Raised whenever graphs change, so that older conversions are not used."""
 
 

@@ -21,9 +21,9 @@ __all__ = [
     "LayerNorm2d",
     "as_conv",
     "attend",
-    "centred",
     "compose_linear",
     "fold_",
+    "fold_norm",
     "fold_norms",
     "merge_heads",
     "shallow_copy",
@@ -84,60 +84,66 @@ class LayerNorm2d(nn.Module):
         y = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, LAYER_NORM_EPS)
         return y.permute(0, 3, 1, 2)
 
-    def folded(self) -> FoldedLayerNorm2d:
-        """The same in steps that need no other layout."""
-        return FoldedLayerNorm2d(self)
-
 
 class FoldedLayerNorm2d(nn.Module):
-    """Inference form of `LayerNorm2d`.
+    """Inference form of `LayerNorm2d`, made by `fold_norm` together with the convolution before it.
 
     Runtimes keep maps with their channels last in memory and norm the last axis only, so a layer norm
     made them reorder the map twice. A vector norm and products run in the layout that is there.
 
     Args:
         norm: the training form.
-        centred: channels have a mean of zero already, as after `centred`.
+        centred: channels have a mean of zero already.
     """
 
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, norm: LayerNorm2d, *, centred: bool = False) -> None:
+    def __init__(self, norm: LayerNorm2d, *, centred: bool) -> None:
         super().__init__()
         self.centred = centred
-        self.channels = len(norm.weight)
-        # deviation = length / sqrt(channels): the square root moves into the weight
-        self.register_buffer("weight", norm.weight.detach()[:, None, None] * self.channels**0.5)
+        self.register_buffer("weight", norm.weight.detach()[:, None, None] * len(norm.weight) ** 0.5)
         self.register_buffer("bias", norm.bias.detach()[:, None, None].clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        """As `LayerNorm2d.forward`."""
+        """As `LayerNorm2d.forward`, of maps that are divided by the square root of their channels.
+
+        The length of such channels is their deviation, and small: the square of a length of 256 is more than
+        half precision can tell.
+        """
         if not self.centred:
             x = x - x.mean(1, keepdim=True)
-        length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-        scale = torch.rsqrt(length * length + self.channels * LAYER_NORM_EPS)
+        deviation = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+        scale = torch.rsqrt(deviation * deviation + LAYER_NORM_EPS)
         return torch.addcmul(self.bias, x * scale, self.weight)
 
 
 @torch.no_grad()
-def centred(conv: nn.Conv2d) -> nn.Conv2d:
-    """The convolution whose outputs are those of ``conv`` minus their mean over channels."""
+def fold_norm(conv: nn.Conv2d, norm: LayerNorm2d) -> tuple[nn.Conv2d, FoldedLayerNorm2d]:
+    """A convolution and the layer norm of its outputs, in inference form.
+
+    The convolution divides its outputs by the square root of their number and, unless it keeps channels
+    apart, takes their mean off.
+    """
     new = copy.deepcopy(conv)
-    new.weight -= new.weight.mean(0, keepdim=True)
     assert new.bias is not None
-    new.bias -= new.bias.mean()
-    return new
+    centred = new.groups == 1
+    if centred:
+        new.weight -= new.weight.mean(0, keepdim=True)
+        new.bias -= new.bias.mean()
+    new.weight *= new.out_channels**-0.5
+    new.bias *= new.out_channels**-0.5
+    return new, FoldedLayerNorm2d(norm, centred=centred)
 
 
 def fold_norms(layers: nn.Sequential) -> nn.Sequential:
-    """A sequence whose layer norms are in inference form; the convolutions before them take the mean off."""
+    """A sequence whose layer norms, each after a convolution, are in inference form."""
     folded = list(layers)
     for i, layer in enumerate(layers):
         if isinstance(layer, LayerNorm2d):
             before = layers[i - 1]
             assert isinstance(before, nn.Conv2d)
-            folded[i - 1 : i + 1] = centred(before), FoldedLayerNorm2d(layer, centred=True)
+            folded[i - 1 : i + 1] = fold_norm(before, layer)
     return nn.Sequential(*folded)
 
 

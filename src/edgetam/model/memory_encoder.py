@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from edgetam.config import HIDDEN_DIM, MEMORY_DIM, ModelConfig
-from edgetam.model.layers import LayerNorm2d, as_conv, fold_norms, shallow_copy
+from edgetam.model.layers import LayerNorm2d, as_conv, fold_norm, fold_norms, shallow_copy
 
 __all__ = ["MemoryEncoder"]
 
@@ -63,7 +63,7 @@ class FoldedConvNeXtBlock(nn.Module):
 
     def __init__(self, block: ConvNeXtBlock) -> None:
         super().__init__()
-        self.dwconv, self.norm = block.dwconv, block.norm.folded()
+        self.dwconv, self.norm = fold_norm(block.dwconv, block.norm)
         self.mlp = PointwiseMLP(block)
 
     def forward(self, x: Tensor) -> Tensor:
