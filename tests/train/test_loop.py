@@ -82,6 +82,11 @@ def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(precision: str, opti
     assert_same(weights(second), weights(whole))
 
 
+def test_every_frame_of_a_clip_may_be_asked_for_with_a_mask() -> None:
+    one = trainer("stages.0.steps=1", "stages.0.clips=1", "stages.0.objects=1", "stages.0.prompts.frames=2")
+    assert curve(one)[0]["total"] > 0
+
+
 def test_bf16_is_another_arithmetic_on_weights_that_stay_fp32() -> None:
     exact, low = (trainer("stages.0.steps=1", f"precision={kind}") for kind in ("fp32", "bf16"))
     a, b = curve(exact)[0], curve(low)[0]

@@ -55,6 +55,15 @@ def test_short_clips_have_no_more_prompts_than_frames() -> None:
         assert set(plan.prompted) | set(plan.corrected) <= set(range(plan.length))
 
 
+def test_masks_leave_a_frame_to_answer() -> None:
+    stage = Stage("x", steps=1, frames=(1, 3), prompts=Prompts(frames=(2, 3), corrected=3))
+    plans = drawn(stage, 300)
+    masks = [plan for plan in plans if plan.kind == "mask"]
+    assert {(plan.length, len(plan.prompted)) for plan in masks} == {(1, 1), (2, 1), (3, 2)}
+    others = {(plan.length, len(plan.prompted)) for plan in plans if plan.kind != "mask"}
+    assert others == {(1, 1), (2, 2), (3, 2), (3, 3)}
+
+
 def test_images_come_from_their_own_sources() -> None:
     recipe: Recipe = parse_recipe(
         "data: {sources: {drawn: {kind: synthetic}, stills: {kind: synthetic, difficulty: 0}}}\n"

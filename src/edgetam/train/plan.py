@@ -50,7 +50,8 @@ def draw_plan(stage: Stage, seed: int, step: int) -> Plan:
     others = dice.sample(range(1, length), length - 1)
     prompted = (0, *others[: count - 1])
     if kind == "mask":  # SAM 2: what a mask says needs no correction
-        return Plan(length, kind, prompted, centre=prompts.centre)
+        # nor an answer, so one frame of a clip is left without, or there would be nothing to learn
+        return Plan(length, kind, prompted[: max(1, length - 1)], centre=prompts.centre)
     most = min(max(prompts.corrected, count), length)
     corrected = (0, *others[: dice.randint(count, most) - 1]) if prompts.corrected else ()
     corrections = dice.randint(*prompts.corrections)
