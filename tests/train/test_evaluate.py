@@ -31,6 +31,16 @@ def test_scores_are_shares_and_copied_masks_are_the_bar() -> None:
     assert [f.logits.shape for f in followed] == [(2, 2, 64, 64)] * 2
 
 
+def test_images_have_scores_of_clicks_and_a_picture() -> None:
+    model = starting_model(recipe().model, seed=0).eval()
+    images, clip = batch(frames=1), batch(frames=3)
+    scores, followed = score(model, [images])
+    assert set(scores) == {"click1", "click3"}
+    assert draw(followed, [images]).shape == (128, 128, 3)
+    clicks = score(model, [clip])[0]
+    assert scores == {name: clicks[name] for name in scores}  # the first frame is the same
+
+
 def test_answers_of_absent_objects_are_empty() -> None:
     steps = [Step(1, candidates(torch.ones(2, 4, 64, 64), presence=p), 0, False, None) for p in (-1.0, 1.0)]
     assert answers(steps).amax((2, 3)).tolist() == [[ABSENT, 1.0], [ABSENT, 1.0]]

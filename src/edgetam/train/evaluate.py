@@ -31,7 +31,7 @@ class Followed:
     """A clip whose objects were followed from their first masks."""
 
     task: Task
-    logits: Tensor  # [B, T - 1, h, w] gated, of the frames after the first
+    logits: Tensor  # [B, T - 1, h, w] gated, of the frames after the first, if any
 
 
 def answers(steps: Sequence[Step]) -> Tensor:
@@ -45,8 +45,10 @@ def answers(steps: Sequence[Step]) -> Tensor:
 
 @torch.no_grad()
 def follow_masks(model: EdgeTAM, batch: Batch) -> Followed:
-    """Track all objects from the masks of the first frame, as a tracker would."""
+    """Track all objects from the masks of the first frame, as a tracker would; an image leaves nothing to do."""
     task = make_task(batch)
+    if task.images.shape[1] == 1:
+        return Followed(task, cover(task.masks[:, 0])[:, None][:, :0])
     plan = Plan(task.images.shape[1], "mask")
     done = roll_out(Verbs(model), task, plan, SimulatedUser(plan, []), Rules(trust_presence=True))
     return Followed(task, answers(done.steps))
@@ -70,11 +72,16 @@ def score(model: EdgeTAM, batches: Sequence[Batch]) -> tuple[dict[str, float], l
     Returns:
         mean overlap of tracked masks (``tracked``), of the first masks left where they were (``copied``),
         of the answer to one click (``click1``) and to three (``click3``), and how often a visible object
-        was called absent (``lost``); and the clips. Pixels that nothing is said about do not count.
+        was called absent (``lost``); and the clips. Pixels that nothing is said about do not count. Clips of
+        one frame have the scores of clicks only.
     """
     found: dict[str, list[Tensor]] = {name: [] for name in ("tracked", "copied", "click1", "click3", "lost")}
     followed = [follow_masks(model, batch) for batch in batches]
     for batch, clip in zip(batches, followed, strict=True):
+        for clicks in (1, 3):
+            found[f"click{clicks}"].append(_click(model, batch, clicks - 1))
+        if not clip.logits.shape[1]:
+            continue
         masks = clip.task.masks
         truth = torch.stack([cover(m) for m in masks.unbind(1)], 1)  # [B, T, h, w]
         flat = truth[:, 1:].flatten(0, 1)
@@ -84,9 +91,7 @@ def score(model: EdgeTAM, batches: Sequence[Batch]) -> tuple[dict[str, float], l
         for name, logits in (("tracked", clip.logits), ("copied", still)):
             found[name].append(mask_iou(*known(logits.flatten(0, 1)[:, None], flat, void)).flatten())
         found["lost"].append((clip.logits.amax((2, 3)) <= ABSENT)[visible].float())
-        for clicks in (1, 3):
-            found[f"click{clicks}"].append(_click(model, batch, clicks - 1))
-    return {name: float(torch.cat(values).mean()) for name, values in found.items()}, followed
+    return {name: float(torch.cat(values).mean()) for name, values in found.items() if values}, followed
 
 
 def draw(followed: Sequence[Followed], batches: Sequence[Batch], rows: int = 8) -> NDArray[np.uint8]:

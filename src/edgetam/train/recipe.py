@@ -205,7 +205,7 @@ class Evaluation:
         sources: by name, as in ``data``. Synthetic ones draw other clips than training does; others must
             hold other data.
         clips: per source.
-        frames: per clip.
+        frames: per clip; with 1, clicks on images are scored and nothing is tracked.
         objects: most per clip.
     """
 
