@@ -9,15 +9,18 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
+import av
+import av.error
 import numpy as np
 import pytest
 from PIL import Image
 
 from edgetam.errors import MediaError
 from edgetam.io import LiveFrame, open_live
-from edgetam.io.live import LiveSource
+from edgetam.io.live import LiveSource, _network_frames
 from tests.io.clips import make_video, number, picture
 
 
@@ -55,6 +58,14 @@ def test_a_file_is_played_once_with_times(tmp_path: Path) -> None:
     assert [frame.time for frame in frames] == pytest.approx([index / 25 for index in range(6)])
 
 
+def test_a_list_of_paths_is_played_once(tmp_path: Path) -> None:
+    for index in range(3):
+        Image.fromarray(picture(index)).save(tmp_path / f"{index}.png")
+    paths = sorted(tmp_path.iterdir())
+    for given in (paths, tuple(map(str, paths))):
+        assert [number(frame.image) for frame in open_live(given)] == [0, 1, 2]
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -80,8 +91,61 @@ def test_addresses_that_do_not_answer_keep_passwords_secret(server: str) -> None
     with pytest.raises(MediaError, match="does not answer"):
         open_live(f"{server}/missing.mp4")
     with pytest.raises(MediaError, match="does not answer") as caught:
-        open_live("rtsp://user:secret@127.0.0.1:9/stream")
-    assert "secret" not in str(caught.value)
+        open_live("rtsp://user:sec@ret@127.0.0.1:9/stream")
+    assert "'rtsp://127.0.0.1:9/stream'" in str(caught.value)
+
+
+class BreaksOff(socketserver.BaseRequestHandler):
+    """Sends half of what it promised and closes the connection."""
+
+    video = b""
+
+    def handle(self) -> None:
+        self.request.recv(4096)
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\nContent-Length: {2 * len(self.video)}\r\n\r\n"
+        self.request.sendall(head.encode() + self.video)
+
+
+def test_a_connection_that_breaks_off_is_no_ordinary_end(tmp_path: Path) -> None:
+    BreaksOff.video = make_video(tmp_path / "a.ts", count=100, size=(240, 320)).read_bytes()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), BreaksOff) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_address[1]}/a.ts"
+        with (
+            open_live(f"http://user:secret@{address}") as source,
+            pytest.raises(MediaError, match="broke off") as caught,
+        ):
+            list(source)
+        server.shutdown()
+    assert f"'http://{address}'" in str(caught.value)
+
+
+class Container:
+    """A stream of one packet with one picture, then an error."""
+
+    def __init__(self, error: av.error.FFmpegError):
+        self.error = error
+        self.codec_context = self
+        self.closed = False
+
+    def demux(self, stream: object) -> Iterator[Container]:
+        yield self
+        raise self.error
+
+    def decode(self, packet: object = None) -> list[av.VideoFrame]:
+        return [av.VideoFrame.from_ndarray(picture(3))]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_stream_that_stalls_is_told_after_the_frames_that_came() -> None:
+    container = Container(av.error.ExitError(1414092869, "Immediate exit requested"))
+    frames = _network_frames(container, container, "rtsp://cam")
+    assert [number(image) for image, _ in islice(frames, 2)] == [3, 3]  # one that came, one held back
+    with pytest.raises(MediaError, match=r"'rtsp://cam' broke off \(nothing came for 10 seconds\)"):
+        next(frames)
+    assert container.closed
 
 
 class RtspServer(socketserver.StreamRequestHandler):
@@ -195,10 +259,11 @@ class FakeCamera:
 def test_cameras_give_rgb_and_are_released(monkeypatch: pytest.MonkeyPatch, which: object) -> None:
     monkeypatch.setattr("cv2.VideoCapture", FakeCamera)
     FakeCamera.released = False
+    frames = []
     with open_live(which) as source:
-        frames = list(source)
-    assert source.name == "camera 1"
-    assert np.array_equal(frames[-1].image, picture(0))
+        with pytest.raises(MediaError, match="Camera 1 gives no more pictures"):
+            frames.extend(iter(source.__next__, None))
+        assert source.name == "camera 1"
     assert FakeCamera.released
 
 

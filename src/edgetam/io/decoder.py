@@ -116,14 +116,25 @@ class Decoder:
         self.stream = self._container = None
 
 
-def pictures(container: Any, stream: Any) -> Generator[Any, None, None]:
-    """Decode a stream from where its container stands; damaged data is passed over."""
+def pictures(container: Any, stream: Any, *, strict: bool = False) -> Generator[Any, None, None]:
+    """Decode a stream from where its container stands; damaged data is passed over.
+
+    Args:
+        container: of PyAV.
+        stream: one of its video streams.
+        strict: tell a source that breaks off from one that ends.
+
+    Raises:
+        av.error.FFmpegError: with `strict`, the source broke off; what had come by then has been shown.
+    """
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets, None)
         except av.error.FFmpegError:  # the file breaks off: show what the decoder still holds
             yield from _tolerant(stream.codec_context.decode, None)
+            if strict:
+                raise
             return
         if packet is None:
             return

@@ -6,10 +6,11 @@ newest frame and never falls behind, and ``time`` tells how much was left out.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from edgetam.io.decoder import pictures, reason, video_stream
 from edgetam.io.frames import FrameSource, open_frames
 from edgetam.io.video import Orientation, rgb_pixels
 
-__all__ = ["LiveFrame", "LiveSource", "open_live"]
+__all__ = ["LiveFrame", "LiveSource", "open_live", "without_password"]
 
 _NETWORK = re.compile(r"^(rtsps?|rtmps?|https?|udp|rtp|srt|tcp)://", re.IGNORECASE)
 _PUSHED = re.compile(r"^(rtsps?|rtmps?|udp|rtp|srt)://", re.IGNORECASE)  # arrive at their own pace
@@ -96,6 +97,10 @@ def open_live(source: Any) -> LiveSource:
         source: a camera number (``0`` or ``"0"``), an address (``rtsp://``, ``http(s)://``, ...), any
             iterable of arrays or PIL images, or anything `open_frames` reads, played once.
 
+    Returns:
+        An iterator that ends where the source does, and raises MediaError where a camera or a connection
+        breaks off.
+
     Raises:
         MediaError: the camera or the address does not answer, or the source is none of these.
     """
@@ -103,10 +108,24 @@ def open_live(source: Any) -> LiveSource:
         return _open_network(source)
     if isinstance(source, (int, np.integer)) or (isinstance(source, str) and source.strip().isdigit()):
         return LiveSource(_camera(int(source)), name=f"camera {int(source)}", newest=True)
-    if isinstance(source, Iterable) and not isinstance(source, (str, bytes, FrameSource)):
+    recorded = isinstance(source, (str, bytes, FrameSource)) or _are_paths(source)
+    if isinstance(source, Iterable) and not recorded:
         return LiveSource(_from_iterable(source), name="stream", newest=False)
     opened = open_frames(source)
     return LiveSource(_from_frames(opened), name=opened.name, newest=False)
+
+
+def without_password(source: str) -> str:
+    """Leave the user and the password out of an address, for messages and files."""
+    return re.sub(r"//[^/]*@", "//", source)
+
+
+def _are_paths(source: Any) -> bool:
+    return (
+        isinstance(source, Sequence)
+        and len(source) > 0
+        and all(isinstance(item, (str, os.PathLike)) for item in source)
+    )
 
 
 def _from_iterable(source: Iterable[Any]) -> Generator[Timed, None, None]:
@@ -137,14 +156,16 @@ def _camera(number: int) -> Iterator[Timed]:
         raise MediaError(
             f"Camera {number} does not open; check that it is plugged in and not in use elsewhere."
         )
-    return _camera_frames(camera)
+    return _camera_frames(camera, number)
 
 
-def _camera_frames(camera: Any) -> Generator[Timed, None, None]:
+def _camera_frames(camera: Any, number: int) -> Generator[Timed, None, None]:
     start = None
     try:
         while True:
             good, image = camera.read()
+            if not good and start is not None:
+                raise MediaError(f"Camera {number} gives no more pictures; check that it is plugged in.")
             if not good:
                 return
             now = time.monotonic()
@@ -155,13 +176,13 @@ def _camera_frames(camera: Any) -> Generator[Timed, None, None]:
 
 
 def _open_network(url: str) -> LiveSource:
-    shown = re.sub(r"//[^/@]*@", "//", url)  # passwords stay out of messages
+    shown = without_password(url)
     # Over TCP, because lost UDP packets smear the picture.
     options = {"rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else {}
     try:
         container = av.open(url, timeout=_TIMEOUT, options=options)
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(f"'{shown}' does not answer ({reason(error)}); check the address.") from error
+        raise MediaError(f"'{shown}' does not answer ({_why(error)}); check the address.") from error
     try:
         stream = video_stream(container, shown)
     except MediaError:
@@ -170,14 +191,20 @@ def _open_network(url: str) -> LiveSource:
     stream.thread_type = "SLICE"  # frame threads would delay every picture
     # A file behind an address can wait for us; a broadcast cannot.
     newest = bool(_PUSHED.match(url)) or container.duration is None
-    return LiveSource(_network_frames(container, stream), name=shown, newest=newest)
+    return LiveSource(_network_frames(container, stream, shown), name=shown, newest=newest)
 
 
-def _network_frames(container: Any, stream: Any) -> Generator[Timed, None, None]:
+def _why(error: Exception) -> str:
+    if isinstance(error, av.error.ExitError):  # what PyAV's timeout comes as
+        return f"nothing came for {_TIMEOUT:g} seconds"
+    return reason(error)
+
+
+def _network_frames(container: Any, stream: Any, name: str) -> Generator[Timed, None, None]:
     first: Any = None
     orientation = Orientation()
     try:
-        for picture in pictures(container, stream):
+        for picture in pictures(container, stream, strict=True):
             if picture.is_corrupt:
                 continue
             if first is None:
@@ -186,6 +213,8 @@ def _network_frames(container: Any, stream: Any) -> Generator[Timed, None, None]
             known = picture.time is not None and first.time is not None
             image = rgb_pixels(picture, first.width, first.height)
             yield orientation.apply(image), float(picture.time - first.time) if known else None
+    except av.error.FFmpegError as error:
+        raise MediaError(f"'{name}' broke off ({_why(error)}); check the connection.") from error
     finally:
         container.close()
 
@@ -226,6 +255,8 @@ class _Newest:
             item, self._waiting = self._waiting, None
         if item is not None:
             return item
+        if isinstance(self._error, MediaError):
+            raise self._error
         if self._error is not None:
             raise MediaError(f"The stream broke off: {self._error}.") from self._error
         raise StopIteration
