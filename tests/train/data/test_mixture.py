@@ -130,6 +130,20 @@ def test_a_wrong_request_is_not_taken_for_a_broken_file(images: Path) -> None:
         mixture[0]
 
 
+def test_the_one_video_that_is_long_enough_is_found(tmp_path: Path) -> None:
+    for number in range(150):
+        for t in range(3 if number == 140 else 1):
+            image, labels = fabricate.scene(t)
+            name = f"video{number}/{t:05d}"
+            fabricate.write(tmp_path / "JPEGImages" / f"{name}.jpg", fabricate.jpeg(image))
+            fabricate.write(tmp_path / "Annotations" / f"{name}.png", fabricate.palette_png(labels))
+    mixture = open_mixture([{"kind": "davis", "root": str(tmp_path)}], 0, ASK)
+    # 100 draws miss it in every second clip
+    assert all(mixture[i].present.any() for i in range(6)) and not any(mixture.broken.values())
+    with pytest.raises(ConfigError, match="no item of 4 annotated frames"):
+        open_mixture([{"kind": "davis", "root": str(tmp_path)}], 0, Ask(4, 2, 64))[0]
+
+
 @pytest.mark.parametrize("weights", [[1.0], [-1.0, 2.0], [0.0, 0.0], [float("nan"), 1.0]])
 def test_weights_must_fit(weights: list[float]) -> None:
     with pytest.raises(ConfigError, match="weight"):

@@ -35,19 +35,36 @@ def draw_footage(dice: np.random.Generator, collection: Collection, ask: Ask, ru
     short = 0
     for _ in range(TRIES):
         item = collection[int(dice.integers(len(collection)))]
-        window = draw_window(dice, len(item), ask.frames, rules)
-        if window is None:
+        if len(item) < ask.frames:
             short += 1
-            continue
-        first = item.objects(window[0])
-        if chosen := draw_objects(dice, first, ask.objects, rules):
-            return _load(item, window, chosen, ask.size)
-    if short == TRIES:
-        raise ConfigError(
-            f"{collection.name} has no item of {ask.frames} annotated frames in {TRIES} draws: ask for fewer "
-            "frames, or make pseudo-videos of images with kind 'pseudo'."
-        )
+        elif footage := _drawn(dice, item, ask, rules):
+            return footage
+    if short == TRIES and (footage := _drawn(dice, _long_enough(dice, collection, ask.frames), ask, rules)):
+        return footage
     raise MediaError(f"{collection.name} showed no object in {TRIES} draws: check it with --check-data.")
+
+
+def _drawn(dice: np.random.Generator, item: Item, ask: Ask, rules: Sampling) -> Footage | None:
+    """Footage of an item that is long enough, or None where its first frame shows no object."""
+    window = draw_window(dice, len(item), ask.frames, rules)
+    assert window is not None
+    chosen = draw_objects(dice, item.objects(window[0]), ask.objects, rules)
+    return _load(item, window, chosen, ask.size) if chosen else None
+
+
+def _long_enough(dice: np.random.Generator, collection: Collection, frames: int) -> Item:
+    """One of the few items that are long enough, each as likely as the others."""
+    for index in dice.permutation(len(collection)):
+        item = collection[int(index)]
+        try:
+            if len(item) >= frames:
+                return item
+        except MediaError:  # it would be named if it were drawn
+            continue
+    raise ConfigError(
+        f"{collection.name} has no item of {frames} annotated frames: ask for fewer frames, or make "
+        "pseudo-videos of images with kind 'pseudo'."
+    )
 
 
 def _load(item: Item, window: list[int], chosen: list[list[int]], size: int) -> Footage:
