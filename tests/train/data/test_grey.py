@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -84,6 +85,33 @@ def test_soft_masks_of_videos_can_be_cut_at_half(tmp_path: Path) -> None:
     soft[0, :2] = 100, 200
     given = grey(tmp_path, [soft])
     assert areas({**given, "masks": "binary"}, 0) == {1: int((scene(0)[1] == 1).sum()) + 1}
+
+
+def blurred(side: int) -> NDArray[np.uint8]:
+    """A disc whose edge fades over so many pixels."""
+    disc = cv2.circle(np.zeros((288, 416), np.uint8), (200, 140), 100, 255, -1)
+    return np.asarray(cv2.blur(disc, (side, side)))
+
+
+@pytest.mark.parametrize("kind", ["mose", "static"])
+@pytest.mark.parametrize("side", [2, 13])  # few shades around much white, and dozens of them
+def test_masks_with_soft_edges_must_be_explained(kind: str, side: int, tmp_path: Path) -> None:
+    soft = "00000.png' and others look like masks with soft edges"
+    given = grey(tmp_path, [blurred(side)] * 3, kind)
+    with pytest.raises(ConfigError, match=f"{soft}.*'binary'"):
+        open_collection(given)
+    assert areas({**given, "masks": "binary"}, 0).keys() == {1}
+    assert len(areas({**given, "masks": "ids"}, 0)) > 1
+
+
+def test_numbers_are_none_the_softer_for_much_void_or_many_objects(tmp_path: Path) -> None:
+    little = np.full_like(with_void(), 255)
+    little[:4, :40] = 2
+    assert areas(grey(tmp_path / "void", [little]), 0) == {2: 160}
+    many = np.zeros_like(little)
+    for k in range(40):
+        many[6 * (k // 10) : 6 * (k // 10) + 4, 10 * (k % 10) : 10 * (k % 10) + 4] = k + 1
+    assert len(areas(grey(tmp_path / "many", [many]), 0)) == 40
 
 
 def test_damaged_and_empty_masks_say_nothing_about_others(tmp_path: Path) -> None:

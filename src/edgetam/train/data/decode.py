@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from edgetam.errors import MediaError
 from edgetam.train.data.clip import Rgb
 
-__all__ = ["Grey", "Labels", "Picture", "decode_image", "decode_labels", "is_stark"]
+__all__ = ["Grey", "Labels", "Picture", "decode_image", "decode_labels", "grey_counts"]
 
 Labels = NDArray[np.uint8] | NDArray[np.int32]  # [H, W]
 
@@ -107,8 +107,8 @@ def decode_labels(data: bytes, name: str, grey: Grey = Grey.IDS) -> Labels:
     return labels.astype(np.int32, copy=False)
 
 
-def is_stark(data: bytes) -> bool | None:
-    """Whether a grey mask of 8 bits is of black and white alone, so that 255 may be an object or void.
+def grey_counts(data: bytes) -> NDArray[np.int64] | None:
+    """How many pixels of a grey mask of 8 bits have each value, ``[256]``.
 
     None: it is no such mask, or damaged, or empty, and says nothing about others.
     """
@@ -119,7 +119,9 @@ def is_stark(data: bytes) -> bool | None:
             labels = np.array(image)
     except _ERRORS:
         return None
-    return not _has_ids(labels) if labels.any() else None
+    if not labels.any():
+        return None
+    return cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel().astype(np.int64)
 
 
 def _has_ids(labels: Labels) -> bool:
