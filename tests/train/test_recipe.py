@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from edgetam.errors import ConfigError, InputError
 from edgetam.train.recipe_file import changes, load_recipe, parse_recipe, recipe_text
+from edgetam.train.setup import starting_model
 from edgetam.train.strict import plain
 from tests.train.tiny import RECIPE, recipe
 
@@ -25,6 +27,12 @@ def test_a_recipe_written_down_is_the_same_recipe() -> None:
     assert one.stages[0].rate == 0.001
     assert one.stages[0].presence == "off"
     assert one.stages[0].frames == (2, 2)
+
+
+def test_stages_of_a_trunk_may_be_equally_wide() -> None:
+    model = starting_model(recipe("model.encoder={widths: [16, 32, 32, 48], depths: [1, 1, 1, 1]}").model, 0)
+    maps = model.image_encoder.trunk(torch.zeros(2, 3, 64, 64))
+    assert [tuple(x.shape[1:]) for x in maps] == [(16, 16, 16), (32, 8, 8), (32, 4, 4), (48, 2, 2)]
 
 
 @pytest.mark.parametrize(

@@ -112,11 +112,11 @@ class Stem(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks at one stride, after a downsampling in every stage but the first."""
+    """Blocks at one stride, after a downsampling where there are ``inputs`` from a finer stage."""
 
-    def __init__(self, inputs: int, width: int, depth: int) -> None:
+    def __init__(self, inputs: int | None, width: int, depth: int) -> None:
         super().__init__()
-        self.downsample = Downsample(inputs, width) if inputs != width else nn.Identity()
+        self.downsample = nn.Identity() if inputs is None else Downsample(inputs, width)
         self.blocks = nn.Sequential(*(RepViTBlock(width, squeeze=i % 2 == 0) for i in range(depth)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ class RepViT(nn.Module):
         super().__init__()
         self.widths = config.widths
         self.stem = Stem(config.widths[0])
-        inputs = (config.widths[0], *config.widths[:-1])
+        inputs = (None, *config.widths[:-1])
         self.stages = nn.ModuleList(
             Stage(a, b, depth) for a, b, depth in zip(inputs, config.widths, config.depths, strict=True)
         )
