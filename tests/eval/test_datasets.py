@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from edgetam.errors import ConfigError, MediaError
 from edgetam.eval.datasets import BENCHMARKS, Dataset, get_benchmark, open_dataset
+from edgetam.eval.datasets.images import open_images
 from edgetam.eval.datasets.patterns import FileKey, FilePattern
 from tests.eval.scenes import HEIGHT, WIDTH, make_dataset, make_video, save_frame, save_ids, square
 
@@ -257,3 +259,31 @@ def test_object_folders_are_numbers(tmp_path: Path) -> None:
     save_ids(tmp_path / "Annotations/a/cat/00000.png", {1: square(1, 1)})
     with pytest.raises(MediaError, match=r"Sequence 'a', frame 00000: .*object folder 'cat'"):
         opened(tmp_path, "generic").video("a").masks(0)
+
+
+def turned_copy(path: Path, orientation: int) -> None:
+    """Say in the EXIF data of a picture that it is to be turned."""
+    with Image.open(path) as image:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        image.save(path, exif=exif, quality=95)
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_pictures_are_what_their_masks_are_of_whatever_their_exif_says(
+    tmp_path: Path, orientation: int
+) -> None:
+    make_video(tmp_path / "set", "v", {0: {1: square(4, 8)}}, 2)
+    save_ids(tmp_path / "set/masks/00000.png", {1: square(4, 8)})
+    frames = sorted((tmp_path / "set/JPEGImages/v").iterdir())
+    (tmp_path / "set/images").mkdir()
+    for path in frames:
+        turned_copy(path, orientation)
+    shutil.copy(frames[0], tmp_path / "set/images")
+    with Image.open(frames[0]) as image:
+        stored = np.asarray(image)
+    video = opened(tmp_path / "set", "generic").video("v").open()
+    assert (video.width, video.height) == (WIDTH, HEIGHT)
+    assert np.array_equal(video[0], stored)
+    images = open_images(tmp_path / "set")
+    assert np.array_equal(images[images.names[0]].pixels(), stored)

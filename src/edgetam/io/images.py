@@ -45,10 +45,15 @@ def natural_key(path: str | os.PathLike[str]) -> tuple[tuple[str | int, ...], st
     return numbers, name
 
 
-def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
+def read_image(path: str | os.PathLike[str], *, upright: bool = True) -> npt.NDArray[np.uint8]:
     """Read one picture as uint8 RGB ``[H, W, 3]``, turned upright by its EXIF orientation.
 
     The values are those of PIL's ``convert("RGB")``; 16-bit grey keeps its upper byte.
+
+    Args:
+        path: the file.
+        upright: False keeps pixels as they are stored, which data sets annotate (but for TIFFs, which PIL
+            turns itself).
 
     Raises:
         MediaError: the file is missing, empty, damaged or not an image.
@@ -56,7 +61,7 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
     file = Path(path)
     _check_file(file)
     try:
-        return _decode(file)
+        return _decode(file, upright=upright)
     except UnreadableFrameError as error:
         raise MediaError(f"Cannot read the image '{file}': {error}.") from error
 
@@ -88,6 +93,7 @@ class ImageFrames:
         name: what to call the source in results.
         fps: frames per second, when known.
         on_bad_frame: "stop" raises at a damaged image, "skip" repeats the frame before it.
+        upright: see `read_image`.
 
     Raises:
         MediaError: no file is a readable image, one is missing, or sizes differ.
@@ -100,11 +106,13 @@ class ImageFrames:
         name: str,
         fps: float | None = None,
         on_bad_frame: OnBadFrame = "stop",
+        upright: bool = True,
     ):
         self.paths: Sequence[Path] = tuple(Path(path) for path in paths)
         self.name = name
         self.fps = fps
-        self.width, self.height = _common_size(self.paths, name)
+        self._upright = upright
+        self.width, self.height = _common_size(self.paths, name, upright=upright)
         self._reader = FrameReader(name, len(self.paths), self._read, on_bad_frame)
 
     @property
@@ -137,7 +145,7 @@ class ImageFrames:
         self.close()
 
     def _read(self, index: int) -> npt.NDArray[np.uint8]:
-        frame = _decode(self.paths[index])
+        frame = _decode(self.paths[index], upright=self._upright)
         if frame.shape[:2] != (self.height, self.width):
             raise UnreadableFrameError(
                 f"'{self.paths[index].name}' changed its size to {frame.shape[1]}x{frame.shape[0]}"
@@ -156,12 +164,12 @@ def _check_file(path: Path) -> None:
         raise MediaError(f"'{path}' is a folder; expected an image file.")
 
 
-def _common_size(paths: Sequence[Path], name: str) -> tuple[int, int]:
+def _common_size(paths: Sequence[Path], name: str, *, upright: bool) -> tuple[int, int]:
     """Return the (width, height) that all readable files share."""
     first: tuple[Path, tuple[int, int]] | None = None
     for path in paths:
         _check_file(path)
-        size = _header_size(path)
+        size = _header_size(path, upright=upright)
         if size is None:  # damaged: met again, and reported, when the frame is asked for
             continue
         if first is None:
@@ -176,24 +184,24 @@ def _common_size(paths: Sequence[Path], name: str) -> tuple[int, int]:
     return first[1]
 
 
-def _header_size(path: Path) -> tuple[int, int] | None:
+def _header_size(path: Path, *, upright: bool) -> tuple[int, int] | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                return upright_size(image)
+                return upright_size(image) if upright or image.format == "TIFF" else image.size
     except _PIL_ERRORS:
         return None
 
 
-def _decode(path: Path) -> npt.NDArray[np.uint8]:
+def _decode(path: Path, *, upright: bool) -> npt.NDArray[np.uint8]:
     try:
         if path.stat().st_size == 0:
             raise UnreadableFrameError("the file is empty")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                return pil_to_rgb(image)
+                return pil_to_rgb(image, turn=upright)
     except UnidentifiedImageError as error:
         raise UnreadableFrameError("it is not an image, or it is damaged") from error
     except MediaError as error:

@@ -38,12 +38,12 @@ class EvalImage:
     void: Mask | None = None
 
     def pixels(self) -> NDArray[np.uint8]:
-        """The picture, ``[H, W, 3]``.
+        """The picture as it is stored, ``[H, W, 3]``: that is what masks are of, whatever its EXIF says.
 
         Raises:
             MediaError: it cannot be read, or the masks are of another size.
         """
-        pixels = read_image(self.path)
+        pixels = read_image(self.path, upright=False)
         for label, mask in self.masks.items():
             if mask.shape != pixels.shape[:2]:
                 raise MediaError(

@@ -48,12 +48,12 @@ class EvalVideo:
         return tuple(sorted(self.truth))
 
     def open(self) -> ImageFrames:
-        """The frames.
+        """The frames as they are stored: that is what masks are of, whatever their EXIF says.
 
         Raises:
             MediaError: one is missing or they differ in size.
         """
-        return ImageFrames(self.frame_paths, name=self.name)
+        return ImageFrames(self.frame_paths, name=self.name, upright=False)
 
     def masks(self, frame: int) -> dict[int, Mask]:
         """Ground truth of every object on a frame, by object id; objects that do not show are left out.
