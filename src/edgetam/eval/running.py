@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, as_completed
 from typing import Protocol
 
-from edgetam.errors import ConfigError, EdgeTAMError, EngineError
+from edgetam.errors import ConfigError, EdgeTAMError
+from edgetam.eval.pool import spawned
 
 __all__ = ["Job", "Outcome", "Work", "run_sequences", "shard"]
 
@@ -60,23 +59,11 @@ def run_sequences(job: Job, names: Sequence[str], processes: int = 1) -> Iterato
 
 
 def _run_in_pool(job: Job, names: Sequence[str], processes: int) -> Iterator[tuple[str, Outcome]]:
-    before = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")  # engines and their threads do not survive a fork
-    pool = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(job,))
-    try:
+    died = "A worker process died, probably for lack of memory; use fewer (finished sequences are kept)."
+    with spawned(processes, _begin, job, died=died) as pool:
         futures: dict[Future[Outcome], str] = {pool.submit(_go_on, name): name for name in names}
         for future in as_completed(futures):
             yield futures[future], future.result()
-    except BrokenProcessPool as error:
-        raise EngineError(
-            "A worker process died, probably for lack of memory; use fewer (finished sequences are kept)."
-        ) from error
-    except BaseException:  # also when nobody wants more: what was begun is not worth waiting for
-        for process in set(multiprocessing.active_children()) - before:
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _attempt(work: Work, name: str) -> Outcome:

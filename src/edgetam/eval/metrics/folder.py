@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from edgetam.errors import EngineError, InputError, MediaError
+from edgetam.errors import InputError, MediaError
 from edgetam.eval.metrics.labels import Reader
 from edgetam.eval.metrics.problems import Problems, where
 from edgetam.eval.metrics.protocols import GroundTruth, Plan, Protocol, find_protocol
 from edgetam.eval.metrics.scores import ObjectScores, Scores
+from edgetam.eval.pool import spawned
 
 __all__ = ["Progress", "score_folder"]
 
@@ -181,21 +180,11 @@ def _in_processes(
 ) -> Iterator[tuple[int, _Part]]:
     """Score sequences as processes get free, the longest first so that none is left over at the end."""
     order = sorted(range(len(plans)), key=lambda place: -len(plans[place].frames))
-    others = set(multiprocessing.active_children())
-    # Not forked: a caller's threads (PyTorch, OpenCV) would leave the children with locks held by nobody.
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
-    try:
+    died = "A scoring process died, probably for lack of memory; use fewer --jobs."
+    with spawned(jobs, _ignore_interrupts, died=died) as pool:
         futures = {pool.submit(_score_one, rules, plans[place], roots, lenient): place for place in order}
         for future in as_completed(futures):
             yield futures[future], future.result()
-    except BrokenProcessPool as error:
-        raise EngineError("A scoring process died, probably for lack of memory; use fewer --jobs.") from error
-    except BaseException:
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()  # what was begun is not wanted any more, and nothing is being written
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _ignore_interrupts() -> None:
