@@ -155,6 +155,41 @@ def test_masks_of_numbers_are_read_as_non_zero() -> None:
     assert centre_click(BLOCK.astype(np.uint8) * 255) == (2, 2, 1)
 
 
+UNKNOWN = draw("..###", "...##", "...##", ".....", ".....")
+
+
+def test_clicks_avoid_what_nothing_is_said_about() -> None:
+    """Whatever the answer says there is right; so are clicks beside an object, or where there is none."""
+    target = draw(".....", ".##..", ".##..", ".....", ".....")
+    spilt = draw(".....", ".####", ".##.#", ".....", ".....")
+    for truth, answer in ((target, target), (target, spilt), (EMPTY, EMPTY), (EMPTY, UNKNOWN)):
+        for seed in range(40):
+            clicks = [
+                click_from_error(answer, truth, rng(seed), UNKNOWN),
+                training_click(answer, truth, rng(seed), UNKNOWN),
+                centre_click_from_error(answer, truth, UNKNOWN),
+            ]
+            assert not any(UNKNOWN[y, x] for x, y, _ in clicks)
+            assert all(label == truth[y, x] for x, y, label in clicks)
+
+
+def test_without_known_background_clicks_are_on_the_object() -> None:
+    assert click_from_error(BLOCK, BLOCK, rng(), ~BLOCK).label == 1
+    assert centre_click_from_error(FULL, BLOCK, ~BLOCK) == (2, 2, 1)
+    assert click_from_error(EMPTY, EMPTY, rng(), FULL).label == 0  # nothing is known: anywhere
+
+
+def test_void_that_is_nowhere_changes_nothing() -> None:
+    nowhere = np.zeros((7, 9), bool)
+    for seed in range(60):
+        share = rng(seed).random(2)[:, None, None]
+        answer, target = rng(seed).random((2, 7, 9)) < share.round(1)
+        for rule in (click_from_error, training_click):
+            assert rule(answer, target, rng(seed)) == rule(answer, target, rng(seed), nowhere)
+            assert rule(target, target, rng(seed)) == rule(target, target, rng(seed), nowhere)
+        assert centre_click_from_error(answer, target) == centre_click_from_error(answer, target, nowhere)
+
+
 def test_wrong_masks_are_refused() -> None:
     for rule in (lambda m: first_click(m, rng()), centre_click, box_from_mask):
         with pytest.raises(PromptError, match="empty"):

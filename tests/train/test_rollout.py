@@ -157,6 +157,40 @@ def test_nobody_clicks_where_nothing_can_be_wrong() -> None:
         assert x < 32
 
 
+@pytest.mark.parametrize("kind", ["mask", "point", "box"])
+def test_first_prompts_say_nothing_of_what_is_unknown(kind: Any) -> None:
+    """Of two objects, one is half of a disc whose other half is unknown, and one is not there."""
+    y, x = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    disc = (x - 32) ** 2 + (y - 32) ** 2 < 20**2
+    void = torch.stack([disc & (x >= 32), x >= 8])
+    truth = torch.stack([disc & (x < 32), torch.zeros(64, 64, dtype=torch.bool)])
+    for seed in range(30):
+        user = SimulatedUser(Plan(1, kind), [np.random.default_rng([seed, b]) for b in range(2)])
+        prompt = user.prompt(truth, void)
+        for b in range(2):
+            for (px, py), label in zip(
+                prompt.points[b].int().tolist(), prompt.labels[b].tolist(), strict=True
+            ):
+                assert label != 0 or not void[b, py, px]
+
+
+def test_unknown_pixels_reach_the_user(model: EdgeTAM) -> None:
+    seen: list[Tensor | None] = []
+
+    class Curious(SimulatedUser):
+        def prompt(self, truth: Tensor, void: Tensor | None = None) -> Any:
+            seen.append(void)
+            return super().prompt(truth, void)
+
+    given = batch(1)
+    plan = Plan(1, "point")
+    with torch.no_grad():
+        for void in (None, torch.ones(1, 1, 256, 256, dtype=torch.bool)):
+            task = make_task(replace(given, void=void))
+            roll_out(Verbs(model), task, plan, Curious(plan, given.generators(0)), Rules())
+    assert seen[0] is None and seen[1] is not None and seen[1].shape == (2, 256, 256)
+
+
 def test_earlier_answers_are_fed_back_within_the_trackers_limit(model: EdgeTAM) -> None:
     class Sure(Verbs):
         def candidates(self, fused: Tensor, features: Any, prompt: Any) -> Candidates:

@@ -1,7 +1,8 @@
 """Simulated users: where people click on a mask, and on what is wrong with an answer.
 
 Random rules are those SAM 2 is trained with (arXiv 2408.00714, appendix D), centre rules those it is
-evaluated with. Everything here is NumPy, in pixels, x before y.
+evaluated with. Everything here is NumPy, in pixels, x before y. Pixels of ``void`` are those that nothing is
+said about: no click corrects them.
 """
 
 from __future__ import annotations
@@ -48,13 +49,14 @@ def _as_mask(value: Any, name: str) -> Mask:
     return mask.astype(bool, copy=False)
 
 
-def _as_pair(predicted: Any, target: Any) -> tuple[Mask, Mask]:
+def _as_pair(predicted: Any, target: Any, void: Mask | None) -> tuple[Mask, Mask]:
+    """An answer and the truth; where nothing is known, the answer is right."""
     first, second = _as_mask(predicted, "predicted"), _as_mask(target, "target")
     if first.shape != second.shape:
         raise PromptError(
             f"predicted is {first.shape} and target is {second.shape}, expected one size: resize one."
         )
-    return first, second
+    return first if void is None else np.where(void, second, first), second
 
 
 def _not_empty(mask: Mask) -> Mask:
@@ -80,9 +82,12 @@ def _deepest(region: Mask) -> tuple[int, int, float]:
     return x, y, float(depth[y, x])
 
 
-def _no_error(target: Mask) -> tuple[Mask, int]:
-    """Where to click on a perfect answer: the background, or the object when it fills the image."""
-    return (target, 1) if target.all() else (~target, 0)
+def _no_error(target: Mask, void: Mask | None) -> tuple[Mask, int]:
+    """Where to click on a perfect answer: the background, or the object when there is no other."""
+    background = ~target if void is None else ~(target | void)
+    if background.any():
+        return background, 0
+    return (target, 1) if target.any() else (~target, 0)  # the last where nothing is known of any pixel
 
 
 def first_click(mask: Any, rng: np.random.Generator) -> Click:
@@ -94,7 +99,9 @@ def first_click(mask: Any, rng: np.random.Generator) -> Click:
     return Click(*_pick(_not_empty(_as_mask(mask, "mask")), rng), 1)
 
 
-def click_from_error(predicted: Any, target: Any, rng: np.random.Generator) -> Click:
+def click_from_error(
+    predicted: Any, target: Any, rng: np.random.Generator, void: Mask | None = None
+) -> Click:
     """A click on a wrong pixel, uniformly over missed and superfluous ones; both masks are ``[H, W]``.
 
     The label is 1 on missed pixels and 0 on superfluous ones. A perfect prediction gets a negative click
@@ -103,25 +110,25 @@ def click_from_error(predicted: Any, target: Any, rng: np.random.Generator) -> C
     Raises:
         PromptError: the masks are not two-dimensional or differ in size.
     """
-    answer, truth = _as_pair(predicted, target)
+    answer, truth = _as_pair(predicted, target, void)
     wrong = answer ^ truth
     if not wrong.any():
-        region, label = _no_error(truth)
+        region, label = _no_error(truth, void)
         return Click(*_pick(region, rng), label)
     x, y = _pick(wrong, rng)
     return Click(x, y, int(truth[y, x]))
 
 
-def training_click(predicted: Any, target: Any, rng: np.random.Generator) -> Click:
+def training_click(predicted: Any, target: Any, rng: np.random.Generator, void: Mask | None = None) -> Click:
     """The next click of training: mostly on an error, one time in ten anywhere on the object.
 
     Raises:
         PromptError: the masks are not two-dimensional or differ in size.
     """
-    answer, truth = _as_pair(predicted, target)
+    answer, truth = _as_pair(predicted, target, void)
     if rng.random() < FRESH_START and truth.any():
         return first_click(truth, rng)
-    return click_from_error(answer, truth, rng)
+    return click_from_error(answer, truth, rng, void)
 
 
 def box_from_mask(
@@ -158,7 +165,7 @@ def centre_click(mask: Any) -> Click:
     return Click(x, y, 1)
 
 
-def centre_click_from_error(predicted: Any, target: Any) -> Click:
+def centre_click_from_error(predicted: Any, target: Any, void: Mask | None = None) -> Click:
     """The evaluation's next click: the deepest pixel of what is missed or of what is superfluous.
 
     The deeper of the two wins, and superfluous pixels win ties. A perfect prediction gets a negative click
@@ -167,9 +174,9 @@ def centre_click_from_error(predicted: Any, target: Any) -> Click:
     Raises:
         PromptError: the masks are not two-dimensional or differ in size.
     """
-    answer, truth = _as_pair(predicted, target)
+    answer, truth = _as_pair(predicted, target, void)
     if np.array_equal(answer, truth):
-        region, label = _no_error(truth)
+        region, label = _no_error(truth, void)
         x, y, _ = _deepest(region)
         return Click(x, y, label)
     missed, extra = _deepest(truth & ~answer), _deepest(answer & ~truth)

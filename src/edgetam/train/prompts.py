@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 
 import cv2
 import numpy as np
@@ -39,32 +40,39 @@ def no_prompt(batch: int, device: torch.device | str = "cpu") -> DecoderPrompt[T
     return DecoderPrompt(torch.zeros(batch, 1, 2, device=device), torch.full((batch, 1), -1, device=device))
 
 
-def clicks(masks: Tensor, dice: Generators, centre: float = 0.0) -> DecoderPrompt[Tensor]:
+def clicks(
+    masks: Tensor, dice: Generators, centre: float = 0.0, void: Tensor | None = None
+) -> DecoderPrompt[Tensor]:
     """One positive click inside each mask ``[B, S, S]``, or a negative one where it is empty.
 
-    ``centre`` is how often the click falls on the deepest pixel instead of any.
+    ``centre`` is how often the click falls on the deepest pixel instead of any. Negative ones avoid ``void``,
+    pixels ``[B, S, S]`` that nothing is said about.
     """
-    return _prompt((_first_click(m, rng, centre) for m, rng in _pairs(masks, dice)), masks.device)
+    unknown = _each(void, len(masks))
+    made = (_first_click(m, rng, centre, v) for (m, rng), v in zip(_pairs(masks, dice), unknown, strict=True))
+    return _prompt(made, masks.device)
 
 
-def _first_click(mask: NDArray[np.bool_], rng: np.random.Generator, centre: float) -> Click:
+def _first_click(
+    mask: NDArray[np.bool_], rng: np.random.Generator, centre: float, void: NDArray[np.bool_] | None
+) -> Click:
     if not mask.any():
-        return click_from_error(mask, mask, rng)
+        return click_from_error(mask, mask, rng, void)
     return centre_click(mask) if rng.random() < centre else first_click(mask, rng)
 
 
-def boxes(masks: Tensor, dice: Generators) -> DecoderPrompt[Tensor]:
+def boxes(masks: Tensor, dice: Generators, void: Tensor | None = None) -> DecoderPrompt[Tensor]:
     """The box of each mask ``[B, S, S]``, a little off, as two corners.
 
-    Where a mask is empty there are two negative clicks.
+    Where a mask is empty there are two negative clicks, none of them in ``void``.
     """
     points, labels = [], []
-    for mask, rng in _pairs(masks, dice):
+    for (mask, rng), unknown in zip(_pairs(masks, dice), _each(void, len(masks)), strict=True):
         if mask.any():
             points.append(box_from_mask(mask, rng).reshape(2, 2))
             labels.append([2, 3])
         else:
-            away = [click_from_error(mask, mask, rng) for _ in range(2)]
+            away = [click_from_error(mask, mask, rng, unknown) for _ in range(2)]
             points.append(np.array([(c.x, c.y) for c in away], np.float32))
             labels.append([0, 0])
     where = torch.from_numpy(np.stack(points)).to(masks.device)
@@ -123,6 +131,7 @@ def corrected(
     masks: Tensor,
     dice: Generators,
     centre: float = 0.0,
+    void: Tensor | None = None,
 ) -> DecoderPrompt[Tensor]:
     """The prompt with a click where the answer is wrong, and the answer itself to start from.
 
@@ -133,14 +142,15 @@ def corrected(
         masks: the truth ``[B, S, S]``.
         dice: one per object, chooses among the wrong pixels.
         centre: how often the deepest wrong pixel is clicked instead.
+        void: pixels ``[B, S, S]`` that nothing is said about; none of them is wrong.
     """
-    triples = zip(answers.cpu().numpy(), masks.cpu().numpy(), dice, strict=True)
+    rows = zip(answers.cpu().numpy(), masks.cpu().numpy(), dice, _each(void, len(masks)), strict=True)
     more = _prompt(
         (
-            centre_click_from_error(answer, truth)
+            centre_click_from_error(answer, truth, unknown)
             if rng.random() < centre
-            else training_click(answer, truth, rng)
-            for answer, truth, rng in triples
+            else training_click(answer, truth, rng, unknown)
+            for answer, truth, rng, unknown in rows
         ),
         masks.device,
     )
@@ -153,6 +163,11 @@ def corrected(
 
 def _pairs(masks: Tensor, dice: Generators) -> Iterable[tuple[NDArray[np.bool_], np.random.Generator]]:
     return zip(masks.cpu().numpy(), dice, strict=True)
+
+
+def _each(void: Tensor | None, count: int) -> Iterator[NDArray[np.bool_] | None]:
+    """What is unknown around each of the objects."""
+    return repeat(None, count) if void is None else iter(void.cpu().numpy())
 
 
 def _prompt(made: Iterable[Click], device: torch.device) -> DecoderPrompt[Tensor]:

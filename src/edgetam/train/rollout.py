@@ -185,13 +185,14 @@ class _Course:
         features, truth = self.features(t), self.task.masks[:, t]
         context = None if prompted else self.context(t)
         look = _Look(t, features, self.verbs.attend(features, context), remembers=context is not None)
-        prompt = self.user.prompt(truth) if prompted else no_prompt(len(truth), truth.device)
+        unknown = self.task.unknown(t)
+        prompt = self.user.prompt(truth, unknown) if prompted else no_prompt(len(truth), truth.device)
         step = self.decode(look, prompt)
         if not prompted:
             prompt = DecoderPrompt(prompt.points[:, :0], prompt.labels[:, :0])
         for _ in range(self.plan.corrections if t in self.plan.corrected else 0):
             answer = answer_of(step)[0].detach().float().clamp(-PREVIOUS_LIMIT, PREVIOUS_LIMIT)
-            prompt = self.user.correct(prompt, answer, truth, self.task.unknown(t))
+            prompt = self.user.correct(prompt, answer, truth, unknown)
             step = self.decode(look, prompt)
         return self.settle(t, step)
 

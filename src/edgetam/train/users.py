@@ -22,7 +22,7 @@ class User(Protocol):
     ``truth`` is ``[B, S, S]`` and so is ``void``, where nothing can be wrong; ``logits`` is ``[B, 1, h, w]``.
     """
 
-    def prompt(self, truth: Tensor) -> DecoderPrompt[Tensor]:
+    def prompt(self, truth: Tensor, void: Tensor | None = None) -> DecoderPrompt[Tensor]:
         """Ask for the objects of a frame."""
 
     def correct(
@@ -39,25 +39,23 @@ class SimulatedUser:
         self.dice = dice
         self.asked: list[DecoderPrompt[Tensor]] = []
 
-    def prompt(self, truth: Tensor) -> DecoderPrompt[Tensor]:
+    def prompt(self, truth: Tensor, void: Tensor | None = None) -> DecoderPrompt[Tensor]:
         """A click, a box, or a damaged mask with a click where it is wrong."""
         if self.plan.kind == "box":
-            return self._keep(boxes(truth, self.dice))
+            return self._keep(boxes(truth, self.dice, void))
         if self.plan.kind == "point":
-            return self._keep(clicks(truth, self.dice, self.plan.centre))
+            return self._keep(clicks(truth, self.dice, self.plan.centre, void))
         logits = damaged(truth, self.dice)
         nothing = clicks(truth, self.dice)
         nothing = DecoderPrompt(nothing.points[:, :0], nothing.labels[:, :0])
-        return self.correct(nothing, logits, truth)
+        return self.correct(nothing, logits, truth, void)
 
     def correct(
         self, prompt: DecoderPrompt[Tensor], logits: Tensor, truth: Tensor, void: Tensor | None = None
     ) -> DecoderPrompt[Tensor]:
         """One more click, where the answer is wrong."""
         answers = upsample(logits, truth.shape[-1])[:, 0] > 0
-        if void is not None:
-            answers &= ~void
-        return self._keep(corrected(prompt, logits, answers, truth, self.dice, self.plan.centre))
+        return self._keep(corrected(prompt, logits, answers, truth, self.dice, self.plan.centre, void))
 
     def _keep(self, prompt: DecoderPrompt[Tensor]) -> DecoderPrompt[Tensor]:
         self.asked.append(prompt)
@@ -70,7 +68,7 @@ class RepeatingUser:
     def __init__(self, asked: Sequence[DecoderPrompt[Tensor]]) -> None:
         self.asked = iter(asked)
 
-    def prompt(self, truth: Tensor) -> DecoderPrompt[Tensor]:
+    def prompt(self, truth: Tensor, void: Tensor | None = None) -> DecoderPrompt[Tensor]:
         """The next of the recorded prompts."""
         return next(self.asked)
 
