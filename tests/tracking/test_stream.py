@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from edgetam.engine.manifest import Limits
 from edgetam.errors import MediaError, PromptError
 from edgetam.io import open_live
 from edgetam.structs import Prompt
@@ -227,3 +228,30 @@ def test_a_failing_engine_adds_no_object(verb: str) -> None:
     engine.fail = ""
     assert stream.objects == [1]
     assert list(stream.step(GOOD).objects) == [1]
+
+
+def limited() -> FakeEngine:
+    """An engine with the limits of a bundle."""
+    engine = FakeEngine()
+    engine.limits = Limits(objects=3, prompted=4, points=8, memories=10, pointers=16)  # type: ignore[attr-defined]
+    return engine
+
+
+def test_a_prompt_beyond_the_limits_of_a_bundle_leaves_the_stream_as_it_was() -> None:
+    stream = Stream(limited())
+    stream.step(Clip(1)[0], {1: Prompt(points=[[3, 4]]), 2: Prompt(points=[[9, 9]])})
+    before = state(stream.tracks)
+    many = Prompt(points=[[x, 4] for x in range(7)], box=[1, 1, 20, 20])
+    with pytest.raises(PromptError, match=r"at most 8 points per prompt.*--points"):
+        stream.step(Clip(2)[1], {1: many}, remove=[2])
+    assert str(state(stream.tracks)) == str(before)
+    assert (stream.frame, stream.objects) == (0, [1, 2])
+
+
+def test_points_of_several_prompts_count_together() -> None:
+    session = TrackingSession(limited(), Clip(3))
+    for x in range(8):
+        session.prompt(0, 1, points=[[x, 4]])
+    with pytest.raises(PromptError, match="at most 8 points per prompt"):
+        session.prompt(0, 1, points=[[9, 4]])
+    session.prompt(0, 1, points=[[9, 4]], replace=True)

@@ -1,12 +1,13 @@
-"""Engines with fixed shapes take so many objects and prompted frames and no more."""
+"""Engines with fixed shapes take so many objects, prompted frames and points and no more."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from edgetam.engine.base import Engine
 from edgetam.errors import PromptError
 from edgetam.tracking.options import TrackerOptions
+from edgetam.tracking.prompts import Clicks
 from edgetam.tracking.records import ObjectTrack
 
 __all__ = ["check_room"]
@@ -15,7 +16,7 @@ __all__ = ["check_room"]
 def check_room(
     engine: Engine,
     tracks: Mapping[int, ObjectTrack],
-    ids: Iterable[int],
+    prompts: Mapping[int, Clicks],
     frame: int,
     options: TrackerOptions,
 ) -> None:
@@ -27,8 +28,12 @@ def check_room(
     limits = getattr(engine, "limits", None)  # only bundles have them
     if limits is None:
         return
-    ids = list(ids)
-    count = len({*tracks, *ids})
+    if any(len(clicks.points) > limits.points for clicks in prompts.values()):
+        raise PromptError(
+            f"This bundle takes at most {limits.points} points per prompt, and a box counts as two; "
+            "give fewer, or export it with more --points."
+        )
+    count = len({*tracks, *prompts})
     if count > max(limits.objects, len(tracks)):
         raise PromptError(
             f"This would be object number {count} and the bundle was exported for at most {limits.objects}; "
@@ -36,7 +41,7 @@ def check_room(
         )
     if options.max_prompted is not None and options.max_prompted <= limits.prompted:
         return
-    for object_id in ids:
+    for object_id in prompts:
         sharing = tracks.values() if options.joint else [tracks[i] for i in (object_id,) if i in tracks]
         frames = {frame}.union(*(_prompted(track) for track in sharing))
         if len(frames) > limits.prompted:

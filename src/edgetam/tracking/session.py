@@ -145,11 +145,11 @@ class TrackingSession:
 
     def apply(self, frame: int, object_id: int, clicks: Clicks, *, replace: bool = False) -> FrameRecord:
         """Answer prompts that are already checked; see `prompt`."""
-        check_room(self.engine, self.tracks, [object_id], frame, self.options)
         track = self.tracks.get(object_id) or self.new_track(object_id)
         earlier = track.prompts.get(frame)
         if earlier is not None and not replace:
             clicks = earlier.followed_by(clicks)
+        check_room(self.engine, self.tracks, {object_id: clicks}, frame, self.options)
         before = _Before(
             object_id,
             frame,
