@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from edgetam.config import VARIANTS
@@ -123,6 +124,25 @@ def test_offline_uses_the_cache_and_says_what_is_missing(variable, fetched, monk
     assert len(asked) == 1
 
 
+def test_records_are_written_by_one_process_at_a_time(own_cache, monkeypatch):
+    own_cache.mkdir(parents=True, exist_ok=True)
+    read, seen = Records._read, []
+
+    def guarded(records):
+        with pytest.raises(Timeout):
+            FileLock(own_cache / "downloads.json.lock").acquire(timeout=0)
+        seen.append(read(records))
+        return seen[-1]
+
+    file = own_cache / "a.pt"
+    file.write_bytes(CONTENT)
+    with monkeypatch.context() as patch:
+        patch.setattr(Records, "_read", guarded)
+        Records(own_cache).note(file, "https://a/a.pt", SHA256)
+    assert seen == [{}]
+    assert Records(own_cache).get("a.pt")["sha256"] == SHA256
+
+
 def test_an_unwritable_cache_is_named(fetched, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("EDGETAM_CACHE", str(tmp_path / "file" / "cache"))
@@ -147,9 +167,24 @@ def test_paths_come_first_and_folders_of_the_hub_are_understood(tmp_path, monkey
     assert resolve(tmp_path) == tmp_path / "model.safetensors"
 
 
+def test_a_folder_that_is_called_like_weights_is_in_nobodys_way(fetched, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("edgetam", "default", "other"):
+        (tmp_path / name).mkdir()
+    assert resolve("edgetam").name == "edgetam.pt"
+    assert resolve("default") == bundled_path()
+    with pytest.raises(WeightsError, match=r"'other' is a folder without model\.safetensors"):
+        resolve("other")
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("edgetan", "did you mean edgetam"), ("sam2.1-xl", "sam2.1"), ("a/b.pt", "check the path")],
+    [
+        ("edgetan", "did you mean edgetam"),
+        ("sam2.1-xl", "sam2.1"),
+        ("a/b.pt", "check the path"),
+        ("a/b.pth", "check the path"),
+    ],
 )
 def test_unknown_names_get_a_hint(name, hint):
     with pytest.raises(WeightsError, match=hint):

@@ -87,19 +87,20 @@ class Records:
         return self._read().get(name, {})
 
     def note(self, path: Path, url: str, sha256: str) -> None:
-        """Write down that ``path`` came from ``url`` and hashed to ``sha256``."""
-        records = self._read()
+        """Write down that ``path`` came from ``url`` and hashed to ``sha256``.
+
+        Raises:
+            DownloadError: the records cannot be written.
+        """
+        from filelock import FileLock  # environments that only run bundles lack it
+
         stat = path.stat()
-        records[path.name] = {
-            "url": url,
-            "sha256": sha256,
-            "size": stat.st_size,
-            "mtime_ns": stat.st_mtime_ns,
-        }
+        record = {"url": url, "sha256": sha256, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
         part = self._path.with_suffix(f".{os.getpid()}.part")
         try:
-            part.write_text(json.dumps(records, indent=1, sort_keys=True))
-            part.replace(self._path)
+            with FileLock(f"{self._path}.lock"):  # others may be writing down another file
+                part.write_text(json.dumps({**self._read(), path.name: record}, indent=1, sort_keys=True))
+                part.replace(self._path)
         except OSError as error:
             part.unlink(missing_ok=True)
             raise DownloadError(

@@ -217,7 +217,7 @@ def _fetch_any(entry: Published, target: Path, records: Records, progress: Progr
 def resolve(name_or_path: str | Path, progress: Progress | None = None) -> Path:
     """Turn what a user names into a file on this machine.
 
-    Understood are, in this order: a file (or a folder with ``model.safetensors``), "bundled" or "default"
+    Understood are, in this order: a file or a folder with ``model.safetensors``, "bundled" or "default"
     for the bundled weights, a name from `REGISTRY`, an http(s) address, and a repository on the
     Hugging Face hub as ``hf://owner/name[@revision][/file]`` or ``owner/name``.
 
@@ -227,14 +227,18 @@ def resolve(name_or_path: str | Path, progress: Progress | None = None) -> Path:
     """
     name = str(name_or_path)
     if not name.startswith(_ADDRESSES) and (path := _on_this_machine(name)) is not None:
-        return path
+        if not path.is_dir():
+            return path
+        if name not in OWN and find_published(name) is None:  # else a folder that happens to be called so
+            raise WeightsError(
+                f"'{path}' is a folder without model.safetensors; give a checkpoint file. (An exported "
+                "bundle is run with edgetam.load_bundle, or --weights of commands that track.)"
+            )
     if name in OWN:
         return bundled_path()
     if find_published(name) or name.startswith(("https://", "http://")):
         return download(name, progress=progress)
-    if name.startswith("hf://") or re.fullmatch(
-        r"[\w-][\w.-]*/[\w-][\w.-]*(?<!\.pt)(?<!\.safetensors)", name
-    ):
+    if name.startswith("hf://") or _looks_like_repository(name):
         for entry in _ENTRIES:
             if name in (entry.hub, "hf://" + entry.hub):
                 return download(entry.name, progress=progress)
@@ -245,16 +249,12 @@ def resolve(name_or_path: str | Path, progress: Progress | None = None) -> Path:
 
 
 def _on_this_machine(name: str) -> Path | None:
+    """A file, or a folder without one."""
     try:
         path = Path(name).expanduser()
         if path.is_dir() and (path / "model.safetensors").is_file():
             return path / "model.safetensors"
-        if path.is_dir():
-            raise WeightsError(
-                f"'{path}' is a folder without model.safetensors; give a checkpoint file. (An exported "
-                "bundle is run with edgetam.load_bundle, or --weights of commands that track.)"
-            )
-        return path if path.is_file() else None
+        return path if path.is_file() or path.is_dir() else None
     except (OSError, RuntimeError, ValueError) as error:  # no home, a folder that may not be entered
         raise WeightsError(f"{name!r} cannot be looked up ({error}); give a checkpoint file.") from error
 
