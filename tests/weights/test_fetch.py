@@ -7,6 +7,7 @@ import errno
 import hashlib
 import http.server
 import random
+import ssl
 import threading
 from collections import namedtuple
 
@@ -208,6 +209,36 @@ def test_no_connection_says_where_to_put_the_file(server, target):
     with pytest.raises(DownloadError, match="cannot be reached") as caught:
         fetch(server.url, target)
     assert str(target) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error", [ssl.SSLError(1, "bad record"), OSError(errno.EHOSTUNREACH, "No route to host")]
+)
+def test_a_network_that_fails_is_not_the_disk(error, server, target, monkeypatch):
+    urlopen, left = module.urllib.request.urlopen, [error]
+
+    def break_once(request, timeout):
+        response = urlopen(request, timeout=timeout)
+        read = response.read
+
+        def play(size):
+            if left:
+                raise left.pop()
+            return read(size)
+
+        response.read = play
+        return response
+
+    monkeypatch.setattr(module.urllib.request, "urlopen", break_once)
+    assert fetch(server.url, target, SHA256) == SHA256
+    assert len(server.asked) == 2
+
+    def refuse(request, timeout):
+        raise error
+
+    monkeypatch.setattr(module.urllib.request, "urlopen", refuse)
+    with pytest.raises(DownloadError, match="cannot be reached"):
+        fetch(server.url, target.with_name("other.pt"), SHA256)
 
 
 def test_a_disk_that_fills_up_keeps_what_arrived(server, target, monkeypatch):

@@ -148,7 +148,7 @@ def _open(url: str, start: int, part: Path) -> http.client.HTTPResponse:
         ) from error
     except urllib.error.URLError as error:
         raise _ConnectionLostError(str(error.reason)) from error
-    except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
+    except (http.client.HTTPException, OSError) as error:
         raise _ConnectionLostError(str(error) or type(error).__name__) from error
     except ValueError as error:
         raise DownloadError(f"{url} is not an address ({error}); check it.") from error
@@ -191,7 +191,7 @@ def _copy(
     while True:
         try:
             chunk = response.read(_CHUNK)
-        except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        except (http.client.HTTPException, OSError) as error:  # no route, TLS: the disk has no part in it
             raise _ConnectionLostError(str(error) or type(error).__name__) from error
         if not chunk:
             break
