@@ -20,7 +20,7 @@ from edgetam.engine import load_model, requirements
 from edgetam.engine.openvino import graph_store, openvino_engine
 from edgetam.engine.source import Source
 from edgetam.engine.verbs import GraphEngine
-from edgetam.errors import ConfigError, EngineError, MediaError
+from edgetam.errors import ConfigError, EngineError, MediaError, OutputError
 from edgetam.model import EdgeTAM
 from edgetam.quantize import Clip, check_parts, measure, quantize
 from edgetam.quantize.attention import attention_reach
@@ -176,6 +176,18 @@ def test_without_nncf(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requirements, "missing", lambda modules: ["nncf"])
     with pytest.raises(EngineError, match=r"edgetam\[quantize\]"):
         check_parts(["encode"])
+
+
+@needs_nncf
+def test_a_cache_that_cannot_be_written_is_said_before_anything_is_tracked(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("EDGETAM_CACHE", str(tmp_path / "file"))
+    said: list[str] = []
+    with pytest.raises(OutputError, match=r"cannot be written .* EDGETAM_CACHE"):
+        quantize(source, [Clip("nowhere")], [PART], say=said.append)
+    assert said == []
 
 
 @needs_nncf

@@ -97,6 +97,18 @@ class Store:
         folder = root / name
         return folder if _is_whole(folder) else _make(folder, make, root, replace=False)
 
+    def check(self) -> None:
+        """Find out whether `put` can write, before what it is to keep is made.
+
+        Raises:
+            OutputError: the cache cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryDirectory(dir=self.folder, prefix=".", suffix=".part").cleanup()
+        except OSError as error:
+            raise self._unwritable(error) from error
+
     def put(self, name: str, make: Callable[[Path], None]) -> Path:
         """Make an artifact in any case; one that is there is replaced.
 
@@ -106,10 +118,13 @@ class Store:
         try:
             return self._keep(name, make, replace=True)
         except OSError as error:
-            raise OutputError(
-                f"The cache {self.folder} cannot be written ({error.strerror or error}); free some space, or "
-                "set EDGETAM_CACHE to a folder that can be written."
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"The cache {self.folder} cannot be written ({error.strerror or error}); free some space, or "
+            "set EDGETAM_CACHE to a folder that can be written."
+        )
 
     def _keep(self, name: str, make: Callable[[Path], None], *, replace: bool) -> Path:
         folder = _make(self.folder / name, make, self._root, replace=replace)

@@ -69,10 +69,13 @@ def quantize(
     check_parts(parts)
     import nncf
 
-    from edgetam.engine.openvino import check_int8, graph_store, openvino_engine
+    from edgetam.engine.openvino import OpenVINORunner, check_int8, graph_store, openvino_engine
 
     check_int8()
-    engine, tap = tapped(openvino_engine(source, threads=threads), (*parts, "encode"))
+    store = graph_store(source)
+    store.check()
+    plain = openvino_engine(source, threads=threads)
+    engine, tap = tapped(plain, (*parts, "encode"))
     for clip in clips:
         say(f"Tracking {frames} frames of {clip.source}.")
         for _ in clip.follow(engine, frames):
@@ -82,13 +85,14 @@ def quantize(
         raise MediaError(
             f"No clip has enough frames to calibrate '{unseen[0]}'; give one of two frames or more."
         )
-    store = graph_store(source)
+    runner = plain.runner
+    assert isinstance(runner, OpenVINORunner)
     calibration = Calibration(tuple(parts), _digest(tap.seen["encode"]), f"nncf-{nncf.__version__}")
 
     def maker(part: str) -> Callable[[Path], None]:
         def make(folder: Path) -> None:
             say(f"Quantising '{part}' with {len(tap.seen[part])} samples.")
-            _quantize(store.folder / part / "model.xml", tap.seen[part], folder)
+            _quantize(runner.folder_of(part) / "model.xml", tap.seen[part], folder)
 
         return make
 
