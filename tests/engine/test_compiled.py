@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from edgetam.engine import load_model, select
 from edgetam.engine.torch import TorchEngine
-from edgetam.engine.torch_compiled import CompiledEngine
+from edgetam.engine.torch_compiled import CompiledEngine, _limit
 from edgetam.structs import DecoderPrompt, ImageFeatures, MemoryContext
 from edgetam.tracking import VideoTracker
 from tests.model.lively import lively_model
@@ -94,6 +95,12 @@ def test_prompts_need_no_program(
     )
     assert compiled.masks.shape == (1, 3, SIZE // 4, SIZE // 4)
     assert close(compiled.masks, plain.masks)
+
+
+def test_what_earlier_releases_call_the_number_of_shapes_is_known() -> None:
+    assert hasattr(torch._dynamo.config, _limit(torch._dynamo.config))
+    assert _limit(SimpleNamespace(cache_size_limit=8)) == "cache_size_limit"
+    assert _limit(SimpleNamespace(cache_size_limit=8, recompile_limit=8)) == "recompile_limit"
 
 
 def test_it_is_loaded_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

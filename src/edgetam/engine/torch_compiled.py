@@ -27,6 +27,8 @@ __all__ = ["CompiledEngine"]
 PROGRAMS = ("encode", "attend", "track", "remember", "remember_exclusive")
 SHAPES = 64
 """Programs for so many shapes are kept of each verb; beyond that it runs as it is written."""
+LIMITS = ("recompile_limit", "cache_size_limit")
+"""What PyTorch calls their number: since 2.7, and before."""
 
 
 class CompiledEngine(TorchEngine):
@@ -114,7 +116,11 @@ class CompiledEngine(TorchEngine):
     def _run(self, name: str, **inputs: Tensor) -> Sequence[Tensor]:
         """Outputs of a program, in memory of their own: the next run writes over those it gave."""
         given = [inputs[wanted].contiguous().to(self.device) for wanted in self._inputs[name]]
-        with self._running(), torch._dynamo.config.patch(recompile_limit=SHAPES):
+        with self._running(), torch._dynamo.config.patch({_limit(torch._dynamo.config): SHAPES}):
             found = self._programs[name](*given)
             outputs = (found,) if isinstance(found, Tensor) else found
             return [output.clone() for output in outputs]
+
+
+def _limit(config: object) -> str:
+    return next(name for name in LIMITS if hasattr(config, name))
