@@ -91,6 +91,25 @@ def test_numbers_that_are_none(arguments: dict[str, Any], words: str) -> None:
         load_model(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [
+        (0, "device is 0; .* use 'cuda:0'"),
+        (True, "device is True; expected 'auto'"),
+        (b"cpu", "device is b'cpu'"),
+    ],
+)
+def test_devices_that_are_none(device: Any, words: str) -> None:
+    with pytest.raises(EngineError, match=words):
+        load_model(device=device)
+
+
+def test_devices_of_pytorch_are_taken() -> None:
+    assert select.choose_engine("torch", torch.device("cpu")) == select.choose_engine("torch", "cpu")
+    assert select.choose_engine("torch", torch.device("cuda", 1), "fp32").device == "cuda:1"
+    assert select.choose_engine(device=None) == select.choose_engine()
+
+
 def test_a_gpu_without_pytorch_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(select, "_DRIVERS", (__file__,))
     monkeypatch.setattr(select, "missing", lambda modules: [m for m in modules if m == "torch"])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgetam.config import check_whole, get_config
 from edgetam.engine.base import Engine
 from edgetam.engine.bundle import RUNTIMES
 from edgetam.engine.requirements import missing, missing_compiler, require_torch
 from edgetam.errors import EngineError
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["ENGINES", "PRECISIONS", "Choice", "choose_engine", "load_model"]
 
@@ -36,7 +39,7 @@ def load_model(
     weights: str | Path | None = None,
     *,
     engine: str = "auto",
-    device: str = "auto",
+    device: str | torch.device | None = "auto",
     precision: str = "auto",
     image_size: int | None = None,
     threads: int | None = None,
@@ -51,7 +54,7 @@ def load_model(
         engine: ``openvino`` or ``onnx`` (CPUs only), ``torch``, ``compiled`` (PyTorch with `torch.compile`,
             and CUDA graphs on a GPU: slow at first, then faster), or ``auto``: torch on a GPU and OpenVINO
             on a CPU.
-        device: ``auto`` (CUDA, then MPS, then CPU) or any torch device.
+        device: ``auto`` or None (CUDA, then MPS, then CPU), or any torch device.
         precision: ``fp32``, ``bf16`` or ``fp16``, or ``auto``: bf16 on CUDA, else fp32. On a CPU
             that computes in it, bf16 is nearly twice as fast and moves outlines a little. ``int8`` is for
             OpenVINO, after ``edgetam quantize``.
@@ -85,13 +88,16 @@ def load_model(
     return openvino_engine(source, choice.precision, threads)
 
 
-def choose_engine(engine: str = "auto", device: str = "auto", precision: str = "auto") -> Choice:
+def choose_engine(
+    engine: str = "auto", device: str | torch.device | None = "auto", precision: str = "auto"
+) -> Choice:
     """Settle what is left open, by what this machine has.
 
     Raises:
         EngineError: something asked for is unknown, not installed, or does not go together.
     """
     _check(engine, precision)
+    device = _device_name(device)
     if engine == "auto":
         engine, device, reason = _best_engine(device)
     else:
@@ -116,6 +122,18 @@ def choose_engine(engine: str = "auto", device: str = "auto", precision: str = "
             f"The {engine} engine runs on the CPU and device is {device!r}; use engine='torch'."
         )
     return Choice(engine, "cpu", "fp32" if precision == "auto" else precision, reason)
+
+
+def _device_name(device: object) -> str:
+    if device is None:
+        return "auto"
+    if isinstance(device, str) or type(device).__module__ == "torch":  # which need not be installed
+        return str(device)
+    number = isinstance(device, int) and not isinstance(device, bool)
+    raise EngineError(
+        f"device is {device!r}; expected 'auto' or the name of a torch device such as 'cpu'"
+        + (f", so use 'cuda:{device}'." if number else ".")
+    )
 
 
 def _has_bf16(device: str) -> bool:
