@@ -12,7 +12,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 
-from edgetam.engine import requirements
+from edgetam.engine import onnx, requirements
 from edgetam.engine.onnx import ONNXRunner, ProgramsOnDemand, onnx_engine
 from edgetam.engine.source import Source
 from edgetam.engine.verbs import GraphEngine
@@ -113,3 +113,29 @@ def test_one_program_serves_an_ordinary_video(
     assert [name for name, _ in recorder.programs] == [program] * 2  # object by object
     assert recorder.programs[0][1]["tokens"] == (1, int(program.split("-")[1][1:]), 512, 64)
     assert fused.shape == (2, 256, 16, 16)
+
+
+def test_only_the_last_programs_of_a_graph_stay_open(
+    model: EdgeTAM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGETAM_CACHE", str(tmp_path))
+    opened: list[str] = []
+
+    class Session:
+        def __init__(self, program: str) -> None:
+            opened.append(program)
+
+        def get_inputs(self) -> list[object]:
+            return []
+
+        def run(self, outputs: object, inputs: object) -> list[np.ndarray]:
+            return [np.zeros((1, 1), np.float32)]
+
+    monkeypatch.setattr(ONNXRunner, "_open", lambda runner, program: Session(program))
+    runner = onnx_engine(Source.of_network(model), threads=1).runner
+    runner.run("encode", {"image": IMAGE})
+    for points in (1, 2, 3, 4, 1, 5, 1, 2):
+        runner.run("answer", {"labels": np.zeros((1, points), np.int32)})
+    runner.run("encode", {"image": IMAGE})
+    assert opened == ["encode", *(f"answer-P{points}" for points in (1, 2, 3, 4, 5, 2))]
+    assert len(runner._runner._sessions) == 1 + onnx.KEPT

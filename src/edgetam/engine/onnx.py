@@ -36,6 +36,8 @@ FREE_AXES = {
 """Axes that are not always one: letter, an input that has it, and where."""
 TOGETHER = {"remember_exclusive"}
 """Graphs that see all objects at once."""
+KEPT = 4
+"""Programs of a graph that stay open, the last ones used: each holds weights."""
 _log = logging.getLogger(__name__)
 
 
@@ -87,6 +89,10 @@ class ONNXRunner:
         outputs: Sequence[Any] = session.run(None, arrays)
         return outputs
 
+    def close(self, graph: str) -> None:
+        """Give back what a program holds; it is opened again when it is run."""
+        self._sessions.pop(graph, None)
+
     def _open(self, graph: str) -> ort.InferenceSession:
         path = self.folder_of(graph) / "model.onnx"
         return ort.InferenceSession(path, self._options, providers=["CPUExecutionProvider"])
@@ -108,6 +114,7 @@ class ProgramsOnDemand:
         self._source, self._store = source, store
         self._runner = ONNXRunner(self._folder_of, self.precision, threads)
         self._wanted: dict[str, tuple[str, dict[str, int]]] = {}
+        self._open: dict[str, list[str]] = {}  # programs of each graph, the one used last at the end
         self._lock = threading.Lock()
 
     def run(self, graph: str, inputs: Mapping[str, Any]) -> Sequence[Any]:
@@ -122,6 +129,10 @@ class ProgramsOnDemand:
         lengths = {letter: inputs[name].shape[axis] for letter, name, axis in FREE_AXES.get(graph, ())}
         program = "-".join([graph, *(f"{letter}{length}" for letter, length in lengths.items())])
         self._wanted[program] = graph, {"B": 1, "F": 1, **lengths}
+        earlier = [other for other in self._open.get(graph, []) if other != program]
+        for old in earlier[: 1 - KEPT]:
+            self._runner.close(old)
+        self._open[graph] = [*earlier[1 - KEPT :], program]
         return self._runner.run(program, inputs)
 
     def _folder_of(self, program: str) -> Path:
