@@ -57,6 +57,26 @@ def test_a_folder_is_completed_and_can_be_trained_on(run, engine, image, tmp_pat
     assert not any(mixture.broken.values())
 
 
+def test_a_damaged_picture_costs_no_other(run, engine, image, tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        shutil.copy(image, pictures / name)
+    (pictures / "a.png").write_bytes(b"")
+    words = ("automask", pictures, "-o", "res", *FEW, "--save", "json")
+    result = run(*words)
+    refused(result, 2, "1 of 3 pictures", "a.png")
+    assert "warning: Cannot read the image" in result.stderr
+    assert {"b.json", "c.json"} <= tree(tmp_path / "res")
+    (pictures / "a.png").unlink()
+    again = run(*words)
+    assert (again.exit_code, "b.png: already there" in again.stdout) == (0, True)
+    for name in ("b.png", "c.png"):
+        (pictures / name).write_bytes(b"")
+    refused(run("automask", pictures, "-o", "none", *FEW), 2, "None of the 2 pictures")
+    assert not (tmp_path / "none").exists()
+
+
 def test_fewer_masks_than_before_leave_none_of_those_behind(run, engine, image, tmp_path):
     words = ("automask", image, "-o", "res", "--save", "objects", "--overwrite")
     assert run(*words, *FEW, "--max-overlap", 1).exit_code == 0

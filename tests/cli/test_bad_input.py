@@ -257,6 +257,7 @@ def test_a_corrupt_frame_in_the_middle(run, engine, video, tmp_path):
     result = run("track", video, *POINT, "-o", "res", "--save", "png,coco,overlay")
     refused(result, 2, "Frame 5", "--on-bad-frame skip")
     assert "ended early at frame 4; results so far are in res" in result.stderr
+    assert "the same command" not in result.stderr  # it would stop there again
     assert {p.name for p in (tmp_path / "res/masks").iterdir()} == {f"{i:05d}.png" for i in range(5)}
     assert len(json.loads((tmp_path / "res/masks.json").read_text())["images"]) == 5
 

@@ -45,3 +45,12 @@ def test_demos_that_cannot_be(run, engine, video, tmp_path):
     refused(run("demo", "--video", "gone.mp4"), 2, "gone.mp4")
     refused(run("demo", "--video", video, "--point", "99,99"), 2, "outside")
     assert tree(tmp_path) == before
+
+
+def test_only_a_demo_is_replaced(run, engine, video, tmp_path):
+    assert run("track", video, "--point", "20,20", "-o", "mine", "--save", "objects,coco").exit_code == 0
+    before = tree(tmp_path / "mine")
+    refused(run("demo", "--video", video, "-o", "mine"), 4, "mine", "--overwrite")
+    assert tree(tmp_path / "mine") == before
+    assert run("demo", "--video", video, "-o", "mine", "--overwrite").exit_code == 0
+    assert run("demo", "--video", video, "-o", "mine", "--point", "9,9").exit_code == 0

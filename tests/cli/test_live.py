@@ -78,7 +78,7 @@ def test_a_stream_for_some_frames(run, engine, camera, tmp_path):
     result = run("track", "rtsp://cam.local:554/live", "--point", "20,20", "--frames", 3)
     assert result.exit_code == 0, result.output
     assert opened == ["rtsp://cam.local:554/live"]
-    assert len(tree(tmp_path / "out/cam/masks")) == 3
+    assert len(tree(tmp_path / "out/cam.local/masks")) == 3
 
 
 def test_a_stream_that_breaks_off_keeps_what_came(run, engine, camera, tmp_path):
@@ -88,6 +88,24 @@ def test_a_stream_that_breaks_off_keeps_what_came(run, engine, camera, tmp_path)
     assert "ended early at frame 2; results so far are in res" in result.stderr
     assert len(tree(tmp_path / "res/masks")) == 3
     assert (tmp_path / "res/overlay.mp4").is_file()
+
+
+def test_cameras_of_one_network_have_folders_of_their_own(run, engine, camera, tmp_path):
+    for host in ("192.168.1.20", "192.168.1.21"):
+        camera(2, None)
+        assert run("track", f"rtsp://{host}/live", "--point", "20,20").exit_code == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"192.168.1.20", "192.168.1.21"}
+
+
+def test_passwords_are_written_nowhere(run, engine, camera, tmp_path):
+    camera(2, None)
+    address = "rtsp://bob:secret@cam/live"
+    assert run("track", address, "--point", "20,20", "-o", "res").exit_code == 0
+    about = (tmp_path / "res/.edgetam/run.json").read_text()
+    assert "rtsp://cam/live" in about and "secret" not in about
+    for words in (("--start", 3), ("--frame", 2)):
+        said = refused(run("track", address, *words, "--point", "20,20"), 2, "rtsp://cam/live")
+        assert "secret" not in said
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import av
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgetam.cli import options
 from edgetam.io import read_mask
 from tests.cli.conftest import FRAMES, HEIGHT, WIDTH, refused, tree
 from tests.io.clips import damage
@@ -237,3 +239,29 @@ def test_people_see_a_bar_and_logs_do_not(run, engine, video, monkeypatch):
     assert "8/8" in seen
     assert "fps" in seen
     assert run(*words, "-q").output == ""
+
+
+def test_other_pictures_in_the_same_folder_are_another_run(run, engine, tmp_path):
+    frames = tmp_path / "frames.left"
+    frames.mkdir()
+    for index in range(3):
+        cv2.imwrite(str(frames / f"{index}.png"), np.full((HEIGHT, WIDTH, 3), 10, np.uint8))
+    words = ("track", "frames.left", "--point", "20,20")
+    assert run(*words).exit_code == 0
+    assert (tmp_path / "out/frames.left/masks/0.png").is_file()
+    assert "already" in run(*words).stdout
+    cv2.imwrite(str(frames / "1.png"), np.full((HEIGHT, WIDTH, 3), 200, np.uint8))
+    os.utime(frames / "1.png", ns=(1, 1))
+    refused(run(*words), 4, "other source")
+    pattern = ("track", "frames.left/*.png", "--point", "20,20", "-o", "pattern")
+    assert run(*pattern).exit_code == 0
+    os.utime(frames / "1.png", ns=(2, 2))
+    refused(run(*pattern), 4, "other source")
+
+
+def test_other_bundled_weights_are_another_run(run, engine, video, tmp_path, monkeypatch):
+    words = ("track", video, "--point", "20,20", "-o", "res")
+    for content, code in ((b"old", 0), (b"old", 0), (b"new", 4)):
+        (tmp_path / "default.safetensors").write_bytes(content)
+        monkeypatch.setattr(options, "bundled_path", lambda: tmp_path / "default.safetensors")
+        assert run(*words).exit_code == code

@@ -17,7 +17,7 @@ from edgetam.cli import options
 from edgetam.cli.options import ModelChoice, parse_kinds
 from edgetam.cli.runs import default_folder, describe_source, open_run
 from edgetam.cli.screen import STAND_IN, Screen, open_screen
-from edgetam.errors import InputError
+from edgetam.errors import InputError, MediaError
 from edgetam.io import atomic_write, overlay, read_image
 from edgetam.io.atomic import atomic_folder, make_folder
 from edgetam.io.images import folder_images
@@ -106,28 +106,36 @@ def automask_images(job: AutomaskJob, screen: Screen) -> Path:
     """Mask everything in each picture; returns the folder of the results.
 
     Raises:
-        EdgeTAMError: anything that cannot be used. Pictures before it have been written.
+        EdgeTAMError: anything that cannot be used; a picture that cannot be read is left out until all others
+            have been written.
     """
     kinds = parse_kinds(job.save, KINDS)
     job.choice.check()
     pictures = _pictures(job.source)
-    first = read_image(pictures[0])
+    _check_readable(pictures, job.source)
     about = {
-        "source": describe_source(str(job.source), (first.shape[1], first.shape[0]), len(pictures)),
+        # pictures may come and go: each has results of its own
+        "source": describe_source(str(job.source)),
         "options": dataclasses.asdict(job.options),
         "model": job.choice.identity,
     }
-    folder = job.output or default_folder(job.source.resolve().name)
+    folder = job.output or default_folder(job.source.resolve().name, file=job.source.is_file())
     places = [f"{path.stem}.json" for path in pictures] if "json" in kinds else []
     places += [kind for kind in kinds if kind != "json"]
     run = open_run(folder, about, places, overwrite=job.overwrite)
     masker = AutoMasker(job.choice.load(partial="image"), job.options)
     run.note()
+    bad: list[str] = []
     for path in pictures:
         if run.resume and all(_place(folder, kind, path).exists() for kind in kinds):
             screen.say(f"{path.name}: already there")
             continue
-        image = read_image(path)
+        try:
+            image = read_image(path)
+        except MediaError as error:
+            screen.note(f"edgetam: warning: {error}")
+            bad.append(path.name)
+            continue
         with screen.watching(path.name, "clicks/s") as told:
             masks = masker.generate(image, told)
         _write(folder, kinds, path, image, masks)
@@ -135,7 +143,25 @@ def automask_images(job: AutomaskJob, screen: Screen) -> Path:
     screen.say(f"results  {folder}")
     if job.choice.stand_in:
         screen.note(STAND_IN)
+    if bad:
+        raise MediaError(
+            f"{len(bad)} of {len(pictures)} pictures could not be read ({', '.join(bad[:3])}"
+            f"{', ...' if len(bad) > 3 else ''}); repair or remove them, and the same command does the rest."
+        )
     return folder
+
+
+def _check_readable(pictures: list[Path], source: Path) -> None:
+    """Find a picture that can be read, before a model is loaded and a folder is made."""
+    for path in pictures:
+        try:
+            read_image(path)
+        except MediaError:
+            if len(pictures) == 1:
+                raise
+        else:
+            return
+    raise MediaError(f"None of the {len(pictures)} pictures in '{source}' can be read; fetch them again.")
 
 
 def _pictures(source: Path) -> list[Path]:

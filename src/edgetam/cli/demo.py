@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgetam.cli.options import ModelChoice
 from edgetam.cli.prompts import Placed, read_options, read_prompt_file
+from edgetam.cli.runs import earlier_about
 from edgetam.cli.screen import Screen
 from edgetam.cli.track import TrackJob, track_video
 from edgetam.errors import PromptError
@@ -20,14 +21,20 @@ CREDIT = "from Big Buck Bunny, (c) Blender Foundation, www.bigbuckbunny.org, CC 
 
 
 def run_demo(
-    video: str | None, point: str | None, output: Path | None, choice: ModelChoice, screen: Screen
+    video: str | None,
+    point: str | None,
+    output: Path | None,
+    choice: ModelChoice,
+    screen: Screen,
+    *,
+    overwrite: bool = False,
 ) -> Path:
     """Track one object through a clip and say where to look; returns the folder.
 
-    An earlier demo in the folder is replaced.
+    An earlier demo in the folder is replaced, and other results only with ``overwrite``.
 
     Raises:
-        EdgeTAMError: the video or the point cannot be used.
+        EdgeTAMError: the video, the point or the folder cannot be used.
     """
     if video is None and point is not None:
         raise PromptError("--point was given without --video; give both, or neither for the bundled clip.")
@@ -38,8 +45,10 @@ def run_demo(
     else:
         source = video
         prompts = [_centre(video, screen)] if point is None else read_options([("--point", point)])
-    job = TrackJob(source, prompts, choice, output or DEFAULT_FOLDER, "png,overlay", overwrite=True)
-    folder = track_video(job, screen)
+    folder = output or DEFAULT_FOLDER
+    replaces = overwrite or bool((earlier_about(folder) or {}).get("demo"))
+    job = TrackJob(source, prompts, choice, folder, "png,overlay", overwrite=replaces, demo=True)
+    track_video(job, screen)
     screen.say(f"Watch {folder / 'overlay.mp4'}.")
     return folder
 

@@ -15,6 +15,7 @@ from edgetam.cli.screen import Screen
 from edgetam.cli.track import TrackJob, report
 from edgetam.errors import ConfigError, MediaError, OutputError, PromptError
 from edgetam.io import LiveSource, ResultWriter, VideoInfo, open_live
+from edgetam.io.live import without_password
 from edgetam.io.results import PLACES
 from edgetam.tracking import Stream, TrackerOptions, VideoTracker
 
@@ -37,16 +38,17 @@ def track_live(job: TrackJob, screen: Screen) -> Path:
         StoppedError: Ctrl-C before the first frame was done, or again while the results are completed.
     """
     kinds = job.kinds
+    shown = without_password(job.source)
     job.choice.check()
     check_ids(job.prompts, kinds)
     if job.direction != "forward" or job.start is not None:
-        raise ConfigError(f"'{job.source}' is live; --start, --reverse and --both need a recorded video.")
+        raise ConfigError(f"'{shown}' is live; --start, --reverse and --both need a recorded video.")
     late = [item for item in job.prompts if item.frame]
     if late:
-        raise PromptError(f"{late[0].origin}: '{job.source}' is live; prompts belong to its first frame, 0.")
+        raise PromptError(f"{late[0].origin}: '{shown}' is live; prompts belong to its first frame, 0.")
     folder = job.output or default_folder(_name(job.source))
     places = [PLACES[kind] for kind in kinds]
-    run = open_run(folder, {"source": job.source}, places, overwrite=job.overwrite)
+    run = open_run(folder, {"source": shown}, places, overwrite=job.overwrite)
     if run.resume:
         raise OutputError(
             f"'{run.folder}' holds an earlier recording; choose another folder with -o, or pass --overwrite."

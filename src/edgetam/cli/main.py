@@ -196,6 +196,7 @@ def demo(
         str | None, typer.Option(metavar="X,Y", help="A point on the object on frame 0.")
     ] = None,
     output: options.Output = None,
+    overwrite: options.Overwrite = False,
     weights: options.Weights = None,
     imgsz: options.ImageSize = None,
     threads: options.Threads = None,
@@ -205,7 +206,7 @@ def demo(
     from edgetam.cli.demo import run_demo
 
     choice = ModelChoice(weights=weights, image_size=imgsz, threads=threads)
-    run_demo(video, point, output, choice, open_screen(quiet=quiet))
+    run_demo(video, point, output, choice, open_screen(quiet=quiet), overwrite=overwrite)
 
 
 @app.command()

@@ -13,6 +13,8 @@ from typer.core import TyperCommand
 from edgetam.cli.prompts import Placed, merged, ordered_options, read_options, read_prompt_file
 from edgetam.config import VARIANTS
 from edgetam.errors import ConfigError, EngineError
+from edgetam.hashing import sha256_of
+from edgetam.weights import bundled_path
 
 if TYPE_CHECKING:
     from edgetam.engine import Engine
@@ -159,15 +161,18 @@ class ModelChoice:
     @property
     def stand_in(self) -> bool:
         """Whether these are the weights that come with the package."""
-        return self.weights in (None, "default") and self.name == "edgetam"
+        return self.weights in (None, "default", "bundled") and self.name == "edgetam"
 
     @property
     def weights_id(self) -> list[Any]:
-        """What tells these weights from others: a file's size and time of change, or a name."""
+        """What tells these weights from others: a file's size and time of change, a name, or a hash.
+
+        The bundled ones are told by what is in them: another version of the package brings others.
+        """
         if self.weights is not None and is_bundle(self.weights):
             return replace(self, weights=str(Path(self.weights) / "manifest.json")).weights_id
         if self.weights is None or not Path(self.weights).is_file():
-            return [self.weights]
+            return ["bundled", sha256_of(bundled_path())] if self.stand_in else [self.weights]
         details = Path(self.weights).stat()
         return [str(Path(self.weights).absolute()), details.st_size, details.st_mtime_ns]
 

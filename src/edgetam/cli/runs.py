@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from edgetam.io import atomic_write
 from edgetam.io.atomic import make_folder
 from edgetam.tracking.prompts import Clicks
 
-__all__ = ["Run", "default_folder", "describe_prompts", "describe_source", "open_run"]
+__all__ = ["Run", "default_folder", "describe_prompts", "describe_source", "earlier_about", "open_run"]
 
 _HIDDEN = ".edgetam"
 
@@ -52,7 +52,7 @@ def open_run(folder: Path, about: Mapping[str, Any], places: Iterable[str], *, o
     _check_writable(folder)
     if overwrite:
         return Run(folder, about, resume=False)
-    earlier = _earlier(folder)
+    earlier = earlier_about(folder)
     if earlier is not None:
         differing = [key for key in about if earlier.get(key) != about[key]]
         if differing:
@@ -69,8 +69,8 @@ def open_run(folder: Path, about: Mapping[str, Any], places: Iterable[str], *, o
     return Run(folder, about, resume=False)
 
 
-def _earlier(folder: Path) -> dict[str, Any] | None:
-    """What the run in a folder was about; an empty answer where it cannot be told."""
+def earlier_about(folder: Path) -> dict[str, Any] | None:
+    """What the run in a folder was about: None without a run, an empty answer where it cannot be told."""
     if not (folder / _HIDDEN).is_dir():
         return None
     try:
@@ -93,19 +93,42 @@ def _check_writable(folder: Path) -> None:
         raise OutputError(f"Cannot write to '{folder}': this user may not; choose another folder with -o.")
 
 
-def default_folder(name: str) -> Path:
-    """Return ``out/<name without suffix>``."""
-    safe = "".join(c if c.isalnum() or c in "-_. " else "_" for c in Path(name).stem).strip(". ")
+def default_folder(name: str, *, file: bool = False) -> Path:
+    """Return ``out/<name>``, without a file's suffix; in hosts and folders, what follows a dot counts."""
+    stem = Path(name).stem if file else name
+    safe = "".join(c if c.isalnum() or c in "-_. " else "_" for c in stem).strip(". ")
     return Path("out") / (safe or "video")
 
 
-def describe_source(source: str, size: tuple[int, int], frames: int) -> dict[str, Any]:
-    """What tells one video from another, without reading all of it."""
+def describe_source(source: str, images: Sequence[Path] = (), **facts: Any) -> dict[str, Any]:
+    """What tells one source from another, without reading all of it.
+
+    Args:
+        source: a path or a pattern.
+        images: the files of a folder or a pattern, which may change while the path stays.
+        facts: what else is known, as JSON.
+    """
     path = Path(source)
-    details: dict[str, Any] = {"path": str(path.absolute()), "size": list(size), "frames": frames}
+    details: dict[str, Any] = {"path": str(path.absolute()), **facts}
     if path.is_file():
         details |= {"bytes": path.stat().st_size, "changed": path.stat().st_mtime_ns}
+    elif images:
+        details["images"] = _hash_of_stats(images)
     return details
+
+
+def _hash_of_stats(files: Sequence[Path]) -> str:
+    """Hash names, sizes and times of change: to read thousands of pictures would take too long."""
+    facts = [(file.name, *_size_and_time(file)) for file in files]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _size_and_time(file: Path) -> tuple[int, int]:
+    try:
+        details = file.stat()
+    except OSError:  # gone by now, which is said when its frame is asked for
+        return -1, -1
+    return details.st_size, details.st_mtime_ns
 
 
 def describe_prompts(prompts: Mapping[tuple[int, int], Clicks]) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from edgetam.io.atomic import make_folder
 from edgetam.io.results import PLACES
 from edgetam.structs import FrameResult, ObjectResult
 from edgetam.tracking import ImageResult, ImageSegmenter
+from edgetam.tracking.results import sigmoid
 
 __all__ = ["IMAGE_KINDS", "SegmentJob", "segment_image"]
 
@@ -51,12 +51,12 @@ def segment_image(job: SegmentJob, screen: Screen) -> Path:
     image = read_image(job.image)
     height, width = image.shape[:2]
     about = {
-        "source": describe_source(str(job.image), (width, height), 1),
+        "source": describe_source(str(job.image), size=[width, height], frames=1),
         "prompts": describe_prompts(checked(job.prompts, (width, height), 1)),
         "model": job.choice.identity,
     }
     check_ids(job.prompts, kinds)
-    folder = job.output or default_folder(job.image.name)
+    folder = job.output or default_folder(job.image.name, file=True)
     run = open_run(folder, about, [_PLACES[kind] for kind in kinds], overwrite=job.overwrite)
     segmenter = ImageSegmenter(job.choice.load(partial="image"))
     segmenter.set_image(image)
@@ -82,7 +82,7 @@ def _answer(segmenter: ImageSegmenter, item: Placed) -> ObjectResult:
 
 def _best(answer: ImageResult) -> ObjectResult:
     best = answer.best
-    presence = 1 / (1 + math.exp(-max(-60.0, min(60.0, answer.presence))))
+    presence = sigmoid(answer.presence)
     return ObjectResult(answer.masks[best], answer.logits[best], presence, float(answer.scores[best]))
 
 

@@ -47,6 +47,7 @@ class TrackJob:
     on_bad_frame: str = "stop"
     exclusive: bool = False
     overwrite: bool = False
+    demo: bool = False
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -78,7 +79,7 @@ def track_video(job: TrackJob, screen: Screen) -> Path:
         prompts = checked(job.prompts, size, length)
         passes = _passes(job, prompts, length)
         about = _about(job, prompts, source)
-        folder = job.output or default_folder(source.name)
+        folder = job.output or default_folder(source.name, file=Path(job.source).is_file())
         run = open_run(folder, about, [PLACES[kind] for kind in kinds], overwrite=job.overwrite)
         _track(job, source, prompts, passes, run, job.choice.load(), screen)
     return run.folder
@@ -107,12 +108,18 @@ def _passes(job: TrackJob, prompts: Prompts, length: int) -> list[tuple[bool, ra
 def _about(job: TrackJob, prompts: Prompts, source: FrameSource) -> dict[str, Any]:
     """All that results depend on, to recognise the same run."""
     return {
-        "source": describe_source(job.source, (source.width, source.height), len(source)),
+        "source": describe_source(
+            job.source,
+            getattr(source, "paths", ()),
+            size=[source.width, source.height],
+            frames=len(source),
+        ),
         "prompts": describe_prompts(prompts),
         "model": job.choice.identity,
         "frames": {"start": job.start, "frames": job.frames, "direction": job.direction},
         # not how bad frames are met: those before the first one are the same either way
         "options": {"exclusive": job.exclusive},
+        **({"demo": True} if job.demo else {}),
     }
 
 
@@ -162,7 +169,7 @@ def _track(
             seconds = time.perf_counter() - began
         run.note(finished=True)
     except KeyboardInterrupt as error:
-        screen.note(_stopped(run.folder, last, "stopped"))
+        screen.note(_stopped(run.folder, last, "stopped", ", and the same command completes them"))
         raise StoppedError from error
     except (MediaError, OutputError):
         if last is not None:
@@ -182,13 +189,10 @@ def _results(
             yield result if number == 0 else session.result(result.frame)
 
 
-def _stopped(folder: Path, last: int | None, how: str) -> str:
+def _stopped(folder: Path, last: int | None, how: str, more: str = "") -> str:
     if last is None:
         return f"edgetam: {how} before the first frame; nothing was tracked."
-    return (
-        f"edgetam: {how} at frame {last}; results so far are in {folder}, "
-        "and the same command completes them."
-    )
+    return f"edgetam: {how} at frame {last}; results so far are in {folder}{more}."
 
 
 def report(

@@ -12,7 +12,7 @@ from edgetam.tracking.geometry import Floats, resize_logits
 from edgetam.tracking.masks import keep_highest
 from edgetam.tracking.records import FrameRecord
 
-__all__ = ["frame_logits", "to_result"]
+__all__ = ["frame_logits", "sigmoid", "to_result"]
 
 
 def frame_logits(
@@ -38,11 +38,12 @@ def to_result(
         return FrameResult(frame, {}, time)
     logits = frame_logits(records, size, exclusive=exclusive)
     objects = {
-        object_id: ObjectResult(full > 0, record.logits, _sigmoid(record.presence), record.score)
+        object_id: ObjectResult(full > 0, record.logits, sigmoid(record.presence), record.score)
         for (object_id, record), full in zip(records.items(), logits, strict=True)
     }
     return FrameResult(frame, objects, time)
 
 
-def _sigmoid(x: float) -> float:
+def sigmoid(x: float) -> float:
+    """Turn a logit into a probability, also where it is too large for `math.exp`."""
     return 1 / (1 + math.exp(-max(min(x, 60.0), -60.0)))
