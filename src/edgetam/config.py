@@ -7,7 +7,9 @@ is a named constant beside its use. Source: EdgeTAM (arXiv 2501.07256), SAM 2
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from edgetam.errors import ConfigError
 
@@ -19,6 +21,8 @@ __all__ = [
     "PerceiverConfig",
     "RepViTConfig",
     "check_whole",
+    "config_from_fields",
+    "config_to_fields",
     "get_config",
 ]
 
@@ -30,6 +34,8 @@ MASK_STRIDE = 4
 """Stride of the mask logits: a 1024 image gives 256 x 256 logits."""
 MEMORY_FRAMES = 7
 """Ages a spatial memory can have: 1..6 frames back, and "prompted"."""
+_LARGEST = 1 << 14
+_MOST_LAYERS = 1 << 8
 
 
 @dataclass(frozen=True)
@@ -158,6 +164,56 @@ def get_config(name: str, image_size: int | None = None) -> ModelConfig:
         raise ConfigError(f"Unknown model {name!r}; expected one of {', '.join(VARIANTS)}.")
     config = VARIANTS[name]
     return config if image_size is None else replace(config, image_size=image_size)
+
+
+def config_to_fields(config: ModelConfig) -> dict[str, Any]:
+    """A configuration as what JSON can hold."""
+    fields = asdict(config)
+    fields["encoder"]["kind"] = "hiera" if isinstance(config.encoder, HieraConfig) else "repvit"
+    return fields
+
+
+def config_from_fields(fields: Mapping[str, Any]) -> ModelConfig:
+    """Read a configuration back.
+
+    Raises:
+        ConfigError: it is not one that `config_to_fields` gives, or has numbers that no model has.
+    """
+    try:
+        fields = dict(fields)
+        encoder = {key: tuple(x) if isinstance(x, list) else x for key, x in fields.pop("encoder").items()}
+        kinds: dict[Any, Any] = {"hiera": HieraConfig, "repvit": RepViTConfig}
+        fields["encoder"] = kinds[encoder.pop("kind")](**encoder)
+        if fields["perceiver"] is not None:
+            fields["perceiver"] = PerceiverConfig(**fields["perceiver"])
+        return _sane(ModelConfig(**fields))
+    except ConfigError:  # says it already
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        said = f"{type(error).__name__}: {error}".rstrip(".")
+        raise ConfigError(
+            f"The configuration cannot be read ({said}); expected what config_to_fields gives."
+        ) from error
+
+
+def _sane(config: ModelConfig) -> ModelConfig:
+    """Refuse numbers that no model has: a file must not make us build something endless."""
+
+    def check(value: object, limit: int) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                check(inner, _MOST_LAYERS if key in ("depths", "attention_layers") else limit)
+        elif isinstance(value, tuple):
+            for inner in value:
+                check(inner, limit)
+        elif value is not None and not (isinstance(value, int) and 0 <= value <= limit):
+            raise ValueError(f"{value!r} is not a number from 0 to {limit}")
+
+    fields = asdict(config)
+    if not isinstance(fields.pop("name"), str):
+        raise ValueError("its name is not a text")
+    check(fields, _LARGEST)
+    return config
 
 
 def check_whole(name: str, value: object, least: int) -> None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from edgetam import TrackerOptions, VideoTracker, load_model
 from edgetam.engine.source import Source
 from edgetam.engine.store import Store
 from edgetam.errors import WeightsError
+from edgetam.export.parity import drawn_clip
 from edgetam.weights import network, save_native
-from tests.model.lively import shared_model
+from tests.model.lively import OWN, lively, shared_model
+
+CLIP = drawn_clip()
 
 
 @pytest.fixture
@@ -75,6 +80,29 @@ def test_weights_that_changed_are_others_when_loaded_again(weights: Path) -> Non
     second = Source.of_weights(weights, "edgetam", None, None)
     again = second.facts(Store("toy-1", *second.identity))[1].absent_pointer
     assert again == pytest.approx(absent * 2)
+
+
+def test_networks_of_an_own_configuration_track_as_in_pytorch(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    path = save_native(tmp_path / "mine.safetensors", lively(OWN))
+    answers = []
+    for name in ("torch", "openvino"):
+        engine = load_model(weights=path, engine=name, threads=1)
+        assert engine.config == OWN
+        with VideoTracker(engine, TrackerOptions(store="fp32")).open(CLIP[:2]) as session:
+            session.prompt(0, 1, points=[[80, 90]])
+            answers.append(np.stack([frame.objects[1].logits for frame in session.propagate()]))
+    assert answers[0].shape[0] == 2
+    assert np.abs(answers[0] - answers[1]).max() < 1e-3
+
+
+def test_weights_are_found_after_the_process_went_elsewhere(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(weights.parent)
+    source = Source.of_weights(Path(weights.name), "edgetam", None, None)
+    monkeypatch.chdir("/")
+    assert source.network.config.image_size == 256
 
 
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from edgetam.export.parity import compare, drawn_clip, rehearse
 from edgetam.hashing import sha256_of
 from edgetam.model import EdgeTAM, build_model
 from tests.export.conftest import OBJECTS
+from tests.model.lively import OWN, lively
 
 ROOT = Path(__file__).parent.parent.parent
 CLIP = drawn_clip()
@@ -114,6 +115,18 @@ def test_the_manifest_tells_everything(exported: Path) -> None:
         assert sha256_of(exported / name) == contents.sha256
     for program in told.programs:
         assert all(isinstance(n, int) and n > 0 for s in program.inputs for n in s.shape)
+
+
+def test_a_network_of_an_own_configuration_comes_back(tmp_path: Path) -> None:
+    spec = BundleSpec("openvino", objects=1, prompted=1, points=8)
+    _, frames = export_bundle(lively(OWN), spec, tmp_path / "bundle")
+    assert load_bundle(tmp_path / "bundle").config == OWN
+    assert min(frame.iou for frame in frames) > 0.999
+
+
+def test_the_format_before_is_read(loaded: BundleEngine, copied: Path) -> None:
+    edited(lambda data: (data.pop("network"), data.update(format=2)))(copied)
+    assert load_bundle(copied).config == loaded.config
 
 
 def damage_missing(folder: Path) -> None:
@@ -213,8 +226,13 @@ def torn_manifest(folder: Path) -> None:
         (first_program(inputs=[]), "its program 'encode' has inputs of another model or size"),
         (manifest_with(image_size=512), "edgetam at 512 pixels, and its program 'encode' has inputs of"),
         (manifest_with(image_size=300), r"is of no known model \(image_size is 300"),
-        (manifest_with(model="sam9"), r"is of no known model \(Unknown model 'sam9'"),
-        (manifest_with(model="sam2.1-t"), "says that it is sam2.1-t.*'attend-7' has inputs of another"),
+        (manifest_with(model="sam9", network=None), r"is of no known model \(Unknown model 'sam9'"),
+        (manifest_with(network=["edgetam"]), r"is damaged.*network is \['edgetam'\]"),
+        (manifest_with(network={}), r"is of no known model \(The configuration cannot be read"),
+        (
+            manifest_with(model="sam2.1-t", network=None),
+            "is sam2.1-t.*'attend-7' has inputs of another",
+        ),
         (manifest_with(precision="int4"), "precision is 'int4'; expected one of fp32, bf16, fp16"),
         (manifest_with(model=None), "damaged.*None should be a text"),
         (edited(lambda d: d["limits"].update(objects="9")), r"damaged.*objects is '9'"),
@@ -227,6 +245,22 @@ def test_what_is_not_whole_is_refused(damage: Any, words: str, copied: Path) -> 
     damage(copied)
     with pytest.raises(BundleError, match=words):
         load_bundle(copied)
+
+
+def test_a_bundle_that_is_replaced_is_not_mixed_with_the_one_before(copied: Path) -> None:
+    segmenter = ImageSegmenter(load_bundle(copied, threads=1))
+    damage_altered(copied)
+    with pytest.raises(BundleError, match=r"has changed since .* 'encode' cannot be opened; load it again"):
+        segmenter.set_image(CLIP[0])
+
+
+def test_a_bundle_is_found_after_the_process_went_elsewhere(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(exported.parent)
+    segmenter = ImageSegmenter(load_bundle(exported.name, threads=1))
+    monkeypatch.chdir("/")
+    segmenter.set_image(CLIP[0])
 
 
 @pytest.mark.parametrize("file", ["model.xml", "model.bin"])

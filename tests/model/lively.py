@@ -11,7 +11,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from edgetam.config import get_config
+from edgetam.config import ModelConfig, PerceiverConfig, RepViTConfig, get_config
 from edgetam.model import EdgeTAM, build_model
 from edgetam.structs import ImageFeatures, MemoryContext
 
@@ -20,12 +20,23 @@ PRESENT = 10.0
 
 def lively_model(name: str, size: int, presence: float = PRESENT) -> EdgeTAM:
     """A variant with random weights, the same ones every time, whose objects are present."""
+    return lively(get_config(name, size), presence)
+
+
+def lively(config: ModelConfig, presence: float = PRESENT) -> EdgeTAM:
+    """The same for any configuration."""
     with torch.random.fork_rng():
         torch.manual_seed(2501)
-        model = build_model(get_config(name, size))
+        model = build_model(config)
         enliven(model)
     nn.init.constant_(model.mask_decoder.presence_head.layers[-1].bias, presence)
     return model
+
+
+OWN = ModelConfig(
+    "mine", RepViTConfig((16, 32, 48, 64), (1, 1, 2, 1)), 1, PerceiverConfig(32, 8), image_size=256
+)
+"""A small network that nobody has published."""
 
 
 shared_model = cache(lively_model)

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from edgetam.config import HIDDEN_DIM, MEMORY_DIM, ModelConfig, check_whole, get_config
+from edgetam.config import HIDDEN_DIM, MEMORY_DIM, ModelConfig, check_whole, config_from_fields, get_config
 from edgetam.engine.base import Floats
 from edgetam.engine.fixed import FixedShapes
-from edgetam.engine.manifest import CONSTANTS, Limits, Manifest, Socket, read_manifest
+from edgetam.engine.manifest import CONSTANTS, Limits, Manifest, Socket, check_program, read_manifest
 from edgetam.engine.requirements import missing
 from edgetam.engine.verbs import Constants, GraphEngine, Runner
 from edgetam.errors import BundleError, ConfigError, EngineError
@@ -53,18 +53,19 @@ def load_bundle(path: str | Path, *, threads: int | None = None) -> BundleEngine
 
     Raises:
         BundleError: the folder is no bundle, is of a newer format, a file is missing, altered or not listed,
-            or the manifest contradicts itself. Engines raise it where a program turns out not to run.
+            or the manifest contradicts itself. Engines raise it where a program turns out not to run, or was
+            replaced before it was opened.
         EngineError: its runtime is not installed or cannot run here.
         ConfigError: ``threads`` is no whole number of at least 1.
     """
     if threads is not None:
         check_whole("threads", threads, 1)
-    folder = Path(path)
+    folder = Path(path).absolute()  # programs are opened later, perhaps from elsewhere
     manifest = read_manifest(folder)
     absent = VERBS - {program.verb for program in manifest.programs}
     if absent:
         raise BundleError(f"The bundle '{folder}' has no program for {min(absent)}; export it again.")
-    runner = _runner(manifest, lambda program: folder / program, threads)
+    runner = _runner(manifest, lambda program: check_program(folder, manifest, program), threads)
     config = _config(folder, manifest)
     _check_limits(folder, manifest)
     constants = _constants(folder)
@@ -105,7 +106,7 @@ def _runner(manifest: Manifest, folder_of: Callable[[str], Path], threads: int |
 def _config(folder: Path, manifest: Manifest) -> ModelConfig:
     """The model of a bundle, which its programs must fit."""
     try:
-        config = get_config(manifest.model, manifest.image_size)
+        config = _described(manifest)
     except ConfigError as error:
         said = str(error).rstrip(".")
         raise BundleError(f"The bundle '{folder}' is of no known model ({said}); export it again.") from error
@@ -118,6 +119,13 @@ def _config(folder: Path, manifest: Manifest) -> ModelConfig:
                 f"program '{program.name}' has inputs of another model or size; export it again."
             )
     return config
+
+
+def _described(manifest: Manifest) -> ModelConfig:
+    if manifest.network is None:
+        return get_config(manifest.model, manifest.image_size)
+    named = {"name": manifest.model, "image_size": manifest.image_size}
+    return config_from_fields({**manifest.network, **named})
 
 
 def _check_limits(folder: Path, manifest: Manifest) -> None:

@@ -27,11 +27,14 @@ __all__ = [
     "Manifest",
     "Program",
     "Socket",
+    "check_program",
     "read_manifest",
 ]
 
-FORMAT = 2
+FORMAT = 3
 """Raised when older versions of this package could not read what is written."""
+OLDEST = 2
+"""That is still read: as 3, without the network."""
 MANIFEST = "manifest.json"
 CONSTANTS = "constants.json"
 PRECISIONS = {
@@ -116,6 +119,7 @@ class Manifest:
         preprocessing: how frames become the input of ``encode``.
         licence: of code and weights.
         made: by which versions, from which weights.
+        network: `edgetam.config.config_to_fields`, but for name and size; None stands for the variant's own.
         format: of the bundle.
     """
 
@@ -129,6 +133,7 @@ class Manifest:
     preprocessing: dict[str, Any] = field(default_factory=dict)
     licence: dict[str, str] = field(default_factory=dict)
     made: dict[str, str] = field(default_factory=dict)
+    network: dict[str, Any] | None = None
     format: int = FORMAT
 
     def to_json(self) -> str:
@@ -149,13 +154,13 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError(f"'{folder / MANIFEST}' says nothing about its format: export the bundle again.")
     if version > FORMAT:
         raise BundleError(
-            f"The bundle '{folder}' has format {version} and this version of edgetam reads {FORMAT}; "
+            f"The bundle '{folder}' has format {version} and this version of edgetam reads up to {FORMAT}; "
             "update it with: pip install -U edgetam"
         )
-    if version < FORMAT:
+    if version < OLDEST:
         raise BundleError(
             f"The bundle '{folder}' has format {version}, of an earlier edgetam, and this version reads "
-            f"{FORMAT}; export it again with: edgetam export"
+            f"{OLDEST} and later; export it again with: edgetam export"
         )
     try:
         manifest = _parsed(data)
@@ -171,6 +176,24 @@ def read_manifest(folder: Path) -> Manifest:
                 f"'{name}' in the bundle '{folder}' cannot be read ({error}); copy or export it again."
             ) from error
     return manifest
+
+
+def check_program(folder: Path, manifest: Manifest, name: str) -> Path:
+    """The folder of a program, whose files are still those that were there when the manifest was read.
+
+    Raises:
+        BundleError: they are not.
+    """
+    try:
+        for file, contents in manifest.files.items():
+            if file.startswith(f"{name}/"):
+                _check_file(folder, file, contents)
+    except (BundleError, OSError) as error:
+        raise BundleError(
+            f"The bundle '{folder}' has changed since it was loaded, so its program '{name}' cannot be "
+            "opened; load it again."
+        ) from error
+    return folder / name
 
 
 def _read_json(folder: Path) -> dict[str, Any]:
@@ -199,6 +222,8 @@ def _parsed(data: dict[str, Any]) -> Manifest:
     parts = {"limits": _limits(data["limits"]), "programs": programs, "files": files}
     manifest = Manifest(**{**data, **parts})
     _check_texts(manifest.target, manifest.precision, manifest.model)
+    if not isinstance(manifest.network, dict | None):
+        raise TypeError(f"network is {manifest.network!r}; expected an object")
     known = PRECISIONS.get(manifest.target)
     if known and manifest.precision not in known:
         raise ValueError(f"precision is {manifest.precision!r}; expected one of {', '.join(known)}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgetam.config import ModelConfig, get_config
+from edgetam.config import ModelConfig, config_from_fields, config_to_fields
 from edgetam.engine.requirements import require_torch
 from edgetam.engine.store import Store
 from edgetam.engine.verbs import Constants
@@ -49,6 +49,7 @@ class Source:
         Raises:
             WeightsError: the file cannot be read.
         """
+        path = path.absolute()  # the process may go elsewhere before it is read
         digest = _digest(path)
 
         def load() -> EdgeTAM:
@@ -89,16 +90,16 @@ class Source:
         return make_graph(name, self.network)
 
     def facts(self, store: Store) -> tuple[ModelConfig, Constants]:
-        """Variant, size and constants, without PyTorch if the store knows them."""
+        """Configuration and constants, without PyTorch if the store knows them."""
         folder = store.get("facts", self._write_facts)
         facts = json.loads((folder / "facts.json").read_text())
         vectors = np.load(folder / "constants.npz")
         constants = Constants(vectors["absent_pointer"], vectors["no_memory"])
-        return get_config(facts["name"], facts["image_size"]), constants
+        return config_from_fields(facts["config"]), constants
 
     def _write_facts(self, folder: Path) -> None:
         network = self.network
-        facts = {"name": network.config.name, "image_size": network.config.image_size}
+        facts = {"config": config_to_fields(network.config)}  # which may be of the file's own
         (folder / "facts.json").write_text(json.dumps(facts))
         np.savez(
             folder / "constants.npz",

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 import edgetam
-from edgetam.config import ModelConfig
+from edgetam.config import ModelConfig, config_to_fields
 from edgetam.engine.bundle import load_bundle
 from edgetam.engine.fixed_graph import FixedGraph
 from edgetam.engine.manifest import CONSTANTS, MANIFEST, Contents, Limits, Manifest
@@ -161,7 +161,14 @@ def _manifest(
         preprocessing=_preprocessing(config.image_size),
         licence={"code": "Apache-2.0", "weights": spec.licence},
         made={"edgetam": edgetam.__version__, "torch": torch.__version__, "weights": spec.origin},
+        network=_network(config),
     )
+
+
+def _network(config: ModelConfig) -> dict[str, Any]:
+    """What name and size do not tell: weights may have a configuration of their own."""
+    fields = config_to_fields(config)
+    return {name: value for name, value in fields.items() if name not in ("name", "image_size")}
 
 
 def _preprocessing(size: int) -> dict[str, Any]:

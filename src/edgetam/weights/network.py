@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from edgetam.config import get_config
+from edgetam.config import VARIANTS, get_config
 from edgetam.errors import WeightsError
 from edgetam.model import EdgeTAM, build_model
 from edgetam.weights.load import load_into, load_state
@@ -25,7 +25,7 @@ def load_network(
     """Build the variant ``name`` with ``weights``, in evaluation mode on the CPU.
 
     Args:
-        name: a variant.
+        name: a variant; weights whose configuration has a name of its own are taken as they are.
         weights: whatever `resolve` understands; None stands for the bundled weights of EdgeTAM, and for
             the published ones of other variants.
         image_size: in pixels; that of the weights by default.
@@ -39,7 +39,8 @@ def load_network(
     path = weights_path(name, weights)
     loaded = load_state(path, partial)
     config = loaded.config
-    if config.name != name and not same_network(config, wanted):
+    published = config.name in VARIANTS  # native files hold what others have configured
+    if published and config.name != name and not same_network(config, wanted):
         raise WeightsError(
             f"{path} holds weights of {config.name}, expected {name}; load it as {config.name!r}, or pass "
             f"weights of {name}."

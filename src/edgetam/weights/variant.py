@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from edgetam.config import VARIANTS, HieraConfig, ModelConfig, PerceiverConfig, RepViTConfig
+from edgetam.config import VARIANTS, HieraConfig, ModelConfig, config_from_fields, config_to_fields
 from edgetam.errors import ConfigError, WeightsError
 from edgetam.model import build_model
 from edgetam.weights.table import HF, NATIVE, OFFICIAL, TABLE
@@ -29,8 +29,6 @@ __all__ = [
     "without_values",
 ]
 
-_LARGEST = 1 << 14
-_MOST_LAYERS = 1 << 8
 Shapes = Mapping[str, tuple[int, ...]]
 
 MEMORY_PREFIXES = ("memory_attention.", "memory_encoder.", "object_pointer.", "perceiver.")
@@ -184,9 +182,7 @@ class without_values(TorchFunctionMode):  # noqa: N801  (read as a verb: with wi
 
 def config_to_json(config: ModelConfig) -> str:
     """Write a configuration down, for the header of a native file."""
-    fields = dataclasses.asdict(config)
-    fields["encoder"]["kind"] = "hiera" if isinstance(config.encoder, HieraConfig) else "repvit"
-    return json.dumps(fields, sort_keys=True)
+    return json.dumps(config_to_fields(config), sort_keys=True)
 
 
 def config_from_json(text: str) -> ModelConfig:
@@ -196,34 +192,8 @@ def config_from_json(text: str) -> ModelConfig:
         WeightsError: it is not one that `config_to_json` writes.
     """
     try:
-        fields: dict[str, Any] = json.loads(text)
-        encoder = {key: tuple(x) if isinstance(x, list) else x for key, x in fields.pop("encoder").items()}
-        kinds: dict[Any, Any] = {"hiera": HieraConfig, "repvit": RepViTConfig}
-        fields["encoder"] = kinds[encoder.pop("kind")](**encoder)
-        if fields["perceiver"] is not None:
-            fields["perceiver"] = PerceiverConfig(**fields["perceiver"])
-        return _sane(ModelConfig(**fields))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ConfigError) as error:
+        return config_from_fields(json.loads(text))
+    except (ValueError, TypeError, RecursionError, ConfigError) as error:
         raise WeightsError(
             f"The configuration in the file's header cannot be read ({error}); convert the weights again."
         ) from error
-
-
-def _sane(config: ModelConfig) -> ModelConfig:
-    """Refuse numbers that no model has: a header must not make us build something endless."""
-
-    def check(value: object, limit: int) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                check(inner, _MOST_LAYERS if key in ("depths", "attention_layers") else limit)
-        elif isinstance(value, tuple):
-            for inner in value:
-                check(inner, limit)
-        elif value is not None and not (isinstance(value, int) and 0 <= value <= limit):
-            raise ValueError(f"{value!r} is not a number from 0 to {limit}")
-
-    fields = dataclasses.asdict(config)
-    if not isinstance(fields.pop("name"), str):
-        raise ValueError("its name is not a text")
-    check(fields, _LARGEST)
-    return config
