@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from edgetam.cli.prompts import checked, merged, ordered_options, read_options, read_prompt_file
+from edgetam.cli.prompts import check_ids, checked, merged, ordered_options, read_options, read_prompt_file
 from edgetam.errors import EdgeTAMError, MediaError, PromptError
 
 TAKES = {
@@ -190,3 +190,17 @@ def test_files_that_make_no_sense(tmp_path, text, told):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(MediaError, match=r"gone.json"):
         read_prompt_file(tmp_path / "gone.json")
+
+
+def test_a_file_with_the_mark_of_windows(tmp_path):
+    path = tmp_path / "p.json"
+    path.write_bytes(b'\xef\xbb\xbf{"prompts": [{"points": [[20, 20]]}]}')
+    assert read_prompt_file(path)[0].prompt.points == [[20, 20]]
+
+
+@pytest.mark.parametrize("kinds", [("npz",), ("objects", "coco")])
+def test_ids_that_no_file_can_hold(kinds):
+    (item,) = read_options([("--object", str(2**63)), ("--point", "1,2")])
+    with pytest.raises(PromptError, match=f"Object {2**63} is too large"):
+        check_ids([item], kinds)
+    check_ids([item._replace(object_id=2**63 - 1)], kinds)

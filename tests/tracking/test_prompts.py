@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgetam.errors import PromptError
 from edgetam.structs import Prompt
-from edgetam.tracking.prompts import read_prompt
+from edgetam.tracking.prompts import LARGEST, check_whole, read_prompt
 
 WIDTH, HEIGHT = 40, 30
 MASK = np.ones((HEIGHT, WIDTH), bool)
@@ -156,3 +156,9 @@ def test_prompts_follow_each_other() -> None:
         point.followed_by(box)
     with pytest.raises(PromptError, match="replace=True"):
         box.followed_by(box)
+
+
+def test_ids_fit_into_files() -> None:
+    assert check_whole(LARGEST, "object_id") == LARGEST == np.iinfo(np.int64).max
+    with pytest.raises(PromptError, match=f"object_id is {LARGEST + 1}; expected at most {LARGEST}"):
+        check_whole(LARGEST + 1, "object_id")

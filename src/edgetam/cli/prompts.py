@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from edgetam.errors import MediaError, PromptError
 from edgetam.io import read_mask
 from edgetam.structs import Prompt
-from edgetam.tracking.prompts import Clicks, read_prompt
+from edgetam.tracking.prompts import LARGEST, Clicks, read_prompt
 
 __all__ = ["Placed", "check_ids", "checked", "merged", "ordered_options", "read_options", "read_prompt_file"]
 
@@ -168,7 +168,7 @@ def read_prompt_file(path: Path) -> list[Placed]:
         PromptError: it has another shape than described above.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows begin it with a mark
     except OSError as error:
         raise MediaError(f"Cannot read the prompts '{path}' ({error.strerror}); check the path.") from error
     except ValueError as error:
@@ -251,8 +251,12 @@ def check_ids(items: Iterable[Placed], kinds: Collection[str]) -> None:
     """Find out whether the kinds of results that were asked for can hold all ids.
 
     Raises:
-        PromptError: "png" is among them and an id is not 1 to 255.
+        PromptError: "png" is among them and an id is not 1 to 255, or one is too large for any.
     """
+    items = list(items)
+    large = [item.object_id for item in items if item.object_id > LARGEST]
+    if large:
+        raise PromptError(f"Object {large[0]} is too large a number; expected an id up to {LARGEST}.")
     wrong = [item.object_id for item in items if not 1 <= item.object_id <= 255]
     if "png" in kinds and wrong:
         raise PromptError(

@@ -10,6 +10,7 @@ import av
 import av.error
 
 from edgetam.errors import MediaError
+from edgetam.io.paths import look_at
 
 __all__ = ["Decoder", "open_video", "pictures", "reason", "video_stream"]
 
@@ -26,9 +27,10 @@ def open_video(path: Path) -> tuple[Any, Any]:
     Raises:
         MediaError: the file is missing, empty, damaged, or has no video that can be decoded.
     """
-    if not path.exists():
+    there = look_at(path)
+    if there is None:
         raise MediaError(f"There is no file '{path}'; check the path.")
-    if path.is_file() and path.stat().st_size == 0:
+    if there == "file" and path.stat().st_size == 0:
         raise MediaError(f"The file '{path}' is empty; expected a video.")
     try:
         container = av.open(str(path))

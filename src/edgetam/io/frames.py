@@ -14,6 +14,7 @@ import numpy.typing as npt
 from edgetam.errors import MediaError
 from edgetam.io.arrays import ArrayFrames
 from edgetam.io.images import IMAGE_SUFFIXES, ImageFrames, folder_images, natural_key
+from edgetam.io.paths import look_at
 from edgetam.io.repair import OnBadFrame
 from edgetam.io.video import VideoFrames
 
@@ -87,11 +88,12 @@ def _open_path(text: str, on_bad_frame: OnBadFrame) -> FrameSource:
     path = Path(text)
     if not text.strip():
         raise MediaError("The path is empty; expected a video file or a folder of images.")
-    if path.is_dir():
+    there = look_at(path)
+    if there == "folder":
         return ImageFrames(folder_images(path), name=path.resolve().name, on_bad_frame=on_bad_frame)
-    if not path.exists() and glob.has_magic(text):
+    if there is None and glob.has_magic(text):
         return _open_pattern(text, on_bad_frame)
-    if not path.exists():
+    if there is None:
         raise MediaError(f"There is no file or folder '{text}'; check the path.")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageFrames([path], name=path.name, on_bad_frame=on_bad_frame)
@@ -100,7 +102,7 @@ def _open_path(text: str, on_bad_frame: OnBadFrame) -> FrameSource:
 
 def _open_pattern(pattern: str, on_bad_frame: OnBadFrame) -> FrameSource:
     found = [Path(name) for name in glob.glob(pattern, recursive=True)]  # noqa: PTH207 (absolute patterns)
-    images = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    images = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and look_at(path) == "file"]
     if not images:
         raise MediaError(f"No image matches '{pattern}'; check the folder and the pattern.")
     return ImageFrames(

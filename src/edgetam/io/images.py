@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from edgetam.errors import MediaError
 from edgetam.io.arrays import pil_to_rgb
 from edgetam.io.orientation import upright_size
+from edgetam.io.paths import look_at
 from edgetam.io.repair import FrameReader, OnBadFrame, UnreadableFrameError
 
 __all__ = ["IMAGE_SUFFIXES", "ImageFrames", "folder_images", "natural_key", "read_image"]
@@ -158,9 +159,10 @@ def _is_image_name(path: Path) -> bool:
 
 
 def _check_file(path: Path) -> None:
-    if not path.exists():
+    there = look_at(path)
+    if there is None:
         raise MediaError(f"There is no file '{path}'; check the path.")
-    if path.is_dir():
+    if there == "folder":
         raise MediaError(f"'{path}' is a folder; expected an image file.")
 
 

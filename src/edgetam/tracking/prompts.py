@@ -12,9 +12,11 @@ from edgetam.errors import PromptError
 from edgetam.structs import Prompt
 from edgetam.tracking.geometry import Floats
 
-__all__ = ["Clicks", "check_whole", "read_mask", "read_prompt"]
+__all__ = ["LARGEST", "Clicks", "check_whole", "read_mask", "read_prompt"]
 
 BOX_LABELS = (2, 3)
+LARGEST = 2**63 - 1
+"""Of object ids and frame numbers: files hold them in 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,12 @@ def check_whole(value: Any, name: str) -> int:
     """``value`` as an int of at least 0.
 
     Raises:
-        PromptError: it is negative or not a whole number.
+        PromptError: it is negative, beyond `LARGEST`, or not a whole number.
     """
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 0:
         raise PromptError(f"{name} is {value!r}; expected a whole number of at least 0.")
+    if value > LARGEST:
+        raise PromptError(f"{name} is {value!r}; expected at most {LARGEST}.")
     return int(value)
 
 

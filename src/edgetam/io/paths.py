@@ -1,0 +1,39 @@
+"""What lies at a path; one place where a path that cannot be looked at becomes an error in words."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Literal
+
+from edgetam.errors import MediaError
+
+__all__ = ["look_at"]
+
+# EINVAL is what Windows says to a pattern.
+_NOTHING_THERE = {errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.EBADF}
+
+
+def look_at(path: str | os.PathLike[str]) -> Literal["file", "folder"] | None:
+    """Tell what is at a path; None where there is nothing.
+
+    Raises:
+        MediaError: that cannot be told: a name is too long, or this user may not look into a folder.
+    """
+    place = Path(path)
+    try:
+        place.stat()
+    except ValueError:  # a zero byte in the name
+        return None
+    except OSError as error:
+        if error.errno in _NOTHING_THERE:
+            return None
+        reason = error.strerror or str(error)
+        raise MediaError(f"Cannot look at '{_shortened(place)}' ({reason}); check the path.") from error
+    return "folder" if place.is_dir() else "file"
+
+
+def _shortened(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= 200 else f"{text[:100]}...{text[-50:]}"
