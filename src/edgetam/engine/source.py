@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Source"]
 
-GRAPH_FORMAT = 9
+GRAPH_FORMAT = 10
 """Raised whenever graphs change, so that older conversions are not used."""
 
 
