@@ -161,3 +161,14 @@ def test_lenient_runs_leave_out_what_is_broken_and_say_so(run, data, tmp_path):
         assert "left out: Sequence 'a', frame 00001" in result.stderr
     assert set(read(tmp_path / "vos/scores.json")["sequences"]) == {"b"}
     assert len(read(tmp_path / "pvs/scores.json")["missing"]) == 1
+
+
+def test_lenient_needs_something_that_is_not_broken(run, data, pictures):
+    words = ("--lenient", "--tracker")
+    for name in "ab":
+        (data / f"Annotations/{name}/00000.png").write_bytes(b"no picture")
+    broken = run("eval", "pvs", "--dataset", "generic", "--root", data, "-o", "p", *words, "clicker:learner")
+    refused(broken, 2, "Sequence 'a', frame 00000")
+    (pictures / "masks/1.png").write_bytes(b"no picture")
+    broken = run("eval", "sa", "--root", pictures, "-o", "s", "--clicks", 1, *words, "clicker:segmenter")
+    refused(broken, 2, "Image '1.jpg'")

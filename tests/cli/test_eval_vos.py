@@ -130,6 +130,16 @@ def test_sets_of_a_server_give_a_submission(run, tmp_path):
     assert "nothing is scored" in result.stdout
 
 
+def test_lenient_needs_something_that_is_not_broken(run, data, tmp_path):
+    words = ("eval", "vos", "--dataset", "generic", "--root", data, "--tracker", "copy", "--lenient")
+    (data / "Annotations/b/00000.png").write_bytes(b"no picture")
+    one = run(*words, "-o", "one")
+    assert one.exit_code == 0 and "left out: Sequence 'b'" in one.stderr
+    assert set(scores(tmp_path / "one")["sequences"]) == {"a"}
+    (data / "Annotations/a/00000.png").write_bytes(b"no picture")
+    refused(run(*words, "-o", "none"), 2, "Sequence 'a', frame 00000")
+
+
 def test_bad_input_is_one_sentence(run, data, tmp_path):
     words = ("eval", "vos", "--tracker", "copy", "-o", "res")
     refused(run(*words, "--dataset", "nope", "--root", data), 2, "no data set 'nope'")

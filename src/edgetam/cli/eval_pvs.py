@@ -59,7 +59,7 @@ def evaluate_pvs(choice: PvsChoice, screen: Screen) -> None:
     for failure in failures:
         screen.note(f"edgetam: left out: {failure}")
     missing = job.pending()
-    if len(missing) > len(failures) or len(missing) == len(dataset.names):
+    if len(missing) > len(failures):
         finished = len(dataset.names) - len(missing)
         screen.say(
             f"{finished} of {len(dataset.names)} sequences are finished; the curve follows when all are."

@@ -12,7 +12,7 @@ from edgetam.cli.errors import StoppedError
 from edgetam.cli.eval_trackers import TrackerChoice
 from edgetam.cli.runs import Run, open_run
 from edgetam.cli.screen import STAND_IN, Screen
-from edgetam.errors import ConfigError
+from edgetam.errors import ConfigError, EdgeTAMError
 from edgetam.eval.datasets import Dataset, Layout, get_benchmark, open_dataset
 from edgetam.eval.running import Work, run_sequences, shard
 
@@ -113,20 +113,20 @@ def work_through(
     """Do what is not done yet of this machine's part; returns what went wrong, a sentence each.
 
     Raises:
-        EdgeTAMError: the first thing that goes wrong, unless that is to be passed over.
+        EdgeTAMError: the first thing that goes wrong, unless that is to be passed over and something is left.
         StoppedError: Ctrl-C.
     """
     pending = [name for name in job.pending() if name in set(mine)]
     if len(pending) < len(mine):
         screen.note(f"{len(mine) - len(pending)} of {len(mine)} parts are finished already.")
-    failures: list[str] = []
+    failures: list[EdgeTAMError] = []
     done = 0
     try:
         with screen.counting(title, len(pending)) as count:
             for _, error in run_sequences(job, pending, work.jobs):
                 if error is not None and not work.lenient:
                     raise error
-                failures += [] if error is None else [str(error)]
+                failures += [] if error is None else [error]
                 done += error is None
                 count()
     except KeyboardInterrupt as error:
@@ -134,7 +134,9 @@ def work_through(
             f"edgetam: stopped after {done} of {len(pending)} parts; the same command goes on from there."
         )
         raise StoppedError from error
-    return failures
+    if failures and len(failures) == len(mine):
+        raise failures[0]
+    return [str(failure) for failure in failures]
 
 
 def name_weights(tracker: TrackerChoice, screen: Screen) -> None:
