@@ -96,6 +96,20 @@ def test_another_recipe_does_not_go_on_by_accident(tmp_path: Path) -> None:
         started(tmp_path, "stages.0.steps=1", "model.attention_layers=2").resume(accept_changes=True)
 
 
+def test_a_run_goes_on_with_a_stage_of_a_larger_size(tmp_path: Path) -> None:
+    own = "model.image_size=null"
+    list(started(tmp_path, "stages.0.steps=1", own).go())
+    larger = "stages.1={name: large, steps: 1, image_size: 512, clips: 1, objects: 1}"
+    more = started(tmp_path, "stages.0.steps=1", own, larger)
+    assert more.trainer.recipe.model.image_size == 512
+    with pytest.raises(ConfigError, match=r"model\.image_size.* differ; pass --accept-changes"):
+        more.resume()
+    assert more.resume(accept_changes=True)
+    more.save()
+    config = load_state(more.weights).config
+    assert config is not None and config.image_size == 512
+
+
 def test_settings_of_the_optimizer_may_change_between_runs(tmp_path: Path) -> None:
     list(started(tmp_path, "stages.0.steps=1").go())
     other = started(tmp_path, "stages.0.steps=2", "optimizer={weight_decay: 0.3, betas: [0.5, 0.6]}")

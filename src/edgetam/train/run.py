@@ -23,6 +23,8 @@ __all__ = ["Evaluator", "Run", "Scores"]
 
 logger = logging.getLogger("edgetam")
 
+_NO_MATTER = ("model.init", "model.image_size")
+"""Of the model: where it came from, and the size that is written into its weights."""
 _HEADER = "# The recipe of this run in full, written by edgetam.\n"
 
 Evaluator = Callable[[Trainer, Journal], dict[str, float]]
@@ -78,7 +80,7 @@ class Run:
         """Go on from ``last.pt``, and say whether there was one.
 
         Args:
-            accept_changes: of the recipe; those of the model are never accepted.
+            accept_changes: of the recipe; those of the network are never accepted.
 
         Raises:
             WeightsError: the file is damaged.
@@ -101,7 +103,7 @@ class Run:
         if state is None:
             return False
         changed = changes(state["recipe"], plain(self.trainer.recipe))
-        of_model = [key for key in changed if key.startswith("model.") and key != "model.init"]
+        of_model = [key for key in changed if key.startswith("model.") and key not in _NO_MATTER]
         if of_model or (changed and not accept_changes):
             raise ConfigError(_changed(self.checkpoint, of_model or changed, of_model=bool(of_model)))
         self.trainer.restore(state)
