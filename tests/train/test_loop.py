@@ -87,6 +87,37 @@ def test_every_frame_of_a_clip_may_be_asked_for_with_a_mask() -> None:
     assert curve(one)[0]["total"] > 0
 
 
+def test_a_stop_at_the_last_step_of_a_stage_ends_the_run() -> None:
+    second = "stages.1={name: more, steps: 2, frames: 2, clips: 1, objects: 1}"
+    one = trainer("stages.0.steps=1", "stages.0.clips=1", second)
+    one.stop()
+    assert len(curve(one)) == one.progress.step == 1
+    assert not one.finished
+    one.stopping = False
+    assert len(curve(one)) == 2
+
+
+class _Single(torch.Tensor):
+    """On a device without doubles, as those of Apple's."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        if func is torch.Tensor.cpu:
+            return args[0].as_subclass(torch.Tensor)
+        out = super().__torch_function__(func, types, args, kwargs or {})
+        if isinstance(out, torch.Tensor) and out.dtype == torch.float64:
+            raise TypeError("no doubles here")
+        return out
+
+
+def test_books_are_kept_where_there_are_doubles() -> None:
+    one = trainer("stages.0.steps=1")
+    with pytest.raises(TypeError, match="no doubles"):
+        torch.zeros(1).as_subclass(_Single).double()
+    assert not one._count({"total": torch.tensor(2.0).as_subclass(_Single)}, 1, [1.0, 0.5, 3.0])
+    assert (one.progress.broken, one.progress.seconds) == (3, 1.0)
+
+
 def test_bf16_is_another_arithmetic_on_weights_that_stay_fp32() -> None:
     exact, low = (trainer("stages.0.steps=1", f"precision={kind}") for kind in ("fp32", "bf16"))
     a, b = curve(exact)[0], curve(low)[0]

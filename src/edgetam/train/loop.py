@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
@@ -119,11 +119,12 @@ class Trainer:
             if self.progress.share(self.stage) >= 1:
                 self.progress.next_stage()
             with dead_workers_named():
-                yield from self._run_stage()
-            if self.progress.share(self.stage) < 1:
-                return  # stopped
+                stopped = yield from self._run_stage()
+            if stopped:
+                return
 
-    def _run_stage(self) -> Iterator[Report | None]:
+    def _run_stage(self) -> Generator[Report | None, None, bool]:
+        """Train to the end of a stage; whether it was stopped, be it at its last step."""
         stage, progress = self.stage, self.progress
         learner = self._prepare(stage)
         order = Order(stage, self.recipe.seed, progress.clips, progress.step)
@@ -137,7 +138,8 @@ class Trainer:
             due = progress.step % self.recipe.every.log_steps == 0 or progress.share(stage) >= 1
             yield Report.of(progress, stage) if due else None
             if stop:
-                return
+                return True
+        return False
 
     def _prepare(self, stage: Stage) -> nn.Module:
         """Bring the network to what a stage needs."""
@@ -235,8 +237,9 @@ class Trainer:
         clock of the first process counts for all.
         """
         clock = own[:2] if rank() == 0 else [0.0, 0.0]
-        known = torch.tensor([*clock, own[2], float(self.stopping)], dtype=torch.float64, device=self.device)
-        summed = add_up(torch.cat([torch.stack(list(terms.values())).double(), known])).tolist()
+        known = torch.tensor([*clock, own[2], float(self.stopping)], dtype=torch.float64)
+        seen = torch.stack(list(terms.values())).cpu().double()  # not every device has doubles
+        summed = add_up(torch.cat([seen, known])).tolist()
         seconds, waited, broken, stop = summed[-4:]
         self.progress.broken += round(broken)
         means = {name: value / world() for name, value in zip(terms, summed, strict=False)}

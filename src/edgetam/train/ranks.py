@@ -60,11 +60,15 @@ def connected(device: torch.device) -> Iterator[None]:
 
 
 def add_up(values: Tensor) -> Tensor:
-    """The sum over all processes, on each of them."""
-    if world() > 1:
-        values = values.clone()
-        distributed.all_reduce(values)
-    return values
+    """The sum over all processes, on each of them, whatever device the values are on."""
+    if world() == 1:
+        return values
+    where: torch.device | str = "cpu"  # not every device can be summed over with Gloo
+    if distributed.get_backend() == "nccl":  # and with NCCL, no other than GPUs
+        where = values.device if values.is_cuda else "cuda"
+    summed = values.to(where, copy=True)
+    distributed.all_reduce(summed)
+    return summed.to(values.device)
 
 
 def collect(value: Any) -> list[Any]:
