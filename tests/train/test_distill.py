@@ -142,6 +142,14 @@ def test_cached_features_are_those_of_the_network(network: EdgeTAM, tmp_path: Pa
     assert FeatureCache(tmp_path, "b").get("0" * 32) is None
 
 
+def test_features_are_the_same_whether_they_were_kept_or_not(network: EdgeTAM, tmp_path: Path) -> None:
+    teacher = Teacher(network, Distillation("x", cache=str(tmp_path)), owner="a")
+    first, second = (teacher.features(batch(2)) for _ in range(2))
+    for name in ("stride4", "stride8", "stride16"):
+        made, kept = getattr(first, name), getattr(second, name)
+        assert made.dtype == torch.float32 and torch.equal(made, kept), name
+
+
 def test_a_full_disk_ends_the_cache_and_not_the_run(
     network: EdgeTAM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -153,9 +161,8 @@ def test_a_full_disk_ends_the_cache_and_not_the_run(
     monkeypatch.setattr("edgetam.train.feature_cache.atomic_write", full)
     for first in (0, 1):
         features = teacher.features(batch(2, first=first))
-        torch.testing.assert_close(
-            features.stride16, Teacher(network, SETTINGS).features(batch(2, first=first)).stride16
-        )
+        exact = Teacher(network, SETTINGS).features(batch(2, first=first)).stride16
+        torch.testing.assert_close(features.stride16, exact, rtol=1e-2, atol=1e-3)
     assert caplog.text.count("the disk is full") == 1
     assert not list(tmp_path.rglob("*.safetensors"))
 

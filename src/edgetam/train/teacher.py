@@ -70,8 +70,11 @@ class Teacher:
         unknown = [i for i, key in enumerate(keys) if key not in known]
         if unknown:
             new = self._encode(frames[unknown])
+            maps = [
+                getattr(new, name).half() for name in NAMES
+            ]  # as kept, or what is learnt would depend on it
             for row, i in enumerate(unknown):
-                known[keys[i]] = ImageFeatures(new.stride4[row], new.stride8[row], new.stride16[row])
+                known[keys[i]] = ImageFeatures(*(x[row] for x in maps))
                 cache.put(keys[i], known[keys[i]])
         rows = [known[key] for key in keys]
         stacked = (
