@@ -45,7 +45,7 @@ def answers(steps: Sequence[Step]) -> Tensor:
 
 @torch.no_grad()
 def follow_masks(model: EdgeTAM, batch: Batch) -> Followed:
-    """Track all objects from the masks of the first frame, as a tracker would; an image leaves nothing to do."""
+    """Track all objects from the masks of the first frame, as a tracker would."""
     task = make_task(batch)
     if task.images.shape[1] == 1:
         return Followed(task, cover(task.masks[:, 0])[:, None][:, :0])

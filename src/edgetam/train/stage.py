@@ -45,7 +45,7 @@ class Prompts:
             answer, so there a damaged mask is given and has to be mended.
         point: weight of prompting with a click.
         box: weight of prompting with a box.
-        frames: how many frames are prompted; the first one always is. Masks leave one frame of a clip to answer.
+        frames: how many frames are prompted; the first one always is. Masks leave one frame of a clip.
         corrected: most frames that get correction clicks; all prompted frames do, then others at random.
         corrections: clicks on each corrected frame, each with the earlier answer fed back. After mask
             prompts there are none.
