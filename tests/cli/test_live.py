@@ -88,6 +88,7 @@ def test_a_stream_that_breaks_off_keeps_what_came(run, engine, camera, tmp_path)
     assert "ended early at frame 2; results so far are in res" in result.stderr
     assert len(tree(tmp_path / "res/masks")) == 3
     assert (tmp_path / "res/overlay.mp4").is_file()
+    assert not (tmp_path / "res/.edgetam/overlay").exists()
 
 
 def test_cameras_of_one_network_have_folders_of_their_own(run, engine, camera, tmp_path):

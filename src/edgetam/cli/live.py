@@ -67,6 +67,7 @@ def _watch(job: TrackJob, stream: Stream, source: LiveSource, run: Run, screen: 
     checked(job.prompts, (width, height))
     prompts = {item.object_id: item.prompt for item in job.prompts}
     done, began = 0, time.perf_counter()
+    broke_off: MediaError | None = None
     writer = ResultWriter(run.folder, job.kinds, VideoInfo(source.name, width, height))
     try:
         with writer:
@@ -79,12 +80,16 @@ def _watch(job: TrackJob, stream: Stream, source: LiveSource, run: Run, screen: 
                             writer.write(result, frame.image)
                             done += 1
                         count()
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, MediaError) as error:
                 if not done:
                     raise
+                # the writer ends in order either way: nothing can go on with a live recording
+                broke_off = error if isinstance(error, MediaError) else None
             seconds = time.perf_counter() - began
             if "overlay" in job.kinds:
                 screen.note(f"edgetam: encoding {writer.paths['overlay']} ...")
+        if broke_off is not None:
+            raise broke_off
     except KeyboardInterrupt as error:
         screen.note(_stopped(run.folder, done))
         raise StoppedError from error
