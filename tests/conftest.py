@@ -13,10 +13,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import cv2
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from edgetam.engine.torch import TorchEngine
 from edgetam.model import EdgeTAM
 from tests.model.lively import shared_model
+
+# A busy machine is no failure, and every run sees the same examples.
+settings.register_profile(
+    "suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")
 
 torch.set_num_threads(1)
 cv2.setNumThreads(1)

@@ -26,7 +26,7 @@ def cheapest(costs: np.ndarray) -> float:
 shapes = st.tuples(st.integers(1, 5), st.integers(1, 5))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(shapes.flatmap(lambda shape: arrays(np.float64, shape, elements=st.integers(-9, 9).map(float))))
 def test_nothing_is_cheaper(costs: np.ndarray) -> None:
     pairs = assign(costs)

@@ -32,7 +32,7 @@ def pairs(draw: st.DrawFn) -> tuple[plain.Mask, plain.Mask, plain.Mask]:
     return masks[0], masks[1], masks[2]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(pairs(), st.sampled_from([0.008, 1, 2, 3, 7]))
 def test_fast_equals_plain(masks: tuple[plain.Mask, plain.Mask, plain.Mask], bound: float) -> None:
     pred, gt, void = masks
@@ -44,7 +44,7 @@ def test_fast_equals_plain(masks: tuple[plain.Mask, plain.Mask, plain.Mask], bou
     assert boundary_similarity(pred, gt, void, bound) == plain.contour(*masked, radius)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(pairs())
 def test_a_tolerance_of_nothing(masks: tuple[plain.Mask, plain.Mask, plain.Mask]) -> None:
     """Of a fractional disk just below 1 only the centre is left, so nothing keeps rows apart by chance."""
@@ -54,7 +54,7 @@ def test_a_tolerance_of_nothing(masks: tuple[plain.Mask, plain.Mask, plain.Mask]
     assert pair is None or match_boundaries(pair, element) == plain.contour(pred, gt, 0)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(pairs())
 def test_both_at_once_equals_one_by_one(masks: tuple[plain.Mask, plain.Mask, plain.Mask]) -> None:
     pred, gt, void = masks
@@ -63,7 +63,7 @@ def test_both_at_once_equals_one_by_one(masks: tuple[plain.Mask, plain.Mask, pla
     assert frame_scores(pred, gt, void) == expected
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(pairs())
 def test_perfect_is_one_and_swapping_changes_nothing(
     masks: tuple[plain.Mask, plain.Mask, plain.Mask],

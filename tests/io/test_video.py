@@ -57,7 +57,7 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_video(tmp_path_factory.mktemp("long") / "clip.mp4", count=44, options={"g": "10", "bf": "3"})
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(order=st.lists(st.integers(0, 43), min_size=1, max_size=12))
 def test_jumping_about_gives_the_right_frames(long_clip: Path, order: list[int]) -> None:
     with open_frames(long_clip) as source:

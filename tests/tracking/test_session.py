@@ -489,7 +489,7 @@ def take(session: TrackingSession, steps: list[tuple[str, int, int]]) -> None:
             continue
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(steps=STEPS, frame=st.integers(0, 11), object_id=st.integers(1, 3), joint=st.booleans())
 def test_undo_restores_what_was_before(
     steps: list[tuple[str, int, int]], frame: int, object_id: int, joint: bool
@@ -502,7 +502,7 @@ def test_undo_restores_what_was_before(
     assert state(session.tracks) == before
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     steps=STEPS,
     frame=st.integers(-2, 14),

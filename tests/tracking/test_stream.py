@@ -84,7 +84,7 @@ def test_streams_equal_sessions(options: dict[str, Any]) -> None:
     assert [len(objects) for objects in got[::5]] == [0, 3, 4, 2, 2, 1, 1, 1]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.dictionaries(
         st.integers(0, 15), st.dictionaries(st.integers(1, 3), st.integers(0, 29), max_size=3), max_size=6

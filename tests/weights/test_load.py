@@ -362,7 +362,7 @@ def test_files_that_are_something_else_are_named(content, message, tmp_path):
         load_state(path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=64), st.sampled_from([b"", b"PK\x03\x04", b"\x80\x02", b"\x10\0\0\0\0\0\0\0{"]))
 def test_any_bytes_end_in_our_error(tmp_path_factory, tail, head):
     path = tmp_path_factory.mktemp("junk") / "x"
