@@ -56,6 +56,14 @@ def test_answers_have_the_published_shapes(predictor: SAM2VideoPredictor, video:
     assert t == FRAMES - 1
 
 
+def test_pictures_of_a_folder_lie_as_stored(predictor: SAM2VideoPredictor, tmp_path: Path) -> None:
+    turned = Image.new("RGB", (40, 30))
+    turned.getexif()[0x0112] = 6
+    turned.save(tmp_path / "0.jpg", exif=turned.getexif())
+    state = predictor.init_state(tmp_path)
+    assert (state["video_height"], state["video_width"]) == (30, 40)
+
+
 def test_the_state_reads_like_the_published_dictionary(predictor: SAM2VideoPredictor, video: Video) -> None:
     state = clicked(predictor, video)
     assert state["num_frames"] == FRAMES

@@ -124,6 +124,22 @@ def test_offline_uses_the_cache_and_says_what_is_missing(variable, fetched, monk
     assert len(asked) == 1
 
 
+def test_disks_without_locks_keep_downloads_too(fetched, own_cache, monkeypatch):
+    class NoLock:
+        def __init__(self, path):
+            pass
+
+        def __enter__(self):
+            raise NotImplementedError
+
+        def __exit__(self, *details):
+            raise AssertionError
+
+    monkeypatch.setattr("filelock.FileLock", NoLock)
+    assert download("edgetam").read_bytes() == CONTENT
+    assert Records(own_cache).get("edgetam.pt")["sha256"] == SHA256
+
+
 def test_records_are_written_by_one_process_at_a_time(own_cache, monkeypatch):
     own_cache.mkdir(parents=True, exist_ok=True)
     read, seen = Records._read, []

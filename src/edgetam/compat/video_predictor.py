@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,7 +18,8 @@ from edgetam.compat.settings import Settings
 from edgetam.compat.state import InferenceState
 from edgetam.engine import Engine
 from edgetam.errors import PromptError
-from edgetam.io import open_frames
+from edgetam.io import FrameSource, open_frames
+from edgetam.io.images import ImageFrames, folder_images
 from edgetam.tracking import TrackingSession
 from edgetam.tracking.prompts import BOX_LABELS, Clicks
 from edgetam.tracking.records import FrameRecord
@@ -80,7 +83,8 @@ class SAM2VideoPredictor(SAM2Base):
         """Open a video.
 
         Args:
-            video_path: a video file or a folder of images; arrays work too, see `edgetam.io.open_frames`.
+            video_path: a video file or a folder of images, which are taken as they are stored, whatever
+                their EXIF orientation, as SAM 2 takes them; arrays work too, see `edgetam.io.open_frames`.
             offload_video_to_cpu: as good as always true.
             offload_state_to_cpu: as good as always true.
             async_loading_frames: frames are read when they are needed.
@@ -89,7 +93,7 @@ class SAM2VideoPredictor(SAM2Base):
             MediaError: the video cannot be read.
         """
         options = self.settings.tracker_options(legacy=self.legacy, objects=0, store=self.store)
-        return InferenceState(TrackingSession(self.engine, open_frames(video_path), options))
+        return InferenceState(TrackingSession(self.engine, _open(video_path), options))
 
     def add_new_points_or_box(
         self,
@@ -333,3 +337,10 @@ def _read_points(points: Any, labels: Any) -> tuple[NDArray[np.float32], NDArray
 
 def _prompted_frames(state: InferenceState) -> set[int]:
     return {t for track in state.session.tracks.values() for t in track.prompted}
+
+
+def _open(video: Any) -> FrameSource:
+    if isinstance(video, (str, os.PathLike)) and Path(video).is_dir():
+        folder = Path(video)
+        return ImageFrames(folder_images(folder), name=folder.resolve().name, upright=False)
+    return open_frames(video)

@@ -8,13 +8,15 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from edgetam.errors import DownloadError, OutputError
 from edgetam.hashing import sha256_of
 
-__all__ = ["Record", "Records", "cache_dir", "is_offline", "sha256_of"]
+__all__ = ["Record", "Records", "alone", "cache_dir", "is_offline", "sha256_of"]
 
 _TRUE = {"1", "true", "yes", "on"}
 _log = logging.getLogger(__name__)
@@ -71,6 +73,21 @@ def is_offline() -> str | None:
     return None
 
 
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep other processes from writing ``path`` meanwhile; without effect on disks that know no locks.
+
+    Raises:
+        OSError: the lock beside ``path`` cannot be written.
+    """
+    from filelock import FileLock  # environments that only run bundles lack it
+
+    with ExitStack() as stack:
+        with suppress(NotImplementedError):
+            stack.enter_context(FileLock(f"{path}.lock"))
+        yield
+
+
 class Records:
     """What was downloaded into a folder: per file its url, sha256, size and time of change.
 
@@ -92,13 +109,11 @@ class Records:
         Raises:
             DownloadError: the records cannot be written.
         """
-        from filelock import FileLock  # environments that only run bundles lack it
-
         stat = path.stat()
         record = {"url": url, "sha256": sha256, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
         part = self._path.with_suffix(f".{os.getpid()}.part")
         try:
-            with FileLock(f"{self._path}.lock"):  # others may be writing down another file
+            with alone(self._path):  # others may be writing down another file
                 part.write_text(json.dumps({**self._read(), path.name: record}, indent=1, sort_keys=True))
                 part.replace(self._path)
         except OSError as error:

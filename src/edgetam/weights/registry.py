@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from edgetam.errors import DownloadError, WeightsError
 from edgetam.weights.bundled import bundled_path
-from edgetam.weights.cache import Records, cache_dir, is_offline, sha256_of
+from edgetam.weights.cache import Records, alone, cache_dir, is_offline, sha256_of
 from edgetam.weights.fetch import Progress, fetch
 
 __all__ = [
@@ -170,11 +170,9 @@ def download(name: str, folder: str | Path | None = None, progress: Progress | N
     if records.is_good(target, entry.sha256, entry.size) and _same_source(entry, records):
         return target
     _check_online(entry, target)
-    from filelock import FileLock  # environments that only run bundles lack it
-
     try:
         place.mkdir(parents=True, exist_ok=True)
-        with FileLock(str(target) + ".lock"):
+        with alone(target):
             if not (records.is_good(target, entry.sha256, entry.size) and _same_source(entry, records)):
                 _fetch_any(entry, target, records, progress)
     except OSError as error:
