@@ -126,7 +126,7 @@ def test_offline_uses_the_cache_and_says_what_is_missing(variable, fetched, monk
 
 def test_disks_without_locks_keep_downloads_too(fetched, own_cache, monkeypatch):
     class NoLock:
-        def __init__(self, path):
+        def __init__(self, path, timeout):
             pass
 
         def __enter__(self):

@@ -15,13 +15,13 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from edgetam.errors import OutputError
-from edgetam.weights.cache import cache_dir, sha256_of
+from edgetam.weights.cache import alone, cache_dir, sha256_of
 
 __all__ = ["Store", "Unneeded", "remove", "unneeded"]
 
@@ -147,7 +147,9 @@ def _make(folder: Path, make: Callable[[Path], None], root: Path, *, replace: bo
         make(part)
         sums = {path.name: sha256_of(path) for path in part.iterdir()}
         (part / SUMS).write_text(json.dumps(sums))
-        with _alone(root):
+        with ExitStack() as stack:
+            with suppress(OSError):  # others take long, or there can be no lock: go on without
+                stack.enter_context(alone(root / ".lock", PATIENCE_S))
             if replace or not _is_whole(folder):
                 with suppress(FileNotFoundError):
                     folder.replace(aside)  # in one step: removing takes a while, and others look meanwhile
@@ -164,17 +166,6 @@ def _make(folder: Path, make: Callable[[Path], None], root: Path, *, replace: bo
 def _part(parent: Path) -> Path:
     """A new name for what is not an artifact yet, or not any more."""
     return parent / f".{secrets.token_hex(8)}.part"
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """One process at a time: between looking at an artifact and replacing it nobody else may do so."""
-    from filelock import FileLock  # not needed where everything is converted
-
-    with ExitStack() as stack:
-        with suppress(OSError, NotImplementedError):  # network disks may know no locks
-            stack.enter_context(FileLock(str(root / ".lock"), timeout=PATIENCE_S))
-        yield
 
 
 def _is_there(folder: Path) -> bool:

@@ -70,9 +70,8 @@ class Teacher:
         unknown = [i for i, key in enumerate(keys) if key not in known]
         if unknown:
             new = self._encode(frames[unknown])
-            maps = [
-                getattr(new, name).half() for name in NAMES
-            ]  # as kept, or what is learnt would depend on it
+            # rounded as when they are read back, or what is learnt would depend on what was there
+            maps = [getattr(new, name).half() for name in NAMES]
             for row, i in enumerate(unknown):
                 known[keys[i]] = ImageFeatures(*(x[row] for x in maps))
                 cache.put(keys[i], known[keys[i]])

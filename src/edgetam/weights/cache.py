@@ -74,17 +74,21 @@ def is_offline() -> str | None:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Keep other processes from writing ``path`` meanwhile; without effect on disks that know no locks.
+def alone(lock: str | Path, patience: float = -1) -> Iterator[None]:
+    """One process at a time, of those that ask for this lock; without effect on disks that know none.
+
+    Args:
+        lock: its file.
+        patience: seconds to wait for others; -1 waits until they are done.
 
     Raises:
-        OSError: the lock beside ``path`` cannot be written.
+        OSError: the file cannot be written, or others took longer (a TimeoutError).
     """
     from filelock import FileLock  # environments that only run bundles lack it
 
     with ExitStack() as stack:
         with suppress(NotImplementedError):
-            stack.enter_context(FileLock(f"{path}.lock"))
+            stack.enter_context(FileLock(lock, timeout=patience))
         yield
 
 
@@ -113,7 +117,7 @@ class Records:
         record = {"url": url, "sha256": sha256, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
         part = self._path.with_suffix(f".{os.getpid()}.part")
         try:
-            with alone(self._path):  # others may be writing down another file
+            with alone(f"{self._path}.lock"):  # others may be writing down another file
                 part.write_text(json.dumps({**self._read(), path.name: record}, indent=1, sort_keys=True))
                 part.replace(self._path)
         except OSError as error:

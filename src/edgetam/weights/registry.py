@@ -172,7 +172,7 @@ def download(name: str, folder: str | Path | None = None, progress: Progress | N
     _check_online(entry, target)
     try:
         place.mkdir(parents=True, exist_ok=True)
-        with alone(target):
+        with alone(f"{target}.lock"):
             if not (records.is_good(target, entry.sha256, entry.size) and _same_source(entry, records)):
                 _fetch_any(entry, target, records, progress)
     except OSError as error:
