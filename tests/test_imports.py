@@ -14,11 +14,12 @@ import edgetam
 
 PACKAGE = Path(edgetam.__file__).parent
 ROOT = PACKAGE.parent.parent
-BASE = {"config", "errors", "hashing", "structs"}
+BASE = {"atomic", "config", "errors", "hashing", "structs"}
 NETWORK = BASE | {"model", "weights"}
 TRACKING = BASE | {"io", "engine", "tracking"}
 ALL = NETWORK | TRACKING | {"eval", "export", "train"}
 MAY_IMPORT: dict[str, set[str]] = {
+    "atomic": {"errors"},
     "errors": set(),
     "hashing": set(),
     "config": {"errors"},
@@ -41,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """Part of the package to the other parts it may know about."""
 
-TORCH_FREE = ["tracking", "io", "config", "errors", "hashing", "structs", "__init__"]
+TORCH_FREE = ["tracking", "io", "atomic", "config", "errors", "hashing", "structs", "__init__"]
 TORCH_FREE_ENGINE = (
     *("__init__", "base", "select", "verbs", "candidates", "store", "source", "openvino", "int8"),
     *("manifest", "fixed", "bundle", "onnx", "requirements"),

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import edgetam
-from edgetam.io import atomic
+from edgetam import atomic
 from tests.cli.conftest import FRAMES, refused, tree
 from tests.io.clips import damage, make_video
 from tests.weights.conftest import random_state

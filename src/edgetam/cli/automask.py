@@ -13,13 +13,13 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from edgetam.atomic import atomic_folder, atomic_write, make_folder
 from edgetam.cli import options
 from edgetam.cli.options import ModelChoice, parse_kinds
 from edgetam.cli.runs import default_folder, describe_source, open_run
 from edgetam.cli.screen import STAND_IN, Screen, open_screen
 from edgetam.errors import InputError, MediaError
-from edgetam.io import atomic_write, overlay, read_image
-from edgetam.io.atomic import atomic_folder, make_folder
+from edgetam.io import overlay, read_image
 from edgetam.io.images import folder_images
 from edgetam.io.sa1b import write_sa1b
 from edgetam.tracking import AutoMask, AutoMasker, AutoMaskOptions

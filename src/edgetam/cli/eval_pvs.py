@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from edgetam.atomic import atomic_write
 from edgetam.cli.eval_runs import DataChoice, WorkChoice, begin, name_weights, percent, work_through
 from edgetam.cli.eval_trackers import TrackerChoice
 from edgetam.cli.screen import Screen
@@ -14,7 +15,6 @@ from edgetam.errors import ConfigError
 from edgetam.eval.curve import line_chart
 from edgetam.eval.protocols.pvs import Annotator
 from edgetam.eval.pvs_run import CurvePoint, PvsJob, mean_curve
-from edgetam.io import atomic_write
 
 __all__ = ["PvsChoice", "evaluate_pvs"]
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgetam.atomic import atomic_write
 from edgetam.cli.eval_runs import WorkChoice, begin, name_weights, percent, work_through
 from edgetam.cli.eval_trackers import TrackerChoice
 from edgetam.cli.runs import Run
 from edgetam.cli.screen import Screen
 from edgetam.errors import ConfigError
 from edgetam.eval.sa_run import SaJob, mean_overlaps
-from edgetam.io import atomic_write
 
 __all__ = ["SaChoice", "evaluate_sa", "parse_clicks"]
 

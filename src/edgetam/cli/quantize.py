@@ -78,9 +78,9 @@ def quantize_weights(job: QuantizeJob, screen: Screen) -> None:
     """
     job.choice.check()
     require_torch("Quantising")
+    from edgetam.atomic import atomic_write, make_folder
     from edgetam.engine.source import Source
     from edgetam.eval.datasets import get_benchmark, open_dataset
-    from edgetam.io.atomic import atomic_write, make_folder
     from edgetam.quantize import Clip, bundled_clip, check_parts, measure, quantize
     from edgetam.quantize.calibrate import DEFAULT_PARTS
     from edgetam.weights.registry import weights_path

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgetam.atomic import atomic_write, make_folder
 from edgetam.errors import OutputError
-from edgetam.io import atomic_write
-from edgetam.io.atomic import make_folder
 from edgetam.tracking.prompts import Clicks
 
 __all__ = ["Run", "default_folder", "describe_prompts", "describe_source", "earlier_about", "open_run"]

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgetam.atomic import atomic_write, make_folder
 from edgetam.cli.options import ModelChoice, parse_kinds
 from edgetam.cli.prompts import Placed, check_ids, checked
 from edgetam.cli.runs import Run, default_folder, describe_prompts, describe_source, open_run
 from edgetam.cli.screen import STAND_IN, Screen
-from edgetam.io import ResultWriter, VideoInfo, atomic_write, overlay, read_image
-from edgetam.io.atomic import make_folder
+from edgetam.io import ResultWriter, VideoInfo, overlay, read_image
 from edgetam.io.results import PLACES
 from edgetam.structs import FrameResult, ObjectResult
 from edgetam.tracking import ImageResult, ImageSegmenter

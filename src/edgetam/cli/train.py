@@ -13,10 +13,10 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from edgetam.atomic import make_folder
 from edgetam.cli.errors import StoppedError
 from edgetam.cli.screen import Screen, open_screen
 from edgetam.errors import ConfigError
-from edgetam.io.atomic import make_folder
 from edgetam.train.data.check import check_data
 from edgetam.train.loop import Trainer
 from edgetam.train.progress import Report

@@ -93,10 +93,7 @@ class FixedShapes:
     def _complaint(self, short: set[str]) -> str:
         limits = self.limits
         if "points" in short:
-            return (
-                f"This bundle takes at most {limits.points} points per prompt, and a box counts as two; "
-                "give fewer."
-            )
+            return limits.too_many_points
         if "objects" in short:
             return (
                 f"This bundle was exported for at most {limits.objects} objects; "

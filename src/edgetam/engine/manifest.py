@@ -72,6 +72,14 @@ class Limits:
     memories: int
     pointers: int
 
+    @property
+    def too_many_points(self) -> str:
+        """What to say to a prompt of more points."""
+        return (
+            f"This bundle takes at most {self.points} points per prompt, and a box counts as two; "
+            "give fewer, or export it with more --points."
+        )
+
 
 @dataclass(frozen=True)
 class Socket:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from edgetam.atomic import atomic_path, make_folder, output_error
 from edgetam.errors import OutputError
 from edgetam.eval.datasets.benchmarks import SubmissionForm
 from edgetam.eval.datasets.video import EvalVideo
 from edgetam.eval.trackers import Scores
-from edgetam.io.atomic import atomic_path, make_folder, output_error
 from edgetam.io.masks import Mask, binary_png, palette_png
 
 __all__ = ["Predictions", "SequenceWriter", "exclusive", "write_submission"]

@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from edgetam.atomic import atomic_write, make_folder
 from edgetam.errors import MediaError
-from edgetam.io import atomic_write
-from edgetam.io.atomic import make_folder
 
 __all__ = ["ResultFolder"]
 

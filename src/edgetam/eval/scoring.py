@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgetam.atomic import make_folder, output_error
 from edgetam.eval.datasets import Dataset
 from edgetam.eval.metrics import Scores, score_folder
 from edgetam.eval.metrics.folder import Progress
 from edgetam.eval.metrics.protocols import GroundTruth, find_protocol
-from edgetam.io.atomic import make_folder, output_error
 
 __all__ = ["Scorer"]
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 import edgetam
+from edgetam.atomic import atomic_folder
 from edgetam.config import ModelConfig, config_to_fields
 from edgetam.engine.bundle import load_bundle
 from edgetam.engine.fixed_graph import FixedGraph
@@ -23,7 +24,6 @@ from edgetam.export.parity import Agreement, ProgramAgreement, compare, compare_
 from edgetam.export.programs import fixed_graphs, make_limits
 from edgetam.export.targets import Target, check_target
 from edgetam.hashing import sha256_of
-from edgetam.io.atomic import atomic_folder
 from edgetam.model import EdgeTAM, inference_form
 from edgetam.model.inference import in_full_precision
 from edgetam.tracking.geometry import MEAN, STD

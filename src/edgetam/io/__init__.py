@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from edgetam.io.atomic import atomic_write
 from edgetam.io.draw import overlay
 from edgetam.io.frames import FrameSource, OnBadFrame, open_frames
 from edgetam.io.images import read_image
@@ -18,7 +17,6 @@ __all__ = [
     "OnBadFrame",
     "ResultWriter",
     "VideoInfo",
-    "atomic_write",
     "open_frames",
     "open_live",
     "overlay",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as rle
 
-from edgetam.io.atomic import atomic_open
+from edgetam.atomic import atomic_open
 from edgetam.io.journal import Journal
 from edgetam.structs import FrameResult, ObjectResult
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from edgetam.atomic import make_folder, output_error
 from edgetam.errors import OutputError
-from edgetam.io.atomic import make_folder, output_error
 
 __all__ = ["Journal"]
 

@@ -21,8 +21,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgetam.atomic import atomic_path, atomic_write, make_folder
 from edgetam.errors import OutputError
-from edgetam.io.atomic import atomic_path, atomic_write, make_folder
 from edgetam.io.draw import overlay
 from edgetam.io.video import rgb_pixels
 from edgetam.structs import FrameResult

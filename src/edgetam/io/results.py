@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgetam.atomic import make_folder
 from edgetam.errors import ConfigError, EdgeTAMError, OutputError
-from edgetam.io.atomic import make_folder
 from edgetam.io.coco import CocoWriter, coco_object
 from edgetam.io.journal import Journal
 from edgetam.io.overlay_video import OverlayWriter

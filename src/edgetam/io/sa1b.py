@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 
-from edgetam.io.atomic import atomic_write
+from edgetam.atomic import atomic_write
 
 __all__ = ["FoundMask", "write_sa1b"]
 

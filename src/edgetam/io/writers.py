@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edgetam.atomic import atomic_write, make_folder
 from edgetam.errors import MediaError
-from edgetam.io.atomic import atomic_write, make_folder
 from edgetam.io.masks import binary_png, palette_png, rgba_png
 from edgetam.structs import FrameResult
 

@@ -29,10 +29,7 @@ def check_room(
     if limits is None:
         return
     if any(len(clicks.points) > limits.points for clicks in prompts.values()):
-        raise PromptError(
-            f"This bundle takes at most {limits.points} points per prompt, and a box counts as two; "
-            "give fewer, or export it with more --points."
-        )
+        raise PromptError(limits.too_many_points)
     count = len({*tracks, *prompts})
     if count > max(limits.objects, len(tracks)):
         raise PromptError(

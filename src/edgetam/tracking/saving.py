@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from edgetam.atomic import atomic_write, make_folder
 from edgetam.config import MEMORY_DIM
 from edgetam.errors import InputError
-from edgetam.io.atomic import atomic_write, make_folder
 from edgetam.tracking.prompts import Clicks
 from edgetam.tracking.records import FrameRecord, ObjectTrack
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetam.io.atomic import make_folder
+from edgetam.atomic import make_folder
 
 __all__ = ["Board", "open_board"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from edgetam.atomic import atomic_open, output_error
 from edgetam.errors import OutputError, WeightsError
-from edgetam.io.atomic import atomic_open, output_error
 
 __all__ = ["is_checkpoint", "load_checkpoint", "save_checkpoint"]
 

@@ -12,8 +12,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from edgetam.atomic import atomic_write, make_folder
 from edgetam.errors import OutputError
-from edgetam.io.atomic import atomic_write, make_folder
 from edgetam.structs import ImageFeatures
 
 __all__ = ["FeatureCache"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetam.io.atomic import atomic_write, output_error
+from edgetam.atomic import atomic_write, output_error
 from edgetam.train.board import open_board
 from edgetam.train.progress import Report
 

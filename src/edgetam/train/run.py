@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgetam.atomic import atomic_write, make_folder, output_error
 from edgetam.errors import ConfigError, OutputError
-from edgetam.io.atomic import atomic_write, make_folder, output_error
 from edgetam.train.checkpoint import load_checkpoint, save_checkpoint
 from edgetam.train.journal import BOARD, LOG, Journal
 from edgetam.train.loop import Trainer

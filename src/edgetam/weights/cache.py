@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from edgetam.atomic import atomic_write
 from edgetam.errors import DownloadError, OutputError
 from edgetam.hashing import sha256_of
 
@@ -115,15 +116,14 @@ class Records:
         """
         stat = path.stat()
         record = {"url": url, "sha256": sha256, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-        part = self._path.with_suffix(f".{os.getpid()}.part")
         try:
             with alone(f"{self._path}.lock"):  # others may be writing down another file
-                part.write_text(json.dumps({**self._read(), path.name: record}, indent=1, sort_keys=True))
-                part.replace(self._path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
+                records = {**self._read(), path.name: record}
+                atomic_write(self._path, json.dumps(records, indent=1, sort_keys=True).encode())
+        except (OSError, OutputError) as error:
             raise DownloadError(
-                f"{self._path} cannot be written ({error}); free some disk space or set EDGETAM_CACHE."
+                f"{self._path} cannot be written ({error.__cause__ or error}); free some disk space or "
+                "set EDGETAM_CACHE."
             ) from error
 
     def _read(self) -> dict[str, Record]:

@@ -8,10 +8,8 @@ with ``weights_only=True`` and only in the zip container that PyTorch has writte
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
 import re
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+from edgetam.atomic import atomic_path, make_folder
 from edgetam.errors import OutputError, WeightsError
 
 __all__ = ["Checkpoint", "read", "read_metadata", "write_safetensors", "write_torch"]
@@ -189,19 +188,11 @@ def write_torch(path: Path, state: Mapping[str, torch.Tensor]) -> None:
 
 
 def _write(path: Path, save: Callable[[Path], None]) -> None:
-    part: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        part = Path(name)
-        save(part)
-        part.chmod(0o644)
-        part.replace(path)
-    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
-        raise OutputError(
-            f"{path} cannot be written ({error}); free disk space or choose another place."
-        ) from error
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
+    make_folder(path.parent)
+    with atomic_path(path) as part:
+        try:
+            save(part)
+        except (RuntimeError, safetensors.SafetensorError) as error:  # what a full disk is told as
+            raise OutputError(
+                f"{path} cannot be written ({error}); free disk space or choose another place."
+            ) from error

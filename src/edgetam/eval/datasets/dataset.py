@@ -10,6 +10,7 @@ from edgetam.errors import ConfigError, MediaError
 from edgetam.eval.datasets.benchmarks import Benchmark, Layout
 from edgetam.eval.datasets.patterns import FileKey, FilePattern
 from edgetam.eval.datasets.video import EvalVideo, MaskKind
+from edgetam.io.lists import listed_videos
 
 __all__ = ["Dataset", "open_dataset"]
 
@@ -126,7 +127,7 @@ def _names(root: Path, layout: Layout) -> tuple[str, ...]:
     pattern, masks = FilePattern(layout.frames), FilePattern(layout.masks)
     if layout.listed is not None:
         file = root / layout.listed
-        return tuple(_read_list(file)) if file.is_file() else ()
+        return tuple(listed_videos(file.read_text())) if file.is_file() else ()
     names = pattern.videos(root)
     with_masks = set(masks.videos(root))
     if not any(masks.files(root, name) for name in names[:_SHOWN] if name in with_masks):
@@ -137,16 +138,6 @@ def _names(root: Path, layout: Layout) -> tuple[str, ...]:
             f"expected '{masks.folder(root, missing[0])}'."
         )
     return tuple(names)
-
-
-def _read_list(file: Path) -> list[str]:
-    """Names of videos, one a line; DAVIS 2016 lists every frame, ``/JPEGImages/480p/NAME/00000.jpg ...``."""
-    names = []
-    for line in file.read_text().split("\n"):
-        words = line.split()
-        if words:
-            names.append(words[0].split("/")[-2] if "/JPEGImages/" in words[0] else words[0])
-    return list(dict.fromkeys(names))
 
 
 def _flat(files: dict[FileKey, Path]) -> dict[str, Path]:

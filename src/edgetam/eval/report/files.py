@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgetam.atomic import atomic_write, make_folder
 from edgetam.eval.metrics import ObjectScores, Scores
-from edgetam.io.atomic import atomic_write, make_folder
 
 __all__ = ["FILES", "as_json", "write_scores"]
 

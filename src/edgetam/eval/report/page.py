@@ -11,11 +11,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from edgetam.atomic import atomic_write
 from edgetam.eval.metrics import ObjectScores, Scores
 from edgetam.eval.metrics.scores import Curve
 from edgetam.eval.report.compare import Comparison, Row
 from edgetam.eval.report.pictures import COLOURS, find_images, picture
-from edgetam.io.atomic import atomic_write
 
 __all__ = ["Illustrations", "write_report"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edgetam.atomic import atomic_write
 from edgetam.errors import InputError
-from edgetam.io.atomic import atomic_write
 from edgetam.train.data.clip import Ask, ClipSource
 from edgetam.train.data.items import Collection, Item, check_size
 from edgetam.train.data.real import RealClips

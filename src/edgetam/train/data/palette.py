@@ -10,13 +10,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from edgetam.errors import ConfigError
 from edgetam.io.images import natural_key
+from edgetam.io.lists import listed_videos
 from edgetam.train.data.decode import Grey
 from edgetam.train.data.files import Files
 from edgetam.train.data.grey import grey_of
@@ -86,7 +86,7 @@ def open_palette(
     lists = _lists(files)
     listed = None
     if lists and len({branch.split for branch in both}) == 1:
-        listed = set(_read_list(files, lists, _choose("split", split, lists, "train", files)))
+        listed = set(_read_list(files, _choose("split", split, lists, "train", files)))
         split = None
     where = _choose("split", split, [b.split for b in both], "train", files)
     sizes = [branch.resolution for branch in both if branch.split == where]
@@ -152,13 +152,9 @@ def _lists(files: Files) -> list[str]:
     ]
 
 
-def _read_list(files: Files, lists: list[str], which: str) -> Iterable[str]:
+def _read_list(files: Files, which: str) -> list[str]:
     name = next(n for n in files.names if n.endswith(f"ImageSets/{which}.txt"))
-    lines = files.read(name).decode().split("\n")
-    # DAVIS 2016 lists frames, as "/JPEGImages/480p/bear/00000.jpg /Annotations/...", and 2017 videos.
-    for line in filter(None, (line.strip() for line in lines)):
-        first = PurePosixPath(line.split()[0])
-        yield first.parent.name if first.suffix else first.name
+    return listed_videos(files.read(name).decode())
 
 
 def _choose(what: str, wish: str | None, there: list[str], usual: str, files: Files) -> str:

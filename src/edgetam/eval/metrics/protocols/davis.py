@@ -22,6 +22,7 @@ from edgetam.eval.metrics.protocols.base import (
 )
 from edgetam.eval.metrics.scores import ObjectScores, Tally
 from edgetam.eval.metrics.statistics import statistics
+from edgetam.io.lists import listed_videos
 
 __all__ = ["Davis2016", "Davis2017", "davis_plans", "davis_summary", "with_statistics"]
 
@@ -37,22 +38,12 @@ def davis_plans(root: Path, truth: GroundTruth, year: str) -> list[Plan]:
     split = truth.split or "val"
     for folder in (lists / year, lists / "480p"):
         if (folder / f"{split}.txt").is_file():
-            return folder_plans(root, truth, _listed(folder / f"{split}.txt"))
+            return folder_plans(root, truth, listed_videos((folder / f"{split}.txt").read_text()))
     known = sorted({str(path.relative_to(lists)) for path in lists.rglob("*.txt")})
     raise MediaError(
         f"There is no list '{lists / year / split}.txt'; the lists there are "
         f"{', '.join(known) or 'none'}: choose one with --split."
     )
-
-
-def _listed(path: Path) -> list[str]:
-    """Sequences of a list: a name a line, or lines ``/JPEGImages/480p/NAME/00000.jpg ...`` as in 2016."""
-    names = []
-    for line in path.read_text().split("\n"):
-        words = line.split()
-        if words:
-            names.append(words[0].split("/")[3] if words[0].startswith("/") else words[0])
-    return list(dict.fromkeys(names))
 
 
 def with_statistics(entry: ObjectScores) -> ObjectScores:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from edgetam.atomic import atomic_open, atomic_write, make_folder
 from edgetam.errors import OutputError
-from edgetam.io import atomic_write
-from edgetam.io.atomic import atomic_open, make_folder
 
 
 def names(folder: Path) -> list[str]:
