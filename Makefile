@@ -55,4 +55,4 @@ docs: $(STAMP)
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) site out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site out/demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

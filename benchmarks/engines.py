@@ -26,15 +26,14 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
-from openvino import opset13 as opset
 
 from benchmarks.common import machine
 from benchmarks.tracking import Task, Timings, measure, our_tasks, published_tasks
 from edgetam import TrackerOptions, VideoTracker, load_model
 from edgetam.engine import Engine
 from edgetam.engine.openvino import core
+from edgetam.engine.silent_openvino import op, ov
 from edgetam.engine.source import Source
 from edgetam.io.bundled import demo_clip
 from edgetam.quantize import bundled_clip, quantize
@@ -62,7 +61,7 @@ def load(case: str, size: int, threads: int, device: str = "cpu") -> Engine:
     """One engine in one precision, such as ``openvino:bf16``; int8 is calibrated on the demo clip."""
     engine, precision = case.split(":")
     if precision == "int8":
-        source = Source.of_weights(weights_path("edgetam", None), "edgetam", size, None)
+        source = Source.of_weights(weights_path("edgetam", None), "edgetam", size)
         quantize(source, [bundled_clip()], threads=threads)
     return load_model(engine=engine, precision=precision, image_size=size, threads=threads, device=device)
 
@@ -152,12 +151,12 @@ def peaks(threads: int) -> dict[str, int]:
     numbers = np.random.default_rng(0).uniform(-1, 1, (side, side)).astype(np.float32)
     found = {}
     for name, hint in (("fp32", "f32"), ("bf16", "bf16"), ("int8", "bf16")):
-        given = opset.parameter([side, side], np.float32)
-        factors = [given, opset.constant(numbers)]
+        given = op.parameter([side, side], np.float32)
+        factors = [given, op.constant(numbers)]
         if name == "int8":
-            ends = [opset.constant(np.float32(end)) for end in (-1, 1 - 2 / 256)]
-            factors = [opset.fake_quantize(factor, *ends, *ends, 256) for factor in factors]
-        model = ov.Model([opset.matmul(*factors, False, False)], [given])
+            ends = [op.constant(np.float32(end)) for end in (-1, 1 - 2 / 256)]
+            factors = [op.fake_quantize(factor, *ends, *ends, 256) for factor in factors]
+        model = ov.Model([op.matmul(*factors, False, False)], [given])
         settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": threads}
         request = core().compile_model(model, "CPU", settings).create_infer_request()
 

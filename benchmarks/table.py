@@ -86,7 +86,8 @@ def section() -> str:
         "",
         *scores_table(load("bundled_weights")),
         "",
-        "Records: [`benchmarks/records`](benchmarks/records); run them again with `make bench`.",
+        "Records: [`benchmarks/records`](benchmarks/records); `make bench` measures speed and memory again, "
+        "`python -m\nbenchmarks.bundled_weights --root FOLDER` these scores.",
     ]
     return "\n".join([START, *lines, END])
 

@@ -14,7 +14,7 @@ import edgetam
 
 PACKAGE = Path(edgetam.__file__).parent
 ROOT = PACKAGE.parent.parent
-BASE = {"atomic", "config", "errors", "hashing", "structs"}
+BASE = {"atomic", "config", "errors", "hashing", "hints", "structs"}
 NETWORK = BASE | {"model", "weights"}
 TRACKING = BASE | {"io", "engine", "tracking"}
 ALL = NETWORK | TRACKING | {"eval", "export", "train"}
@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "atomic": {"errors"},
     "errors": set(),
     "hashing": set(),
+    "hints": set(),
     "config": {"errors"},
     "structs": {"errors", "config"},
     "model": BASE,
@@ -42,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """Part of the package to the other parts it may know about."""
 
-TORCH_FREE = ["tracking", "io", "atomic", "config", "errors", "hashing", "structs", "__init__"]
+TORCH_FREE = ["tracking", "io", "atomic", "config", "errors", "hashing", "hints", "structs", "__init__"]
 TORCH_FREE_ENGINE = (
     *("__init__", "base", "select", "verbs", "candidates", "store", "source", "openvino", "int8"),
     *("manifest", "fixed", "bundle", "onnx", "requirements"),

@@ -17,7 +17,15 @@ from typing import BinaryIO
 
 from edgetam.errors import OutputError
 
-__all__ = ["atomic_folder", "atomic_open", "atomic_path", "atomic_write", "make_folder", "output_error"]
+__all__ = [
+    "atomic_folder",
+    "atomic_open",
+    "atomic_path",
+    "atomic_write",
+    "check_file",
+    "make_folder",
+    "output_error",
+]
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -52,6 +60,22 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise output_error(folder, error) from error
     return folder
+
+
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Find out whether a file can be written, before what it is to hold is made; its folder is created.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    target = Path(path)
+    make_folder(target.parent)
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise output_error(target, error) from error
 
 
 @contextmanager

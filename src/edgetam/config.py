@@ -24,6 +24,7 @@ __all__ = [
     "config_from_fields",
     "config_to_fields",
     "get_config",
+    "same_network",
 ]
 
 HIDDEN_DIM = 256
@@ -112,6 +113,9 @@ class ModelConfig:
     """SAM 2.1: memories of frames without the object are marked by a learned vector."""
     pointer_time: bool = False
     """SAM 2.1: object pointers carry their distance in time."""
+    aligned_places: bool = False
+    """Ours: memory attention counts the cells of the image in those of the memory, so that the same place has
+    the same rotary position at every input size. As published, both count their own cells from 0."""
     image_size: int = 1024
 
     def __post_init__(self) -> None:
@@ -161,9 +165,16 @@ def get_config(name: str, image_size: int | None = None) -> ModelConfig:
         ConfigError: unknown name, or a size that is not a multiple of 256.
     """
     if name not in VARIANTS:
-        raise ConfigError(f"Unknown model {name!r}; expected one of {', '.join(VARIANTS)}.")
+        raise ConfigError(
+            f"Unknown model {name!r}; expected one of {', '.join(VARIANTS)}, and a checkpoint as weights=..."
+        )
     config = VARIANTS[name]
     return config if image_size is None else replace(config, image_size=image_size)
+
+
+def same_network(a: ModelConfig, b: ModelConfig) -> bool:
+    """Whether weights of one fit the other: everything but the name and the image size agrees."""
+    return replace(a, name=b.name, image_size=b.image_size) == b
 
 
 def config_to_fields(config: ModelConfig) -> dict[str, Any]:

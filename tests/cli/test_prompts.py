@@ -163,7 +163,7 @@ def test_a_file_of_prompts(tmp_path):
         ("[]", "hold no list"),
         ('{"prompts": []}', "hold no list"),
         ('{"prompts": [3]}', "prompt 1"),
-        ('{"prompts": [{"point": [1, 2]}]}', "point; expected"),
+        ('{"prompts": [{"point": [1, 2]}]}', "unknown key .point. .did you mean points"),
         ('{"prompts": [{"frame": -1, "points": [[1, 2]]}]}', "frame -1"),
         ('{"prompts": [{"frame": 1.5, "points": [[1, 2]]}]}', "frame 1.5"),
         ('{"prompts": [{"object": true, "points": [[1, 2]]}]}', "object True"),

@@ -87,6 +87,28 @@ def test_ctrl_c_is_heard_after_engines_have_come_and_gone(tmp_path: Path) -> Non
     assert (done.returncode, done.stdout) == (0, "caught\n"), done.stderr
 
 
+REPORTS = """
+from openvino_telemetry.utils.sender import TelemetrySender
+TelemetrySender.send = lambda *_: print("sent")
+import torch
+from edgetam.engine.graphs import Graph, Port
+from edgetam.engine.openvino import convert
+port = Port("x", (1, 4))
+convert(Graph("toy", torch.nn.ReLU(), (port,), (Port("y", (1, 4)),)))
+print("converted")
+"""
+
+
+def test_nobody_is_told_that_a_model_is_converted(tmp_path: Path) -> None:
+    """OpenVINO's converter would post that to Google Analytics, from processes of its own."""
+    pytest.importorskip("openvino_telemetry")
+    outside = {k: v for k, v in os.environ.items() if k not in ("CI", "TF_BUILD", "JENKINS_URL", "NNCF_CI")}
+    environment = {**outside, "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", REPORTS], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "converted\n"), done.stderr
+    assert not list(tmp_path.iterdir()), "nor is anything noted"
+
+
 def test_int8_products_that_overflow_are_found(tmp_path: Path) -> None:
     """As CPUs without VNNI have them; oneDNN can be told to forget newer instructions."""
     if platform.machine() not in ("x86_64", "AMD64"):

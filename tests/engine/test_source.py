@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,14 +10,19 @@ import numpy as np
 import pytest
 
 from edgetam import TrackerOptions, VideoTracker, load_model
+from edgetam.engine import source
 from edgetam.engine.source import Source
-from edgetam.engine.store import Store
+from edgetam.engine.torch import TorchEngine
 from edgetam.errors import WeightsError
 from edgetam.export.parity import drawn_clip
-from edgetam.weights import network, save_native
+from edgetam.weights import load, save_native
+from edgetam.weights.files import write_safetensors
+from edgetam.weights.load import FORMAT_KEY
+from edgetam.weights.variant import config_to_json, is_memory
 from tests.model.lively import OWN, lively, shared_model
 
 CLIP = drawn_clip()
+BIAS = "image_encoder.neck.lateral.0.bias"
 
 
 @pytest.fixture
@@ -46,39 +52,42 @@ def delete(weights: Path) -> None:
     [(train_on, "has changed since"), (cut, "has changed since"), (delete, "cannot be read")],
 )
 def test_weights_that_changed_since_they_were_hashed_are_refused(
-    change: Callable[[Path], None], said: str, weights: Path, caplog: pytest.LogCaptureFixture
+    change: Callable[[Path], None],
+    said: str,
+    weights: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    source = Source.of_weights(weights, "edgetam", None, None)
-    store = Store("toy-1", *source.identity)
+    found = Source.of_weights(weights, "edgetam")
     change(weights)
     with pytest.raises(WeightsError, match=f"last.safetensors {said}"):
-        source.facts(store)
-    assert not list(store.folder.iterdir()), "nothing may be kept"
+        _ = found.facts
+    assert not list((tmp_path / "cache").rglob("*.json")), "nothing may be kept"
     assert not caplog.text, "the cache is not to blame"
 
 
 def test_weights_that_change_while_they_are_read_are_refused(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = Source.of_weights(weights, "edgetam", None, None)
-    load = network.load_network
+    found = Source.of_weights(weights, "edgetam")
+    read = load.load_state
 
     def slow(*arguments: object, **options: object) -> object:
         train_on(weights)
-        return load(*arguments, **options)
+        return read(*arguments, **options)
 
-    monkeypatch.setattr(network, "load_network", slow)
+    monkeypatch.setattr(load, "load_state", slow)
     with pytest.raises(WeightsError, match="load it again"):
-        _ = source.network
+        _ = found.network
 
 
 def test_weights_that_changed_are_others_when_loaded_again(weights: Path) -> None:
-    first = Source.of_weights(weights, "edgetam", None, None)
-    absent = first.facts(Store("toy-1", *first.identity))[1].absent_pointer
+    first = Source.of_weights(weights, "edgetam")
+    absent = first.facts.constants.absent_pointer
     train_on(weights)
     assert first.network.config.image_size == 256, "what is in memory may be converted"
-    second = Source.of_weights(weights, "edgetam", None, None)
-    again = second.facts(Store("toy-1", *second.identity))[1].absent_pointer
+    second = Source.of_weights(weights, "edgetam")
+    again = second.facts.constants.absent_pointer
     assert again == pytest.approx(absent * 2)
 
 
@@ -100,11 +109,64 @@ def test_weights_are_found_after_the_process_went_elsewhere(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(weights.parent)
-    source = Source.of_weights(Path(weights.name), "edgetam", None, None)
+    found = Source.of_weights(Path(weights.name), "edgetam")
     monkeypatch.chdir("/")
-    assert source.network.config.image_size == 256
+    assert found.network.config.image_size == 256
 
 
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"gone.pt cannot be read \(No such file"):
-        Source.of_weights(tmp_path / "gone.pt", "edgetam", None, None)
+        Source.of_weights(tmp_path / "gone.pt", "edgetam")
+
+
+def test_one_network_is_converted_once_however_it_is_asked_for(weights: Path) -> None:
+    asked = [(None, None), (256, None), (None, "image"), (256, "image")]
+    identities = {Source.of_weights(weights, "edgetam", size, partial).identity for size, partial in asked}
+    assert len(identities) == 1
+    assert Source.of_weights(weights, "edgetam", 512).identity not in identities
+
+
+def test_what_was_not_asked_for_is_refused_from_the_cache_too(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = {k: v for k, v in shared_model("edgetam", 256).state_dict().items() if not is_memory(k)}
+    image_only = tmp_path / "image.safetensors"
+    config = shared_model("edgetam", 256).config
+    write_safetensors(image_only, state, {FORMAT_KEY: "1", "config": config_to_json(config)})
+    assert Source.of_weights(image_only, "edgetam", 256, "image").config.image_size == 256
+    assert Source.of_weights(weights, "edgetam").config.image_size == 256
+
+    def read(*arguments: object, **options: object) -> object:
+        raise AssertionError("what is known is not read again")
+
+    monkeypatch.setattr(load, "load_state", read)
+    with pytest.raises(WeightsError, match=r"image\.safetensors: An image-only edgetam file"):
+        _ = Source.of_weights(image_only, "edgetam").config
+    with pytest.raises(WeightsError, match="holds weights of edgetam, expected sam2-t"):
+        _ = Source.of_weights(weights, "sam2-t").config
+    with pytest.raises(WeightsError, match="partial is 'half'"):
+        Source.of_weights(weights, "edgetam", None, "half")
+
+
+def test_weights_are_known_by_their_values(weights: Path, tmp_path: Path) -> None:
+    model = shared_model("edgetam", 256)
+    halved = save_native(tmp_path / "half.safetensors", model, dtype="float16")
+    known = Source.of_weights(weights, "edgetam").facts.constants.weights_id
+    assert known
+    assert Source.of_weights(halved, "edgetam").facts.constants.weights_id == known
+    assert TorchEngine(model).weights_id == known
+    other = dict(model.state_dict())
+    other[BIAS] = other[BIAS] + 1
+    changed = save_native(tmp_path / "other.safetensors", other, model.config)
+    assert Source.of_weights(changed, "edgetam").facts.constants.weights_id != known
+
+
+def test_graphs_that_change_have_a_new_format() -> None:
+    """Conversions of earlier graphs lie in people's caches, and only `GRAPH_FORMAT` tells them apart.
+
+    Where this fails: raise it if the graphs compute anything else, and write down the new hash in any case.
+    """
+    package = Path(source.__file__).parents[1]
+    files = [*sorted((package / "model").glob("*.py")), package / "engine" / "graphs.py"]
+    digest = hashlib.sha256("".join(file.read_text() for file in files).encode()).hexdigest()[:12]
+    assert (source.GRAPH_FORMAT, digest) == (11, "578305714c96")

@@ -34,7 +34,12 @@ def lively(config: ModelConfig, presence: float = PRESENT) -> EdgeTAM:
 
 
 OWN = ModelConfig(
-    "mine", RepViTConfig((16, 32, 48, 64), (1, 1, 2, 1)), 1, PerceiverConfig(32, 8), image_size=256
+    "mine",
+    RepViTConfig((16, 32, 48, 64), (1, 1, 2, 1)),
+    attention_layers=1,
+    perceiver=PerceiverConfig(32, 8),
+    aligned_places=True,
+    image_size=256,
 )
 """A small network that nobody has published."""
 

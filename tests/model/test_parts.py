@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from edgetam.config import get_config
 from edgetam.model import EdgeTAM
 from edgetam.model.layers import LayerNorm2d, fold_norms, to_map, to_tokens
 from edgetam.model.mask_decoder import Candidates, several, single, single_if_stable
+from edgetam.model.memory_attention import MemoryAttention
 from edgetam.model.memory_encoder import ConvNeXtBlock
 from edgetam.model.positions import FourierPositions, Rotary, sine_grid, sine_of
 from edgetam.structs import DecoderPrompt
@@ -71,6 +74,28 @@ def test_rotary_turns_pairs_by_whole_cells() -> None:
             value = torch.view_as_complex(x[:, cell, 2 * pair : 2 * pair + 2].contiguous())
             expected = torch.view_as_real(value * complex(math.cos(angle), math.sin(angle)))
             assert torch.allclose(turned[:, cell, 2 * pair : 2 * pair + 2], expected, atol=1e-5)
+
+
+def test_aligned_grids_have_the_same_place_at_the_same_spot() -> None:
+    """What lies at the centre of a coarse cell turns as that cell does, however fine the other grid is."""
+    coarse, fine = Rotary(16, 3), Rotary(16, 9, like=3)
+    middles = [9 * (3 * row + 1) + 3 * column + 1 for row in range(3) for column in range(3)]
+    assert torch.allclose(fine.cos[middles], coarse.cos, atol=1e-6)
+    assert torch.allclose(fine.sin[middles], coarse.sin, atol=1e-6)
+    assert torch.equal(Rotary(16, 9, like=9).cos, Rotary(16, 9).cos)
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+@pytest.mark.parametrize("size", [256, 512])
+def test_memory_attention_counts_as_configured(size: int, aligned: bool) -> None:
+    config = replace(get_config("edgetam", size), aligned_places=aligned)
+    layer = MemoryAttention(config).layers[0]
+    image, memory = layer.cross_attn.rotary, layer.cross_attn.memory_rotary
+    assert torch.equal(layer.self_attn.rotary.cos, Rotary(256, config.grid).cos), "among themselves as ever"
+    last = image.sin[-1, 1], memory.sin[-1, 1]  # the fastest pair turns by one radian per cell
+    expected = 15 + (0.25 if size == 512 else 0) if aligned else config.grid - 1
+    assert last[0] == pytest.approx(math.sin(expected), abs=1e-5)
+    assert last[1] == pytest.approx(math.sin(15), abs=1e-5)
 
 
 def test_tables_do_not_travel_with_the_weights(model: EdgeTAM) -> None:

@@ -37,6 +37,8 @@ class FakeEngine:
     fail: str = ""
     """Name of a verb that breaks."""
 
+    weights_id: str = "fake"
+
     @property
     def absent_pointer(self) -> NDArray[np.float32]:
         return np.full(256, -7, np.float32)

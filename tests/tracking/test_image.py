@@ -205,7 +205,7 @@ def test_a_photo_is_turned_upright() -> None:
         (RGB.transpose(2, 0, 1), r"shape \(3, 20, 50\)"),
         (np.zeros((0, 5, 3), np.uint8), r"shape \(0, 5, 3\)"),
         (None, r"shape \(\)"),
-        ("cat.jpg", r"shape \(\)"),
+        ("cat.jpg", "cat.jpg"),
         ([[1], [1, 2]], "not a rectangle"),
     ],
 )

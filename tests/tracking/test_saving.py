@@ -143,7 +143,7 @@ def test_there_may_be_no_session(tmp_path: Path) -> None:
         ({"model": "sam2.1-t"}, "model sam2.1-t, but now it is edgetam"),
         ({"image_size": 512}, "image_size 512, but now it is 256"),
         ({"video": {"width": 40, "height": 30, "frames": 41}}, "41.*40"),
-        ({"weights": "0123456789ab"}, "weights 0123456789ab, but now it is .*go on with what"),
+        ({"weights_id": "0123456789ab"}, "weights_id 0123456789ab, but now it is .*go on with what"),
         ({"video": None}, "video None"),
         ({"objects": None}, "damaged"),
         ({"objects": [{}]}, "damaged"),
@@ -163,7 +163,7 @@ def test_sessions_that_name_no_weights_are_older_ones(tmp_path: Path) -> None:
     session = begin()
     session.save(tmp_path)
     manifest = json.loads((tmp_path / "session.json").read_text())
-    del manifest["weights"]
+    del manifest["weights_id"]
     (tmp_path / "session.json").write_text(json.dumps(manifest))
     assert state(resume(tmp_path).tracks) == state(session.tracks)
 

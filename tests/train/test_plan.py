@@ -64,6 +64,21 @@ def test_masks_leave_a_frame_to_answer() -> None:
     assert others == {(1, 1), (2, 2), (3, 2), (3, 3)}
 
 
+def test_gaps_let_short_clips_have_memories_of_every_age() -> None:
+    stage = Stage("x", steps=1, frames=(3, 9), gaps=0.5)
+    plans = drawn(stage)
+    assert abs(sum(bool(plan.numbers) for plan in plans) / len(plans) - 0.5) < 0.05
+    ages = Counter()
+    for plan in plans:
+        numbers = plan.numbers or tuple(range(plan.length))
+        assert len(numbers) == plan.length and numbers[0] == 0 and list(numbers) == sorted(set(numbers))
+        if plan.length == 3:
+            ages[numbers[2] - numbers[1]] += 1
+    assert ages.keys() == {1, 2, 3, 4, 5, 6}, "also of frames between which none is remembered"
+    without = drawn(Stage("x", steps=1, frames=(3, 9)))
+    assert [plan.prompted for plan in without] == [plan.prompted for plan in plans]
+
+
 def test_images_come_from_their_own_sources() -> None:
     recipe: Recipe = parse_recipe(
         "data: {sources: {drawn: {kind: synthetic}, stills: {kind: synthetic, difficulty: 0}}}\n"

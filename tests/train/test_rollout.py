@@ -72,6 +72,19 @@ def test_answers_of_each_plan(model: EdgeTAM, plan: Plan, frames: list[int], poi
     assert torch.isfinite(torch.stack(rollout_terms(done.steps, make_task(given), Losses()))).all()
 
 
+def test_numbers_decide_how_old_memories_are(model: EdgeTAM) -> None:
+    """Every number counts beside the others: the same gaps are the same ages."""
+    given = batch(3)
+    with torch.no_grad():
+        plain = rolled(model, given, MASK)
+        near = rolled(model, given, Plan(3, "mask", numbers=(4, 5, 6)))
+        old = rolled(model, given, Plan(3, "mask", numbers=(0, 1, 5)))
+    for a, b in zip(plain.steps, near.steps, strict=True):
+        assert torch.equal(a.found.masks, b.found.masks)
+    assert torch.equal(plain.steps[0].found.masks, old.steps[0].found.masks), "reads the given mask alone"
+    assert not torch.equal(plain.steps[1].found.masks, old.steps[1].found.masks)
+
+
 def test_the_same_seed_gives_the_same_answers(model: EdgeTAM) -> None:
     plan = Plan(1, "point", corrected=(0,), corrections=1)
     with torch.no_grad():

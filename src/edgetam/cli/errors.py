@@ -11,6 +11,7 @@ from typing import NoReturn
 import typer
 
 from edgetam.errors import EdgeTAMError, EngineError, InputError, OutputError, WeightsError
+from edgetam.io.paths import shortened
 
 __all__ = [
     "EXIT_INTERRUPTED",
@@ -40,6 +41,11 @@ _WORDS = {
     "pass a checkpoint file, or a name such as edgetam": "give --weights a file, or a name such as edgetam",
 }
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_PATHS = {
+    getattr(errno, name)
+    for name in ("ENAMETOOLONG", "EACCES", "EPERM", "EROFS", "ENOTDIR", "EISDIR", "ELOOP")
+}
+"""What is wrong with a path and not with the program."""
 _debug = False
 
 
@@ -59,6 +65,8 @@ def exit_code(error: BaseException) -> int:
         return EXIT_INTERRUPTED
     if isinstance(error, OSError) and error.errno in _FULL:
         return 4
+    if isinstance(error, OSError) and error.errno in _PATHS and error.filename:
+        return 2
     return next((code for kind, code in _CODES if isinstance(error, kind)), EXIT_UNEXPECTED)
 
 
@@ -87,6 +95,8 @@ def say_error(text: str) -> None:
 def _unexpected(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in _FULL:
         return f"The disk is full ({error.filename or 'temporary files'}); free some space and try again."
+    if isinstance(error, OSError) and error.errno in _PATHS and error.filename:
+        return f"Cannot use '{shortened(error.filename)}' ({error.strerror}); check the path."
     if isinstance(error, MemoryError):
         return "There is not enough memory; try a smaller --imgsz or fewer objects."
     what = str(error).strip() or "no details"

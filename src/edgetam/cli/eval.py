@@ -47,6 +47,12 @@ Masks = Annotated[
 Foreground = Annotated[
     bool, typer.Option("--foreground", help="All that is not black is one object.", rich_help_panel=_DATA)
 ]
+SegmenterName = Annotated[
+    str,
+    typer.Option(
+        "--tracker", metavar="NAME", help="edgetam, or MODULE:FUNCTION of yours.", rich_help_panel=_RUN
+    ),
+]
 TrackerName = Annotated[
     str,
     typer.Option(
@@ -102,13 +108,14 @@ def vos(
     overwrite: options.Overwrite = False,
     protocol: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Of edgetam score; that of the data set.", rich_help_panel=_SCORE),
+        typer.Option(metavar="NAME", help="How to score (the data set's own rules).", rich_help_panel=_SCORE),
     ] = None,
     meta: Annotated[
         Path | None, typer.Option(metavar="JSON", help="What is to be scored.", rich_help_panel=_SCORE)
     ] = None,
     groups: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What is seen and unseen.", rich_help_panel=_SCORE)
+        Path | None,
+        typer.Option(metavar="FILE", help="Which categories or videos are unseen.", rich_help_panel=_SCORE),
     ] = None,
     model: options.Model = None,
     weights: options.Weights = None,
@@ -212,7 +219,7 @@ def sa(
     clicks: Annotated[
         str, typer.Option(metavar="N,N", help="Score after so many clicks.", rich_help_panel=_RUN)
     ] = "1,5",
-    tracker: TrackerName = "edgetam",
+    tracker: SegmenterName = "edgetam",
     jobs: Jobs = 1,
     shard: Shard = None,
     lenient: Lenient = False,

@@ -53,6 +53,7 @@ def export_weights(job: ExportJob, screen: Screen) -> Path:
     from edgetam.export import BundleSpec, check_free, check_target, export_bundle
     from edgetam.export.programs import make_limits
     from edgetam.weights.bundled import BUNDLED_LICENCE
+    from edgetam.weights.files import read_metadata
     from edgetam.weights.network import load_network
     from edgetam.weights.registry import published_as, weights_path
 
@@ -62,7 +63,8 @@ def export_weights(job: ExportJob, screen: Screen) -> Path:
     check_free(job.output, overwrite=job.overwrite)
     path = weights_path(choice.name, choice.weights)
     known = published_as(path)
-    licence = known.licence if known else BUNDLED_LICENCE if choice.stand_in else "that of the weights"
+    own = BUNDLED_LICENCE if choice.stand_in else read_metadata(path).get("licence", "that of the weights")
+    licence = known.licence if known else own
     spec = BundleSpec(
         job.target, precision, job.objects, job.prompted, job.points, origin=path.name, licence=licence
     )

@@ -178,7 +178,7 @@ def segment(
 
 @app.command()
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Say what this machine can run, and what is missing."""
     from edgetam.cli.doctor import examine, is_healthy, show
@@ -195,7 +195,16 @@ def demo(
     point: Annotated[
         str | None, typer.Option(metavar="X,Y", help="A point on the object on frame 0.")
     ] = None,
-    output: options.Output = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Where results go (out/demo, where an earlier demo is replaced).",
+            rich_help_panel="Results",
+        ),
+    ] = None,
     overwrite: options.Overwrite = False,
     weights: options.Weights = None,
     imgsz: options.ImageSize = None,
@@ -243,7 +252,7 @@ def export(
     prompted: Annotated[int, typer.Option(min=1, metavar="N", help="Prompted frames per object.")] = 6,
     points: Annotated[int, typer.Option(min=1, metavar="N", help="Points per prompt.")] = 32,
     model: options.Model = None,
-    weights: options.Weights = None,
+    weights: options.Checkpoint = None,
     precision: Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16.")] = "auto",
     imgsz: options.ImageSize = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle.")] = False,
@@ -330,7 +339,9 @@ def score(
         Path | None,
         typer.Option(metavar="FOLDER", help="Frames to draw errors on.", rich_help_panel="Results"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.", rich_help_panel="Results")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, for programs.", rich_help_panel="Results")
+    ] = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Score predicted masks by the rules of a benchmark."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,9 +12,11 @@ from typer.core import TyperCommand
 
 from edgetam.cli.prompts import Placed, merged, ordered_options, read_options, read_prompt_file
 from edgetam.config import VARIANTS
+from edgetam.engine.manifest import MANIFEST
 from edgetam.errors import ConfigError, EngineError
 from edgetam.hashing import sha256_of
 from edgetam.weights import bundled_path
+from edgetam.weights.registry import on_this_machine, weights_path
 
 if TYPE_CHECKING:
     from edgetam.engine import Engine
@@ -37,7 +39,9 @@ Point = Annotated[
 ]
 Label = Annotated[
     list[str] | None,
-    typer.Option(metavar="1|0", help="Of the point before: 1 object, 0 not.", rich_help_panel=_PROMPTS),
+    typer.Option(
+        metavar="1|0", help="Of the point before it: 1 on the object, 0 not.", rich_help_panel=_PROMPTS
+    ),
 ]
 Box = Annotated[
     list[str] | None,
@@ -53,11 +57,13 @@ Mask = Annotated[
 ]
 Object = Annotated[
     list[str] | None,
-    typer.Option("--object", metavar="ID", help="For the prompts after it (1).", rich_help_panel=_PROMPTS),
+    typer.Option(
+        "--object", metavar="ID", help="Whom the prompts after it are for (1).", rich_help_panel=_PROMPTS
+    ),
 ]
 Frame = Annotated[
     list[str] | None,
-    typer.Option(metavar="N", help="For the prompts after it (the first one).", rich_help_panel=_PROMPTS),
+    typer.Option(metavar="N", help="Frame of the prompts after it (the first).", rich_help_panel=_PROMPTS),
 ]
 PromptFile = Annotated[
     Path | None,
@@ -72,6 +78,15 @@ Weights = Annotated[
     typer.Option(
         metavar="FILE|NAME",
         help="A checkpoint, an exported bundle, or a name from 'edgetam weights list'.",
+        rich_help_panel=_MODEL,
+    ),
+]
+Checkpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE|NAME",
+        help="A checkpoint, or a name from 'edgetam weights list'.",
         rich_help_panel=_MODEL,
     ),
 ]
@@ -136,9 +151,10 @@ def parse_kinds(text: str, known: Sequence[str]) -> tuple[str, ...]:
     return kinds
 
 
-def is_bundle(weights: str) -> bool:
-    """Whether this is a folder that ``edgetam export`` wrote."""
-    return (Path(weights) / "manifest.json").is_file()
+def bundle_folder(weights: str | None) -> Path | None:
+    """The folder that ``edgetam export`` wrote, if this is one."""
+    path = None if weights is None else on_this_machine(weights)
+    return path if path is not None and (path / MANIFEST).is_file() else None
 
 
 @dataclass(frozen=True)
@@ -169,17 +185,40 @@ class ModelChoice:
 
         The bundled ones are told by what is in them: another version of the package brings others.
         """
-        if self.weights is not None and is_bundle(self.weights):
-            return replace(self, weights=str(Path(self.weights) / "manifest.json")).weights_id
-        if self.weights is None or not Path(self.weights).is_file():
+        path = None if self.weights is None else on_this_machine(self.weights)
+        if path is not None and path.is_dir():
+            path = path / MANIFEST
+        if path is None or not path.is_file():
             return ["bundled", sha256_of(bundled_path())] if self.stand_in else [self.weights]
-        details = Path(self.weights).stat()
-        return [str(Path(self.weights).absolute()), details.st_size, details.st_mtime_ns]
+        details = path.stat()
+        return [str(path.absolute()), details.st_size, details.st_mtime_ns]
 
     @property
     def identity(self) -> list[Any]:
-        """What results depend on."""
-        return [self.name, self.weights_id, self.precision, self.image_size]
+        """What results depend on; engines of one precision give the same but for rounding.
+
+        Raises:
+            WeightsError: the weights cannot be looked up.
+            EngineError: engine, device or precision are not available here, or int8 is not calibrated.
+        """
+        return [self.name, self.weights_id, self._settled_precision(), self.image_size]
+
+    def _settled_precision(self) -> list[Any]:
+        """What is computed in; for int8 also what it was calibrated with."""
+        if bundle_folder(self.weights) is not None:
+            return ["of the bundle"]
+        from edgetam.engine.select import choose_engine
+
+        choice = choose_engine(self.engine, self.device, self.precision)
+        if choice.precision != "int8":
+            return [choice.precision]
+        from edgetam.engine.int8 import calibration_in_use
+        from edgetam.engine.openvino import graph_store
+        from edgetam.engine.source import Source
+
+        path = weights_path(self.name, self.weights)
+        source = Source.of_weights(path, self.name, self.image_size, partial="image")
+        return ["int8", *calibration_in_use(graph_store(source))]
 
     def check(self) -> None:
         """Find out what can be known without loading anything.
@@ -219,8 +258,9 @@ class ModelChoice:
         """Load it; with ``partial="image"`` weights without memory will do."""
         import edgetam
 
-        if self.weights is not None and is_bundle(self.weights):
-            return self._load_bundle(Path(self.weights))
+        folder = bundle_folder(self.weights)
+        if folder is not None:
+            return self._load_bundle(folder)
         return edgetam.load_model(
             self.name,
             self.weights,

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgetam.errors import MediaError, PromptError
+from edgetam.hints import did_you_mean
 from edgetam.io import read_mask
 from edgetam.structs import Prompt
 from edgetam.tracking.prompts import LARGEST, Clicks, read_prompt
@@ -183,9 +184,16 @@ def read_prompt_file(path: Path) -> list[Placed]:
 
 def _entry(entry: Any, number: int, path: Path) -> list[Placed]:
     origin = f"{path}, prompt {number}"
-    if not isinstance(entry, dict) or not entry.keys() <= _KEYS:
-        given = ", ".join(map(str, entry)) if isinstance(entry, dict) else repr(entry)
-        raise PromptError(f"{origin} has {given}; expected some of {', '.join(sorted(_KEYS))}.")
+    if not isinstance(entry, dict):
+        raise PromptError(
+            f"{origin} is {entry!r}; expected a mapping with some of {', '.join(sorted(_KEYS))}."
+        )
+    unknown = [key for key in entry if key not in _KEYS]
+    if unknown:
+        hint = did_you_mean(unknown[0], _KEYS)
+        raise PromptError(
+            f"{origin} has an unknown key '{unknown[0]}'{hint}; expected some of {', '.join(sorted(_KEYS))}."
+        )
     frame, object_id = entry.get("frame", 0), entry.get("object")
     for key, value in (("frame", frame), ("object", object_id)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):

@@ -60,7 +60,7 @@ def quantize(
         Path | None, typer.Option("--output", "-o", metavar="JSON", help="The comparison as a file.")
     ] = None,
     model: options.Model = None,
-    weights: options.Weights = None,
+    weights: options.Checkpoint = None,
     imgsz: options.ImageSize = None,
     threads: options.Threads = None,
     quiet: options.Quiet = False,
@@ -78,11 +78,11 @@ def quantize_weights(job: QuantizeJob, screen: Screen) -> None:
     """
     job.choice.check()
     require_torch("Quantising")
-    from edgetam.atomic import atomic_write, make_folder
+    from edgetam.atomic import atomic_write, check_file
     from edgetam.engine.source import Source
     from edgetam.eval.datasets import get_benchmark, open_dataset
     from edgetam.quantize import Clip, bundled_clip, check_parts, measure, quantize
-    from edgetam.quantize.calibrate import DEFAULT_PARTS
+    from edgetam.quantize.calibrate import DEFAULT_PARTS, FRAMES
     from edgetam.weights.registry import weights_path
 
     choice = job.choice
@@ -90,16 +90,19 @@ def quantize_weights(job: QuantizeJob, screen: Screen) -> None:
     parts = DEFAULT_PARTS if job.parts is None else given
     check_parts(parts)
     if job.output is not None:
-        make_folder(job.output.parent)
+        check_file(job.output)
     dataset = None if job.root is None else open_dataset(get_benchmark("generic"), job.root)
     clips = [Clip(source) for source in job.frames] or [bundled_clip()]
+    for clip in clips:
+        clip.check()
     path = weights_path(choice.name, choice.weights)
-    source = Source.of_weights(path, choice.name, choice.image_size, None)
+    source = Source.of_weights(path, choice.name, choice.image_size)
     quantize(source, clips, parts, threads=choice.threads, say=screen.note)
-    report = measure(_engines(source, choice.threads), clips, dataset, say=screen.note)
+    seen = FRAMES if dataset is None else 0
+    report = measure(_engines(source, choice.threads), clips, dataset, calibrated=seen, say=screen.note)
+    _show(report, parts, screen)
     if job.output is not None:
         atomic_write(job.output, json.dumps(report.as_json(), indent=1).encode())
-    _show(report, parts, screen)
 
 
 def _engines(source: Source, threads: int | None) -> Mapping[str, GraphEngine]:
@@ -113,6 +116,8 @@ def _show(report: Report, parts: tuple[str, ...], screen: Screen) -> None:
     names = list(next(iter(report.cases.values())).ms)
     heads = "".join(f"{name:>10}" for name in names)
     screen.say(f"{report.image_size} pixels, {report.frames} tracked frames; int8: {', '.join(parts)}")
+    if report.calibrated:
+        screen.say(f"(int8 was calibrated on the first {report.calibrated} frames of each clip)")
     screen.say(f"{'ms':<6}{heads}{'frame':>10}{'mean IoU':>10}{'least':>8}{'J&F':>8}")
     for name, case in report.cases.items():
         times = "".join(f"{_number(case.ms[part], 1):>10}" for part in names)

@@ -20,7 +20,6 @@ from edgetam.io import ResultWriter, VideoInfo, overlay, read_image
 from edgetam.io.results import PLACES
 from edgetam.structs import FrameResult, ObjectResult
 from edgetam.tracking import ImageResult, ImageSegmenter
-from edgetam.tracking.results import sigmoid
 
 __all__ = ["IMAGE_KINDS", "SegmentJob", "segment_image"]
 
@@ -82,8 +81,7 @@ def _answer(segmenter: ImageSegmenter, item: Placed) -> ObjectResult:
 
 def _best(answer: ImageResult) -> ObjectResult:
     best = answer.best
-    presence = sigmoid(answer.presence)
-    return ObjectResult(answer.masks[best], answer.logits[best], presence, float(answer.scores[best]))
+    return ObjectResult(answer.masks[best], answer.logits[best], answer.presence, float(answer.scores[best]))
 
 
 def _write(

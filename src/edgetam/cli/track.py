@@ -81,6 +81,11 @@ def track_video(job: TrackJob, screen: Screen) -> Path:
         about = _about(job, prompts, source)
         folder = job.output or default_folder(source.name, file=Path(job.source).is_file())
         run = open_run(folder, about, [PLACES[kind] for kind in kinds], overwrite=job.overwrite)
+        if job.direction == "both" and len(passes[1][1]) == 1:
+            screen.note(
+                "--both finds nothing before the first frame, where tracking begins; prompt a later one with "
+                "--frame to go backward too."
+            )
         _track(job, source, prompts, passes, run, job.choice.load(), screen)
     return run.folder
 
@@ -210,7 +215,10 @@ def report(
     for kind, path in paths.items():
         screen.say(f"{what[kind]:>16}  {path}")
     rate = frames / seconds if seconds > 0 else 0.0
-    screen.say(f"{frames} frame{'s' if frames > 1 else ''} in {seconds:.1f} s, {rate:.1f} frames per second.")
+    digits = 1 if rate >= 1 else 2
+    screen.say(
+        f"{frames} frame{'s' if frames > 1 else ''} in {seconds:.1f} s, {rate:.{digits}f} frames per second."
+    )
     if choice.stand_in:
         screen.note(STAND_IN)
 

@@ -99,8 +99,8 @@ def train(
 def check(job: TrainJob, screen: Screen) -> None:
     """Look at the data of a recipe instead of training on it."""
     recipe = load_recipe(job.recipe, job.overrides)
+    sources, asks = to_check(recipe)  # before anything is made
     sheet = make_folder(job.folder) / "data.png"
-    sources, asks = to_check(recipe)
     for audit in check_data(sources, asks, sheet=sheet):
         for line in audit.lines():
             screen.say(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from edgetam.errors import OutputError
+from edgetam.errors import OutputError, WeightsError
+from edgetam.weights.bundled import BUNDLED_LICENCE, bundled_path
 from edgetam.weights.cache import cache_dir, sha256_of
 from edgetam.weights.registry import OWN, REGISTRY, Published, cached_path, download, published_as, resolve
 
@@ -25,8 +27,11 @@ _MB = 1_000_000
 
 @app.command("list")
 def list_() -> None:
-    """Show the published checkpoints and which of them are on this machine."""
+    """Show the weights that go by a name, and which of them are on this machine."""
     table = Table("name", "size", "here", "licence", "published scores (J&F, percent)")
+    with suppress(WeightsError):  # an installation without them
+        size = _size(bundled_path().stat().st_size)
+        table.add_row(OWN[0], size, "yes", BUNDLED_LICENCE, "(ours, a stand-in: see the model card)")
     for entry in REGISTRY.values():
         table.add_row(entry.name, _size(entry.size), _here(entry), entry.licence, _scores(entry))
     console = _console()

@@ -33,6 +33,10 @@ class Engine(Protocol):
     def absent_pointer(self) -> Floats:
         """The pointer of an object that is not there, ``[256]``."""
 
+    @property
+    def weights_id(self) -> str:
+        """Tells weights apart, whatever file they came from and whatever runs them; empty where unknown."""
+
     def encode(self, image: Floats) -> ImageFeatures[Any]:
         """Normalised RGB ``[1, 3, S, S]`` to features."""
 

@@ -60,7 +60,7 @@ def load_bundle(path: str | Path, *, threads: int | None = None) -> BundleEngine
     """
     if threads is not None:
         check_whole("threads", threads, 1)
-    folder = Path(path).absolute()  # programs are opened later, perhaps from elsewhere
+    folder = _folder(path).absolute()  # programs are opened later, perhaps from elsewhere
     manifest = read_manifest(folder)
     absent = VERBS - {program.verb for program in manifest.programs}
     if absent:
@@ -71,6 +71,15 @@ def load_bundle(path: str | Path, *, threads: int | None = None) -> BundleEngine
     constants = _constants(folder)
     fixed = FixedShapes(manifest.programs, runner, manifest.limits)
     return BundleEngine(config, constants, fixed, manifest.limits)
+
+
+def _folder(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser()
+    except (RuntimeError, TypeError) as error:  # no home; None
+        raise BundleError(
+            f"The path of the bundle is {path!r} ({error}); give the folder that 'edgetam export' wrote."
+        ) from error
 
 
 def _runner(manifest: Manifest, folder_of: Callable[[str], Path], threads: int | None) -> Runner:
@@ -195,8 +204,9 @@ def _inputs(config: ModelConfig) -> dict[str, dict[str, Lengths]]:
 def _constants(folder: Path) -> Constants:
     try:
         vectors = json.loads((folder / CONSTANTS).read_text(encoding="utf-8"))
-        return Constants(*(_vector(vectors, name) for name in ("absent_pointer", "no_memory")))
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        absent, none = (_vector(vectors, name) for name in ("absent_pointer", "no_memory"))
+        return Constants(absent, none, str(vectors.get("weights_id", "")))  # older bundles have none
+    except (AttributeError, OSError, KeyError, TypeError, ValueError) as error:
         raise BundleError(
             f"'{CONSTANTS}' in the bundle '{folder}' cannot be read ({error}); export it again."
         ) from error

@@ -6,6 +6,7 @@ one module needs PyTorch.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ __all__ = ["ExecuTorchRunner"]
 
 
 class ExecuTorchRunner:
-    """Loads each program when it is first run.
+    """Loads each program when it is first run; may be shared between threads, which then take turns.
 
     Args:
         folder_of: gives the folder with ``model.pte`` of a program.
@@ -29,13 +30,15 @@ class ExecuTorchRunner:
 
     def __init__(self, folder_of: Callable[[str], Path], precision: str) -> None:
         self.folder_of, self.precision = folder_of, precision
+        self._lock = threading.Lock()
         self._loaded: dict[str, tuple[Program, Method]] = {}  # methods live as long as their programs
 
     def run(self, graph: str, inputs: Mapping[str, Any]) -> Sequence[Any]:
         """See `Runner.run`; inputs are taken in the order they are given in."""
-        if graph not in self._loaded:
-            program = Runtime.get().load_program(self.folder_of(graph) / "model.pte")
-            self._loaded[graph] = program, program.load_method("forward")
         tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in inputs.values()]
-        outputs = self._loaded[graph][1].execute(tensors)
-        return [np.array(out) for out in outputs]  # copies: outputs lie in memory that is used again
+        with self._lock:
+            if graph not in self._loaded:
+                program = Runtime.get().load_program(self.folder_of(graph) / "model.pte")
+                self._loaded[graph] = program, program.load_method("forward")
+            outputs = self._loaded[graph][1].execute(tensors)
+            return [np.array(out) for out in outputs]  # copies: outputs lie in memory that is used again

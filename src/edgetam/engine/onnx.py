@@ -51,12 +51,12 @@ def onnx_engine(source: Source, precision: str = "fp32", threads: int | None = N
 
     Raises:
         EngineError: another precision.
+        WeightsError: the weights are not what was asked for.
     """
     if precision != "fp32":
         raise EngineError(f"precision is {precision!r}; the ONNX engine computes in fp32 on a CPU.")
     store = Store(f"onnxruntime-{ort.__version__}", *source.identity)
-    config, constants = source.facts(store)
-    return GraphEngine(config, constants, ProgramsOnDemand(source, store, threads))
+    return GraphEngine(source.config, source.facts.constants, ProgramsOnDemand(source, store, threads))
 
 
 class ONNXRunner:

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import openvino as ov
-from openvino import opset13 as op
 
 from edgetam.engine.int8 import quantised_graphs
 from edgetam.engine.openvino_attention import unfuse_attention
+from edgetam.engine.quiet import unreported
+from edgetam.engine.silent_openvino import op, ov
 from edgetam.engine.source import Source
 from edgetam.engine.store import Store
 from edgetam.engine.verbs import GraphEngine, one_by_one
@@ -39,6 +39,7 @@ __all__ = [
     "int8_overflows",
     "openvino_engine",
     "save",
+    "settings",
 ]
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -47,6 +48,7 @@ EXAMPLE_LENGTHS = {"B": 2, "T": 2, "P": 3, "F": 1}
 ONE_BY_ONE = {"remember"}
 """Graphs whose maps of one object fill the cache: faster with fixed shapes, one object after the other."""
 _log = logging.getLogger(__name__)
+_making_core = threading.Lock()
 
 
 def openvino_engine(source: Source, precision: str = "fp32", threads: int | None = None) -> GraphEngine:
@@ -60,9 +62,9 @@ def openvino_engine(source: Source, precision: str = "fp32", threads: int | None
 
     Raises:
         EngineError: this CPU does not know the precision, or nothing was calibrated for int8.
+        WeightsError: the weights are not what was asked for.
     """
     store = graph_store(source)
-    config, constants = source.facts(store)
     quantised = quantised_graphs(store) if precision == "int8" else {}
 
     def folder_of(graph: str) -> Path:
@@ -70,7 +72,7 @@ def openvino_engine(source: Source, precision: str = "fp32", threads: int | None
             return quantised[graph]()
         return store.get(graph, lambda folder: _convert(source, graph, folder))
 
-    return GraphEngine(config, constants, OpenVINORunner(folder_of, precision, threads))
+    return GraphEngine(source.config, source.facts.constants, OpenVINORunner(folder_of, precision, threads))
 
 
 def graph_store(source: Source) -> Store:
@@ -78,16 +80,21 @@ def graph_store(source: Source) -> Store:
     return Store(f"openvino-{ov.__version__}", *source.identity)
 
 
-@cache
 def core() -> ov.Core:
     """The one of this process, with its CPU plugin loaded.
 
     Each plugin gives the thread a stack for signals and puts back the one before at its end. Two of them that
     end in the order in which they began leave one that is no longer there, and Ctrl-C crashes.
     """
-    shared = ov.Core()
-    shared.get_property("CPU", "FULL_DEVICE_NAME")
-    return shared
+    with _making_core:  # a cache alone lets two threads make one each
+        return _core()
+
+
+@cache
+def _core() -> ov.Core:
+    made = ov.Core()
+    made.get_property("CPU", "FULL_DEVICE_NAME")
+    return made
 
 
 def capabilities() -> list[str]:
@@ -103,8 +110,7 @@ def check_int8() -> None:
     """
     if int8_overflows():
         raise EngineError(
-            "This CPU has no exact int8 products (VNNI or AMX), so masks would be wrong; use "
-            "precision='auto' for the best it has."
+            f"This CPU has no exact int8 products (VNNI or AMX), so masks would be wrong; use {_others()}."
         )
 
 
@@ -123,6 +129,15 @@ def int8_overflows() -> bool:
     return bool(np.abs(compiled([ones, ones])[0] - 64 * (1 - 2 / 256) ** 2).max() > 1)
 
 
+def _others() -> str:
+    """Precisions that work here, as advice."""
+    return " or ".join(f"precision='{name}'" for name in HINTS if _computes_in(name))
+
+
+def _computes_in(precision: str) -> bool:
+    return precision == "fp32" or precision.upper() in capabilities()
+
+
 class OpenVINORunner:
     """Compiles each graph when it is first run; may be shared between threads, which then take turns.
 
@@ -136,7 +151,7 @@ class OpenVINORunner:
 
     def __init__(self, folder_of: Callable[[str], Path], precision: str, threads: int | None) -> None:
         self.folder_of, self.precision = folder_of, precision
-        self._settings = _settings(precision, threads)
+        self._settings = settings(precision, threads)
         self._requests: dict[str, ov.InferRequest] = {}
         self._lock = threading.Lock()
 
@@ -181,18 +196,21 @@ def save(model: ov.Model, folder: Path, *, halve: bool = False) -> None:
         ) from error
 
 
-def _settings(precision: str, threads: int | None) -> dict[str, Any]:
+def settings(precision: str, threads: int | None) -> dict[str, Any]:
+    """What graphs are compiled with.
+
+    Raises:
+        EngineError: this CPU does not know the precision.
+    """
     if precision not in (*HINTS, "int8"):
         raise EngineError(f"precision is {precision!r}; the OpenVINO engine knows {', '.join(HINTS)}, int8.")
-    if precision != "fp32" and precision.upper() not in capabilities():
-        raise EngineError(
-            f"This CPU does not compute in {precision}; use precision='fp32', or 'auto' for the best it has."
-        )
+    if not _computes_in(precision):
+        raise EngineError(f"This CPU does not compute in {precision}; use {_others()}.")
     if precision == "int8":  # what is not quantised
         check_int8()
         precision = "bf16" if "BF16" in capabilities() else "fp32"
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": HINTS[precision]}
-    return settings if threads is None else settings | {"INFERENCE_NUM_THREADS": threads}
+    chosen = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": HINTS[precision]}
+    return chosen if threads is None else chosen | {"INFERENCE_NUM_THREADS": threads}
 
 
 def _infer(request: ov.InferRequest, inputs: Mapping[str, Any]) -> list[Any]:
@@ -233,7 +251,8 @@ def convert(graph: Graph, lengths: Mapping[str, int] | None = None) -> ov.Model:
         traced = torch.jit.trace(graph.module, examples, check_trace=False)
         kept = lengths or dict.fromkeys(EXAMPLE_LENGTHS, -1)
         shapes = [ov.PartialShape(_lengths(port, kept)) for port in graph.inputs]
-        model = ov.convert_model(traced, input=shapes)
+        with unreported():
+            model = ov.convert_model(traced, input=shapes)
     for port, found in zip((*graph.inputs, *graph.outputs), (*model.inputs, *model.outputs), strict=True):
         found.get_tensor().set_names({port.name})
     return model

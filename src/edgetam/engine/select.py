@@ -128,7 +128,8 @@ def _device_name(device: object) -> str:
     if device is None:
         return "auto"
     if isinstance(device, str) or type(device).__module__ == "torch":  # which need not be installed
-        return str(device)
+        named = str(device)
+        return "cpu" if named.partition(":")[0] == "cpu" else named  # PyTorch knows a "cpu:0"
     number = isinstance(device, int) and not isinstance(device, bool)
     raise EngineError(
         f"device is {device!r}; expected 'auto' or the name of a torch device such as 'cpu'"

@@ -19,6 +19,7 @@ from edgetam.engine.cpu import has_onednn, speed_up_
 from edgetam.errors import EngineError
 from edgetam.model import EdgeTAM, inference_form
 from edgetam.structs import Decoded, DecoderPrompt, FrameMemory, ImageFeatures, MemoryContext
+from edgetam.weights.fingerprint import fingerprint
 
 __all__ = ["TorchEngine", "best_device", "to_numpy"]
 
@@ -53,6 +54,7 @@ class TorchEngine:
             raise EngineError(f"precision is {precision!r}; the torch engine knows {', '.join(DTYPES)}.")
         self.precision = precision
         self.device = _device(device)
+        self.weights_id = fingerprint(model.state_dict())  # folding changes values
         network = inference_form(model) if fold else copy.deepcopy(model).eval().requires_grad_(False)
         if precision == "bf16" and self.device.type == "cpu" and not has_onednn(torch.bfloat16):
             _log.warning("This CPU does not compute in bfloat16, so fp32 would be faster.")
@@ -149,8 +151,11 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        if reason.startswith("Expected one of"):  # followed by some twenty kinds that nobody has
+            reason = "no such device; expected cpu, cuda, cuda:1, mps and the like"
         raise EngineError(
-            f"Device {name!r} is not available here ({error}); use device='cpu', or install a PyTorch for it."
+            f"Device {name!r} is not available here ({reason}); use device='cpu', or a PyTorch for it."
         ) from error
     return device
 

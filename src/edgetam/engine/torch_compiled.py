@@ -8,6 +8,7 @@ they are.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -53,6 +54,7 @@ class CompiledEngine(TorchEngine):
         settings: dict[str, Any] = {"mode": "reduce-overhead"} if recording else {}
         self._programs: dict[str, Callable[..., Tensor | tuple[Tensor, ...]]] = {}
         self._inputs: dict[str, list[str]] = {}
+        self._lock = threading.Lock()
         self.model.cpu()  # graphs make their tables there
         graphs = [make_graph(name, self.model) for name in PROGRAMS]
         for name, graph in zip(PROGRAMS, graphs, strict=True):
@@ -116,7 +118,7 @@ class CompiledEngine(TorchEngine):
     def _run(self, name: str, **inputs: Tensor) -> Sequence[Tensor]:
         """Outputs of a program, in memory of their own: the next run writes over those it gave."""
         given = [inputs[wanted].contiguous().to(self.device) for wanted in self._inputs[name]]
-        with self._running(), torch._dynamo.config.patch({_limit(torch._dynamo.config): SHAPES}):
+        with self._lock, self._running(), torch._dynamo.config.patch({_limit(torch._dynamo.config): SHAPES}):
             found = self._programs[name](*given)
             outputs = (found,) if isinstance(found, Tensor) else found
             return [output.clone() for output in outputs]

@@ -45,10 +45,11 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Constants:
-    """Learned vectors that are used outside of graphs."""
+    """What is known of weights outside of graphs."""
 
     absent_pointer: Floats  # [256]
     no_memory: Floats  # [256], added to the coarse map where there is nothing to remember
+    weights_id: str = ""  # see `Engine.weights_id`
 
 
 class GraphEngine:
@@ -73,6 +74,11 @@ class GraphEngine:
     def absent_pointer(self) -> Floats:
         """The pointer of an object that is not there, ``[256]``."""
         return self.constants.absent_pointer
+
+    @property
+    def weights_id(self) -> str:
+        """See `Engine.weights_id`."""
+        return self.constants.weights_id
 
     def encode(self, image: Floats) -> ImageFeatures[Any]:
         """See `Engine.encode`."""

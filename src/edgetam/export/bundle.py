@@ -27,6 +27,7 @@ from edgetam.hashing import sha256_of
 from edgetam.model import EdgeTAM, inference_form
 from edgetam.model.inference import in_full_precision
 from edgetam.tracking.geometry import MEAN, STD
+from edgetam.weights.fingerprint import fingerprint
 
 __all__ = ["PARITY", "BundleSpec", "check_free", "export_bundle"]
 
@@ -109,7 +110,7 @@ def export_bundle(
         for number, graph in enumerate(graphs, 1):
             say(f"converting {graph.name} ({number} of {len(graphs)})")
             _convert_one(convert, graph, folder / graph.name, precision)
-        _write_json(folder / CONSTANTS, _constants(folded))
+        _write_json(folder / CONSTANTS, _constants(network))
         manifest = _manifest(network.config, spec, target, precision, limits, graphs)
         rehearsal = _rehearsed(network, folder, manifest, graphs, say) if target.runs_here else None
         _write_json(folder / PARITY, _report(rehearsal, target))
@@ -135,8 +136,9 @@ def _convert_one(
         convert(graph, folder, precision)
 
 
-def _constants(network: EdgeTAM) -> dict[str, list[float]]:
+def _constants(network: EdgeTAM) -> dict[str, Any]:
     return {
+        "weights_id": fingerprint(network.state_dict()),
         "absent_pointer": network.object_pointer.absent.tolist(),
         "no_memory": network.memory_attention.no_memory_embed.tolist(),
     }

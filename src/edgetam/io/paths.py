@@ -9,7 +9,7 @@ from typing import Literal
 
 from edgetam.errors import MediaError
 
-__all__ = ["look_at"]
+__all__ = ["look_at", "shortened"]
 
 # EINVAL is what Windows says to a pattern.
 _NOTHING_THERE = {errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.EBADF}
@@ -30,10 +30,11 @@ def look_at(path: str | os.PathLike[str]) -> Literal["file", "folder"] | None:
         if error.errno in _NOTHING_THERE:
             return None
         reason = error.strerror or str(error)
-        raise MediaError(f"Cannot look at '{_shortened(place)}' ({reason}); check the path.") from error
+        raise MediaError(f"Cannot look at '{shortened(place)}' ({reason}); check the path.") from error
     return "folder" if place.is_dir() else "file"
 
 
-def _shortened(path: Path) -> str:
+def shortened(path: str | bytes | int | os.PathLike[str]) -> str:
+    """A path to read, without the middle of a very long one."""
     text = str(path)
     return text if len(text) <= 200 else f"{text[:100]}...{text[-50:]}"

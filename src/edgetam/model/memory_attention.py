@@ -115,10 +115,10 @@ def _folded(attention: A, rotary: HalvesRotary) -> A:
 class MemoryAttentionLayer(nn.Module):
     """Self-attention, cross-attention to the memories, feed-forward; norms first."""
 
-    def __init__(self, rotary: Rotary, memory_rotary: Rotary) -> None:
+    def __init__(self, rotary: Rotary, image_rotary: Rotary, memory_rotary: Rotary) -> None:
         super().__init__()
         self.self_attn = SelfAttention(rotary)
-        self.cross_attn = CrossAttention(rotary, memory_rotary)
+        self.cross_attn = CrossAttention(image_rotary, memory_rotary)
         self.linear1 = nn.Linear(HIDDEN_DIM, FEEDFORWARD)
         self.linear2 = nn.Linear(FEEDFORWARD, HIDDEN_DIM)
         self.norm1 = nn.LayerNorm(HIDDEN_DIM)
@@ -157,8 +157,10 @@ class MemoryAttention(nn.Module):
         rotary = Rotary(HIDDEN_DIM, config.grid)
         same = self.layout.grid == config.grid
         memory_rotary = rotary if same else Rotary(HIDDEN_DIM, self.layout.grid)
+        aligned = config.aligned_places and not same and self.layout.grid
+        image_rotary = Rotary(HIDDEN_DIM, config.grid, like=self.layout.grid) if aligned else rotary
         self.layers = nn.ModuleList(
-            MemoryAttentionLayer(rotary, memory_rotary) for _ in range(config.attention_layers)
+            MemoryAttentionLayer(rotary, image_rotary, memory_rotary) for _ in range(config.attention_layers)
         )
         self.norm = nn.LayerNorm(HIDDEN_DIM)
         self.age_embed = nn.Parameter(torch.randn(MEMORY_FRAMES, MEMORY_DIM) * 0.02)
@@ -175,10 +177,11 @@ class MemoryAttention(nn.Module):
         merged = shallow_copy(self)
         layers = [shallow_copy(layer) for layer in self.layers if isinstance(layer, MemoryAttentionLayer)]
         cross = layers[0].cross_attn
-        rotary, memory_rotary = HalvesRotary(cross.rotary), HalvesRotary(cross.memory_rotary)
+        rotary, image_rotary = HalvesRotary(layers[0].self_attn.rotary), HalvesRotary(cross.rotary)
+        memory_rotary = HalvesRotary(cross.memory_rotary)
         for layer in layers:
             layer.self_attn = _folded(layer.self_attn, rotary)
-            layer.cross_attn = _folded(layer.cross_attn, rotary)
+            layer.cross_attn = _folded(layer.cross_attn, image_rotary)
             layer.cross_attn.memory_rotary = memory_rotary  # type: ignore[assignment]
         merged.layers = nn.ModuleList(layers)
         return merged

@@ -68,18 +68,25 @@ class Rotary(nn.Module):
 
     Channels are pairs ``(2j, 2j + 1)``; the first half of the pairs turns with x, the second with y,
     both counted in whole cells from 0.
+
+    Args:
+        channels: of what is rotated.
+        side: cells of the grid.
+        like: count in the cells of another grid over the same image, from centre to centre.
     """
 
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, channels: int, side: int) -> None:
+    def __init__(self, channels: int, side: int, like: int | None = None) -> None:
         super().__init__()
+        step = (like or side) / side
         # written as published, which is the same but for rounding: at 63 cells that is 2e-6
         frequency = 1.0 / TEMPERATURE ** (torch.arange(0, channels, 4, dtype=torch.float32) / channels)
         cell = torch.arange(side * side)
-        x = (cell % side).float()[:, None] * frequency
-        y = torch.div(cell, side, rounding_mode="floor").float()[:, None] * frequency
+        x = (cell % side).float()[:, None]
+        y = torch.div(cell, side, rounding_mode="floor").float()[:, None]
+        x, y = (((line + 0.5) * step - 0.5) * frequency for line in (x, y))
         angles = torch.cat([x, y], dim=-1)  # [side * side, channels / 2]
         sign = torch.tensor([-1.0, 1.0])
         self.register_buffer("cos", angles.cos().repeat_interleave(2, dim=-1), persistent=False)

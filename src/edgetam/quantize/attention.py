@@ -5,29 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import openvino as ov
-from openvino import opset13 as op
 
-from edgetam.engine.openvino import core
+from edgetam.engine.openvino import core, settings
 from edgetam.engine.openvino_attention import Reach, one_head_attention
+from edgetam.engine.silent_openvino import op, ov
 from edgetam.quantize.tap import Inputs
 
 __all__ = ["attention_reach"]
 
 
-def attention_reach(model: ov.Model, samples: Sequence[Inputs]) -> dict[str, Reach]:
+def attention_reach(
+    model: ov.Model, samples: Sequence[Inputs], threads: int | None = None
+) -> dict[str, Reach]:
     """What attention with one head compares at most, by the name of its node; empty where there is none.
 
     Args:
         model: a graph in floating point, which gets more outputs.
         samples: inputs of the graph.
+        threads: CPU threads to use; all by default.
     """
     nodes = one_head_attention(model)
     if not nodes:
         return {}
     before = len(model.outputs)
     model.add_outputs([_largest(node.input(i).get_source_output()) for node in nodes for i in (0, 1)])
-    request = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
+    request = core().compile_model(model, "CPU", settings("fp32", threads)).create_infer_request()
     seen = []
     for sample in samples:
         found = request.infer(sample)

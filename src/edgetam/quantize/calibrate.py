@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from edgetam.engine.int8 import Calibration, keep_quantised
-from edgetam.engine.quiet import quiet
+from edgetam.engine.quiet import quiet, unreported
 from edgetam.engine.requirements import require
 from edgetam.engine.source import Source
 from edgetam.errors import ConfigError, MediaError
 from edgetam.quantize.clips import Clip
 from edgetam.quantize.tap import Inputs, tapped
 
-__all__ = ["DEFAULT_PARTS", "PARTS", "check_parts", "quantize"]
+__all__ = ["DEFAULT_PARTS", "FRAMES", "PARTS", "check_parts", "quantize"]
 
 PARTS = ("encode", "attend", "track", "remember")
 """What every tracked frame runs; prompts are too rare to pay."""
@@ -67,7 +67,8 @@ def quantize(
         OutputError: the cache cannot be written.
     """
     check_parts(parts)
-    import nncf
+    with unreported():  # whether it reports is settled here
+        import nncf
 
     from edgetam.engine.openvino import OpenVINORunner, check_int8, graph_store, openvino_engine
 
@@ -92,7 +93,7 @@ def quantize(
     def maker(part: str) -> Callable[[Path], None]:
         def make(folder: Path) -> None:
             say(f"Quantising '{part}' with {len(tap.seen[part])} samples.")
-            _quantize(runner.folder_of(part) / "model.xml", tap.seen[part], folder)
+            _quantize(runner.folder_of(part) / "model.xml", tap.seen[part], folder, threads)
 
         return make
 
@@ -100,7 +101,7 @@ def quantize(
     return calibration
 
 
-def _quantize(path: Path, samples: list[Inputs], folder: Path) -> None:
+def _quantize(path: Path, samples: list[Inputs], folder: Path, threads: int | None) -> None:
     import nncf
 
     from edgetam.engine.openvino import core, save
@@ -108,12 +109,16 @@ def _quantize(path: Path, samples: list[Inputs], folder: Path) -> None:
     from edgetam.quantize.attention import attention_reach
 
     read = core().read_model
-    reach = attention_reach(read(path), samples)
+    reach = attention_reach(read(path), samples, threads)
     options: dict[str, Any] = {}
     if reach:  # NNCF would round the weights of attention too
         scope = nncf.IgnoredScope(names=list(reach))
         options = {"model_type": nncf.ModelType.TRANSFORMER, "ignored_scope": scope}
-    with redirect_stdout(io.StringIO()), quiet("nncf"):  # its bars, and what it tells developers
+    with (
+        redirect_stdout(io.StringIO()),
+        quiet("nncf"),
+        unreported(),
+    ):  # its bars, and what it tells developers
         quantised: Any = nncf.quantize(
             read(path),
             nncf.Dataset(samples),

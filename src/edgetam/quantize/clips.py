@@ -29,6 +29,14 @@ class Clip:
     source: str
     point: tuple[float, float] | None = None
 
+    def check(self) -> None:
+        """Open it once, so that a wrong path is found before anything is computed.
+
+        Raises:
+            MediaError: the video cannot be read.
+        """
+        open_frames(self.source).close()
+
     def follow(self, engine: Engine, frames: int) -> Iterator[FrameResult]:
         """Track the object.
 

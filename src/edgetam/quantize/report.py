@@ -56,10 +56,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Report:
-    """All precisions at one input size."""
+    """All precisions at one input size, over so many tracked frames."""
 
     image_size: int
     frames: int
+    calibrated: int = 0
+    """How many frames at the start of each clip int8 was calibrated on."""
     cases: dict[str, Case] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -71,6 +73,7 @@ class Report:
 class _Run:
     masks: Masks = field(default_factory=dict)
     frame_seconds: list[float] = field(default_factory=list)
+    part_seconds: dict[str, list[float]] = field(default_factory=lambda: {part: [] for part in TRACKED})
     jf: list[float] = field(default_factory=list)
 
 
@@ -80,6 +83,7 @@ def measure(
     dataset: Dataset | None = None,
     *,
     frames: int = 24,
+    calibrated: int = 0,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Compare precisions of one network; they take turns clip by clip.
@@ -89,22 +93,25 @@ def measure(
         clips: to track where there is no data set.
         dataset: with ground truth, to track instead.
         frames: of each clip; videos of a data set are tracked to their end.
+        calibrated: frames at the start of each clip that int8 was calibrated on, for the report.
         say: told what happens.
     """
     listened = {name: tapped(engine) for name, engine in engines.items()}
     runs = {name: _Run() for name in engines}
     for video in dataset.names if dataset else [clip.source for clip in clips]:
-        for name, (engine, _) in listened.items():
+        for name, (engine, tap) in listened.items():
             say(f"Tracking {video} in {name}.")
             if dataset:
                 _score(engine, dataset, video, runs[name])
             else:
                 clip = next(c for c in clips if c.source == video)
                 _follow(engine, clip, frames, runs[name])
+            for part, seconds in runs[name].part_seconds.items():
+                seconds += tap.seconds.pop(part, [])[WARM:]
     truth = runs[REFERENCE].masks
     config = engines[REFERENCE].config
     cases = {name: _case(tap, runs[name], truth) for name, (_, tap) in listened.items()}
-    return Report(config.image_size, len({key[:2] for key in truth}), cases)
+    return Report(config.image_size, len({key[:2] for key in truth}), calibrated, cases)
 
 
 def _follow(engine: GraphEngine, clip: Clip, frames: int, run: _Run) -> None:
@@ -150,7 +157,7 @@ def _case(tap: Tap, run: _Run, reference: Masks) -> Case:
     overlaps = [region_similarity(run.masks[key], reference[key]) for key in seen]
     return Case(
         {part: _megabytes(runner.folder_of(part)) for part in TRACKED},
-        {part: _median_ms(tap.seconds[part][WARM:]) for part in TRACKED},
+        {part: _median_ms(seconds) for part, seconds in run.part_seconds.items()},
         _median_ms(run.frame_seconds),
         round(statistics.mean(overlaps), 4) if overlaps else None,
         round(min(overlaps), 4) if overlaps else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 from edgetam.engine.base import DecodeMode, Engine
 from edgetam.errors import InputError, PromptError
 from edgetam.io.arrays import as_rgb
+from edgetam.io.images import read_image
 from edgetam.structs import Decoded, DecoderPrompt, ImageFeatures, Prompt
 from edgetam.tracking.geometry import Floats, prepare_image, resize_logits, resize_mask_logits
 from edgetam.tracking.masks import fill_holes, remove_specks
 from edgetam.tracking.prompts import Clicks, read_mask, read_prompt
+from edgetam.tracking.results import sigmoid
 
 __all__ = ["ImageResult", "ImageSegmenter"]
 
@@ -32,7 +35,7 @@ class ImageResult:
         masks: bool ``[M, H, W]`` at the size of the image.
         scores: estimated IoU, float32 ``[M]``.
         logits: float32 ``[M, 4g, 4g]``, clamped to +-32; can be given back as ``mask``.
-        presence: logit that the object is there at all.
+        presence: probability that the object is there at all, 0..1.
     """
 
     masks: NDArray[np.bool_]
@@ -63,15 +66,15 @@ class ImageSegmenter:
         self._size = (0, 0)
 
     def set_image(self, image: Any) -> None:
-        """Encode an image: RGB uint8 ``[H, W, 3]``, or another picture (`edgetam.io.arrays.as_rgb`).
+        """Encode an image: a path, RGB uint8 ``[H, W, 3]``, or another picture (`edgetam.io.arrays.as_rgb`).
 
-        A PIL image is turned upright by its EXIF orientation, and prompts and masks are about it as it is
-        shown; pass ``np.asarray(image)`` for the pixels as they are stored.
+        A file or PIL image is turned upright by its EXIF orientation, and prompts and masks are about it as
+        it is shown; pass ``np.asarray(image)`` for the pixels as they are stored.
 
         Raises:
-            MediaError: anything else.
+            MediaError: anything else, or a file that cannot be read.
         """
-        rgb = as_rgb(image)
+        rgb = read_image(image) if isinstance(image, (str, Path)) else as_rgb(image)
         self._features = self.model.encode(prepare_image(rgb, self.model.config.image_size, "image"))
         self._size = (rgb.shape[1], rgb.shape[0])
 
@@ -165,7 +168,7 @@ class ImageSegmenter:
         logits = decoded.masks[row]
         masks = np.stack([self.to_image_size(plane) > 0 for plane in logits])
         clamped = np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT)
-        return ImageResult(masks, decoded.scores[row], clamped, float(decoded.presence[row, 0]))
+        return ImageResult(masks, decoded.scores[row], clamped, sigmoid(float(decoded.presence[row, 0])))
 
     def _mask_prompt(self, mask: Any) -> Floats:
         try:

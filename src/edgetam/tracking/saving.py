@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 from contextlib import suppress
@@ -54,7 +53,7 @@ def _write(session: TrackingSession, folder: Path) -> None:
         "format": FORMAT,
         "model": session.engine.config.name,
         "image_size": session.engine.config.image_size,
-        "weights": _weights(session),
+        "weights_id": session.engine.weights_id,
         "video": _video(session),
         "objects": [_save_track(track, folder, token) for track in session.tracks.values()],
     }
@@ -81,10 +80,11 @@ def restore_session(session: TrackingSession, folder: Path) -> None:
     for what, now in (
         ("model", config.name),
         ("image_size", config.image_size),
-        ("weights", _weights(session)),
+        ("weights_id", session.engine.weights_id),
         ("video", _video(session)),
     ):
-        if manifest.get(what) != now and not (what == "weights" and what not in manifest):  # older files
+        unknown = what == "weights_id" and not (now and manifest.get(what))  # of older files and bundles
+        if manifest.get(what) != now and not unknown:
             raise InputError(
                 f"The session in {folder} was saved with {what} {manifest.get(what)}, but now it is {now}: "
                 "go on with what it was saved with, or track anew."
@@ -102,12 +102,6 @@ def restore_session(session: TrackingSession, folder: Path) -> None:
     ) as error:
         raise InputError(f"The session in {folder} is damaged ({error}); save it again.") from error
     session.tracks.update({track.object_id: track for track in tracks})
-
-
-def _weights(session: TrackingSession) -> str:
-    """Tells weights apart whatever the engine: nobody can read memories that other weights wrote."""
-    pointer = np.ascontiguousarray(session.engine.absent_pointer, np.float16)
-    return hashlib.sha256(pointer.tobytes()).hexdigest()[:12]
 
 
 def _video(session: TrackingSession) -> dict[str, int]:

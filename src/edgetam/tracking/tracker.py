@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgetam.engine.base import Engine
+from edgetam.errors import InputError
 from edgetam.io import open_frames
 from edgetam.tracking.options import TrackerOptions
 from edgetam.tracking.session import TrackingSession
@@ -20,9 +21,14 @@ class VideoTracker:
     Args:
         model: an engine, from `edgetam.load_model`.
         options: how to track; see `TrackerOptions`.
+
+    Raises:
+        InputError: ``model`` is no engine.
     """
 
     def __init__(self, model: Engine, options: TrackerOptions | None = None) -> None:
+        if not hasattr(model, "remember"):
+            raise InputError(f"model is a {type(model).__name__}; pass what edgetam.load_model() gives.")
         self.model = model
         self.options = options or TrackerOptions()
 

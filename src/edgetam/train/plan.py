@@ -7,9 +7,10 @@ branch, and a run that goes on makes the plans it would have made.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from edgetam.tracking.bank import RECENT_MEMORIES
 from edgetam.train.stage import Stage
 
 __all__ = ["Plan", "draw_plan"]
@@ -28,6 +29,7 @@ class Plan:
         corrected: frames with correction clicks.
         corrections: clicks on each of them.
         centre: how often clicks fall deepest inside.
+        numbers: of the frames, where they do not count from 0 without gaps.
     """
 
     length: int = 1
@@ -36,12 +38,25 @@ class Plan:
     corrected: tuple[int, ...] = ()
     corrections: int = 0
     centre: float = 0.0
+    numbers: tuple[int, ...] = ()
 
 
 def draw_plan(stage: Stage, seed: int, step: int) -> Plan:
     """Draw the plan of a step of a stage."""
     stage = stage.kind_at(seed, step)
     dice = random.Random(f"{seed}-{step}")
+    plan = _prompted(stage, dice)
+    return replace(plan, numbers=_with_gaps(plan.length, dice)) if dice.random() < stage.gaps else plan
+
+
+def _with_gaps(length: int, dice: random.Random) -> tuple[int, ...]:
+    """Numbers of frames, so near that what is remembered of the first tracked one can still be read."""
+    later = range(1, max(length, RECENT_MEMORIES + 2))
+    return (0, *sorted(dice.sample(later, length - 1)))
+
+
+def _prompted(stage: Stage, dice: random.Random) -> Plan:
+    """Length and prompts."""
     length = dice.randint(*stage.frames)
     prompts = stage.prompts
     kinds: tuple[Kind, ...] = ("mask", "point", "box")

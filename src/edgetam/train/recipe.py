@@ -41,6 +41,7 @@ class ModelRecipe:
         encoder: other widths and depths of a RepViT trunk, for a teacher of one's own or a tiny model.
         perceiver: other numbers of latents.
         attention_layers: another depth of memory attention.
+        aligned_places: see `edgetam.config.ModelConfig`; for networks that learn several input sizes.
     """
 
     variant: str = "edgetam"
@@ -49,6 +50,7 @@ class ModelRecipe:
     encoder: RepViTConfig | None = None
     perceiver: PerceiverConfig | None = None
     attention_layers: int | None = None
+    aligned_places: bool = False
 
     def __post_init__(self) -> None:
         config = get_config(self.variant, self.image_size)
@@ -72,6 +74,7 @@ class ModelRecipe:
             encoder=self.encoder or config.encoder,
             perceiver=self.perceiver or config.perceiver,
             attention_layers=self.attention_layers or config.attention_layers,
+            aligned_places=self.aligned_places,
         )
 
 

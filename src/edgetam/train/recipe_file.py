@@ -31,7 +31,8 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The recipe {path} cannot be read ({error}); pass a YAML file.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"The recipe {path} cannot be read ({reason}); pass a YAML file.") from error
     try:
         return parse_recipe(text, overrides)
     except ConfigError as error:

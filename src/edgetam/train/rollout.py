@@ -149,6 +149,7 @@ class _Course:
         self.frames = [x.unflatten(0, (-1, self.count)).unbind(1) for x in maps]
         self.memories: dict[int, FrameMemory[Tensor]] = {}
         self.prompted: list[int] = []
+        self.numbers = plan.numbers or tuple(range(self.count))
         self.steps: list[Step] = []
         self.pointers: list[Tensor] = []
         self.adopted: dict[int, FrameMemory[Tensor]] = {}
@@ -216,11 +217,13 @@ class _Course:
 
     def context(self, t: int) -> MemoryContext[Tensor] | None:
         """The memories a tracker reads on frame ``t``."""
-        reading = read_plan(t, self.prompted, self.memories.keys() - set(self.prompted))
+        numbers = self.numbers
+        tracked = {numbers[i] for i in self.memories.keys() - set(self.prompted)}
+        reading = read_plan(numbers[t], [numbers[i] for i in self.prompted], tracked)
         if not reading.memories:
             return None
-        kept = [self.memories[i] for i, _ in reading.memories]
-        pointed = [self.memories[i].pointer for i, _ in reading.pointers]
+        kept = [self.memories[numbers.index(n)] for n, _ in reading.memories]
+        pointed = [self.memories[numbers.index(n)].pointer for n, _ in reading.pointers]
         batch, device = len(self.task.masks), self.task.masks.device
         return MemoryContext(
             tokens=torch.stack([memory.tokens for memory in kept], 1),

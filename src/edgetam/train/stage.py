@@ -107,6 +107,8 @@ class Stage:
         objects: most objects per clip.
         accumulate: forward passes per step.
         prompts: how objects are prompted.
+        gaps: how often the frames of a clip are numbered with gaps, as if those between were not remembered:
+            then short clips teach memories of every age.
         norms: ``batch`` statistics in batch norms, or ``frozen`` running ones, for few correlated frames.
         encoder: ``trained`` or ``frozen``.
         presence: ``off``: no loss, and the truth decides what is remembered as absent; ``taught``: the same
@@ -129,6 +131,7 @@ class Stage:
     objects: int = 4
     accumulate: int = 1
     prompts: Prompts = Prompts()
+    gaps: float = 0.0
     norms: Literal["batch", "frozen"] = "batch"
     encoder: Literal["trained", "frozen"] = "trained"
     presence: Literal["off", "taught", "trusted"] = "taught"
@@ -149,6 +152,8 @@ class Stage:
         check_range("frames", self.frames, 1)
         check_least(1, clips=self.clips, objects=self.objects, accumulate=self.accumulate)
         check_least(0, encoder_rate=self.encoder_rate, rate=self.rate)
+        if not 0.0 <= self.gaps <= 1.0:
+            raise ConfigError(f"gaps is {self.gaps}, expected a share from 0 to 1.")
         if self.image_size <= 0 or self.image_size % 256:
             raise ConfigError(f"image_size is {self.image_size}, expected a positive multiple of 256.")
         if self.sources:

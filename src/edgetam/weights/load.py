@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from edgetam.config import ModelConfig
+from edgetam.config import ModelConfig, same_network
 from edgetam.errors import WeightsError
 from edgetam.model import EdgeTAM
 from edgetam.weights.files import Checkpoint, read, write_safetensors, write_torch
@@ -20,9 +21,9 @@ from edgetam.weights.variant import (
     detect_layout,
     detect_variant,
     is_memory,
-    same_network,
     skeleton,
 )
+from edgetam.weights.wanted import check_memory, check_partial
 
 __all__ = ["DTYPES", "LoadedWeights", "convert", "load_into", "load_state", "load_weights", "save_native"]
 
@@ -31,8 +32,8 @@ FORMAT_VERSION = 1
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 """Types a file can store; loading always gives float32."""
 
-_IMAGE_ONLY = "image"
 _EXAMPLES = 3
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,7 @@ def load_state(path: str | Path, partial: str | None = None) -> LoadedWeights:
     Raises:
         WeightsError: the file is damaged, unsafe, of another model, or has extra or missing tensors.
     """
-    if partial not in (None, _IMAGE_ONLY):
-        raise WeightsError(
-            f"partial is {partial!r}, expected None or {_IMAGE_ONLY!r}; leave it out for video."
-        )
+    check_partial(partial)
     checkpoint = read(Path(path))
     try:
         return _interpret(checkpoint, partial)
@@ -91,11 +89,7 @@ def _interpret(checkpoint: Checkpoint, partial: str | None) -> LoadedWeights:
     expected = skeleton(config) if layout == NATIVE else TABLE.from_ours(skeleton(config), layout)
     missing = _missing(expected, checkpoint.state, layout)
     image_only = _lacks_memory(missing, layout, expected)
-    if image_only and partial != _IMAGE_ONLY:
-        raise WeightsError(
-            f"An image-only {config.name} file ({len(checkpoint.state)} tensors) has no memory modules and "
-            'cannot track; pass a video checkpoint, or partial="image" to segment images only.'
-        )
+    check_memory(config, partial, image_only=image_only)
     _check_names(config, expected, checkpoint.state, [] if image_only else missing)
     state = dict(checkpoint.state) if layout == NATIVE else TABLE.to_ours(checkpoint.state, layout)
     state = _plain(state, skeleton(config))
@@ -297,6 +291,12 @@ def convert(
         provenance = f"converted from {Path(source).name} ({loaded.layout} layout)"
         notes = {"provenance": provenance, **loaded.metadata, **(metadata or {})}
         return save_native(target, loaded.state, loaded.config, notes, dtype)
+    if loaded.config.aligned_places:
+        _log.warning(
+            "%s counts the places of its memories in a way of its own, which files of the %s layout cannot "
+            "say: other code will run it, and track worse.",
+            *(source, layout),
+        )
     state = _stored(TABLE.from_ours(loaded.state, layout), dtype)
     if layout == OFFICIAL:
         write_torch(Path(target), state)

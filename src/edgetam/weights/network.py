@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-from edgetam.config import VARIANTS, get_config
-from edgetam.errors import WeightsError
+from edgetam.config import ModelConfig, get_config
 from edgetam.model import EdgeTAM, build_model
-from edgetam.weights.load import load_into, load_state
+from edgetam.weights.load import LoadedWeights, load_into, load_state
 from edgetam.weights.registry import BUNDLED, weights_path
-from edgetam.weights.variant import same_network, without_values
+from edgetam.weights.variant import without_values
+from edgetam.weights.wanted import settle
 
-__all__ = ["load_network"]
+__all__ = ["build_network", "load_network"]
 
 
 def load_network(
@@ -35,18 +34,18 @@ def load_network(
         ConfigError: unknown variant or size.
         WeightsError: the weights are damaged, unsafe, of another model or not to be had.
     """
-    wanted = get_config(name, image_size)
+    get_config(name, image_size)
     path = weights_path(name, weights)
     loaded = load_state(path, partial)
-    config = loaded.config
-    published = config.name in VARIANTS  # native files hold what others have configured
-    if published and config.name != name and not same_network(config, wanted):
-        raise WeightsError(
-            f"{path} holds weights of {config.name}, expected {name}; load it as {config.name!r}, or pass "
-            f"weights of {name}."
-        )
-    if image_size is not None:
-        config = replace(config, image_size=image_size)
+    return build_network(loaded, settle(loaded.config, name, image_size, path))
+
+
+def build_network(loaded: LoadedWeights, config: ModelConfig) -> EdgeTAM:
+    """A model with these weights, in evaluation mode on the CPU.
+
+    Raises:
+        WeightsError: they are of another model.
+    """
     with without_values():
         model = build_model(config)
     load_into(model, loaded)

@@ -27,6 +27,7 @@ __all__ = [
     "cached_path",
     "download",
     "find_published",
+    "on_this_machine",
     "published_as",
     "resolve",
     "weights_path",
@@ -224,7 +225,7 @@ def resolve(name_or_path: str | Path, progress: Progress | None = None) -> Path:
         DownloadError: it has to be fetched and cannot be.
     """
     name = str(name_or_path)
-    if not name.startswith(_ADDRESSES) and (path := _on_this_machine(name)) is not None:
+    if not name.startswith(_ADDRESSES) and (path := on_this_machine(name)) is not None:
         if not path.is_dir():
             return path
         if name not in OWN and find_published(name) is None:  # else a folder that happens to be called so
@@ -246,8 +247,12 @@ def resolve(name_or_path: str | Path, progress: Progress | None = None) -> Path:
     raise WeightsError(_unknown(name))
 
 
-def _on_this_machine(name: str) -> Path | None:
-    """A file, or a folder without one."""
+def on_this_machine(name: str) -> Path | None:
+    """A file, the one in a folder, or a folder without one; None where there is nothing.
+
+    Raises:
+        WeightsError: that cannot be told.
+    """
     try:
         path = Path(name).expanduser()
         if path.is_dir() and (path / "model.safetensors").is_file():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -24,7 +23,6 @@ __all__ = [
     "detect_layout",
     "detect_variant",
     "is_memory",
-    "same_network",
     "skeleton",
     "without_values",
 ]
@@ -149,11 +147,6 @@ def _fingerprint_of(config: ModelConfig) -> Fingerprint:
         tuple(x for pair in zip(encoder.widths, encoder.depths, strict=True) for x in pair),
         memory,
     )
-
-
-def same_network(a: ModelConfig, b: ModelConfig) -> bool:
-    """Whether weights of one fit the other: everything but the name and the image size agrees."""
-    return dataclasses.replace(a, name=b.name, image_size=b.image_size) == b
 
 
 @lru_cache(maxsize=4)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from edgetam.errors import ConfigError
 from edgetam.eval.datasets.video import MaskKind
+from edgetam.hints import did_you_mean
 
 __all__ = ["BENCHMARKS", "Benchmark", "Layout", "get_benchmark"]
 
@@ -191,5 +192,6 @@ def get_benchmark(name: str) -> Benchmark:
         ConfigError: there is none.
     """
     if name not in BENCHMARKS:
-        raise ConfigError(f"There is no data set '{name}'; expected one of {', '.join(BENCHMARKS)}.")
+        hint = did_you_mean(name, BENCHMARKS)
+        raise ConfigError(f"There is no data set '{name}'{hint}; expected one of {', '.join(BENCHMARKS)}.")
     return BENCHMARKS[name]

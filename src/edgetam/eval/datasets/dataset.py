@@ -162,7 +162,7 @@ def _wrong_layout(benchmark: Benchmark, root: Path, split: str) -> str:
     )
     hint = f" ({benchmark.note})" if benchmark.note else ""
     return (
-        f"'{root}' does not hold {benchmark.title}, split '{split}': expected {expected}{hint}; "
+        f"'{root}' holds no frames of {benchmark.title}, split '{split}': expected {expected}{hint}; "
         f"found {_listed(tuple(inside)) if inside else 'an empty folder'}."
     )
 

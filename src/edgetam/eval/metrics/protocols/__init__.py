@@ -13,6 +13,7 @@ from edgetam.eval.metrics.protocols.davis_unsupervised import Davis2017Unsupervi
 from edgetam.eval.metrics.protocols.lvos import Lvos
 from edgetam.eval.metrics.protocols.mosev2 import MoseV2
 from edgetam.eval.metrics.protocols.ytvos import YouTubeVos
+from edgetam.hints import did_you_mean
 
 __all__ = ["PROTOCOLS", "GroundTruth", "Plan", "Protocol", "find_protocol"]
 
@@ -44,6 +45,7 @@ def find_protocol(name: str) -> Protocol:
     try:
         return PROTOCOLS[name]
     except KeyError:
+        hint = did_you_mean(name, PROTOCOLS)
         raise ConfigError(
-            f"There is no protocol '{name}'; the protocols are {', '.join(PROTOCOLS)}."
+            f"There is no protocol '{name}'{hint}; the protocols are {', '.join(PROTOCOLS)}."
         ) from None
