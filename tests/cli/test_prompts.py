@@ -204,3 +204,20 @@ def test_ids_that_no_file_can_hold(kinds):
     with pytest.raises(PromptError, match=f"Object {2**63} is too large"):
         check_ids([item], kinds)
     check_ids([item._replace(object_id=2**63 - 1)], kinds)
+
+
+@pytest.mark.parametrize("words", [["--point", "320", "180"], ["--box", "1", "2", "3.5", "4", "-o", "x"]])
+def test_numbers_without_commas_are_told_how(words):
+    takes = {"--point": True, "--box": True, "-o": True}
+    with pytest.raises(
+        PromptError, match=r"write it with commas and no spaces: --(point 320,180|box 1,2,3.5,4)$"
+    ):
+        ordered_options(["video.mp4", *words], takes)
+
+
+def test_numbers_that_are_names_are_left_alone():
+    takes = {"--point": True, "--frame": True}
+    assert ordered_options(["7", "--point", "3,4", "--frame", "5"], takes) == [
+        ("--point", "3,4"),
+        ("--frame", "5"),
+    ]

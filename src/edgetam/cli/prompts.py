@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import takewhile, tee
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,11 +58,36 @@ def ordered_options(args: Sequence[str], takes_value: Mapping[str, bool]) -> lis
             name, joined, value = word.partition("=")
             if takes_value.get(name) and not joined:
                 value = next(words, "")
+                words, ahead = tee(words)
+                _check_comma(name, value, ahead)
             if name in PROMPT_OPTIONS:
                 found.append((name, value))
         elif word.startswith("-") and _ends_waiting(word, takes_value):
             next(words, "")
     return found
+
+
+def _check_comma(name: str, value: str, ahead: Iterable[str]) -> None:
+    """Complain about ``--point 320 180``, which would be a point of one number and a stray word.
+
+    Raises:
+        PromptError: write it with a comma.
+    """
+    if name in ("--point", "--box") and _is_number(value):
+        numbers = [value, *takewhile(_is_number, ahead)]
+        if len(numbers) > 1:
+            raise PromptError(
+                f"{name} is '{' '.join(numbers)}'; write it with commas and no spaces: "
+                f"{name} {','.join(numbers)}"
+            )
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _ends_waiting(word: str, takes_value: Mapping[str, bool]) -> bool:
