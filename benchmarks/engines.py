@@ -33,6 +33,7 @@ from benchmarks.tracking import Task, Timings, measure, our_tasks, published_tas
 from edgetam import TrackerOptions, VideoTracker, load_model
 from edgetam.engine import Engine
 from edgetam.engine.openvino import core
+from edgetam.engine.openvino_attention import LEVELS
 from edgetam.engine.silent_openvino import op, ov
 from edgetam.engine.source import Source
 from edgetam.io.bundled import demo_clip
@@ -154,8 +155,8 @@ def peaks(threads: int) -> dict[str, int]:
         given = op.parameter([side, side], np.float32)
         factors = [given, op.constant(numbers)]
         if name == "int8":
-            ends = [op.constant(np.float32(end)) for end in (-1, 1 - 2 / 256)]
-            factors = [op.fake_quantize(factor, *ends, *ends, 256) for factor in factors]
+            ends = [op.constant(np.float32(end)) for end in (-1, 1 - 2 / LEVELS)]
+            factors = [op.fake_quantize(factor, *ends, *ends, LEVELS) for factor in factors]
         model = ov.Model([op.matmul(*factors, False, False)], [given])
         settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": threads}
         request = core().compile_model(model, "CPU", settings).create_infer_request()

@@ -11,7 +11,7 @@ import openvino as ov
 from openvino import opset13 as op
 
 from edgetam.engine.openvino import core
-from edgetam.engine.openvino_attention import MOST_QUERIES_IN_FP32, Reach, unfuse_attention
+from edgetam.engine.openvino_attention import MOST_QUERIES_IN_FP32, AbsMax, unfuse_attention
 
 KEYS, VALUES = 33, 5
 
@@ -65,8 +65,8 @@ def test_comparing_in_int8_changes_little(bias: bool) -> None:
     model = attention(7, bias=bias)
     expected = answers(model, inputs)
     name = next(n for n in model.get_ops() if "Attention" in n.get_type_name()).get_friendly_name()
-    reach = Reach(*(float(np.abs(x).max()) for x in inputs[:2]))
-    assert unfuse_attention(model, fp32=False, reach={name: reach}) == 1
+    abs_max = AbsMax(*(float(np.abs(x).max()) for x in inputs[:2]))
+    assert unfuse_attention(model, fp32=False, abs_max={name: abs_max}) == 1
     found = answers(model, inputs)
     assert 1e-6 < np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
 
@@ -77,7 +77,7 @@ def test_what_reaches_too_far_is_cut_off() -> None:
     for scale in (1, 100):
         model = attention(7)
         name = next(n for n in model.get_ops() if "Attention" in n.get_type_name()).get_friendly_name()
-        unfuse_attention(model, fp32=False, reach={name: Reach(1e-3, 1e-3)})
+        unfuse_attention(model, fp32=False, abs_max={name: AbsMax(1e-3, 1e-3)})
         outcomes.append(answers(model, [scale * inputs[0], scale * inputs[1], inputs[2]]))
     mean = np.broadcast_to(inputs[2].mean(2, keepdims=True), outcomes[0].shape)
     assert np.allclose(outcomes[0], mean, atol=1e-4)  # nothing can tell keys apart

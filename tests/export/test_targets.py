@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from edgetam import load_bundle
 from edgetam.engine import requirements
 from edgetam.engine.fixed import FixedShapes
-from edgetam.engine.manifest import Limits, Program, Socket
+from edgetam.engine.manifest import Limits, Program, TensorSpec
 from edgetam.engine.torch import TorchEngine
 from edgetam.errors import EngineError
 from edgetam.export import TARGETS, BundleSpec, check_target, export_bundle
@@ -53,10 +53,10 @@ def test_attention_is_one_operation_in_onnx(model: EdgeTAM, tmp_path: Path) -> N
     assert "Softmax" not in kinds
     generator = torch.Generator().manual_seed(0)
     inputs = {
-        socket.name: torch.randn(socket.shape, generator=generator)
-        if socket.name in ("stride16", "tokens", "pointers")
+        tensor.name: torch.randn(tensor.shape, generator=generator)
+        if tensor.name in ("stride16", "tokens", "pointers")
         else example
-        for socket, example in zip(graph.program.inputs, graph.examples(), strict=True)
+        for tensor, example in zip(graph.program.inputs, graph.examples(), strict=True)
     }
     inputs["tokens_valid"][:, 3:] = 0
     arrays = {name: tensor.numpy() for name, tensor in inputs.items()}
@@ -181,8 +181,11 @@ def adders(*sizes: tuple[int, int]) -> FixedShapes:
         Program(
             f"{places}-{length}",
             "add",
-            (Socket("a", (places, length), ("objects", "memories")), Socket("shared", (1, 1), (None, None))),
-            (Socket("sum", (places, 1), ("objects", None)),),
+            (
+                TensorSpec("a", (places, length), ("objects", "memories")),
+                TensorSpec("shared", (1, 1), (None, None)),
+            ),
+            (TensorSpec("sum", (places, 1), ("objects", None)),),
         )
         for places, length in sizes
     ]

@@ -23,7 +23,7 @@ from edgetam.engine.verbs import GraphEngine
 from edgetam.errors import ConfigError, EngineError, MediaError, OutputError
 from edgetam.model import EdgeTAM
 from edgetam.quantize import Clip, check_parts, measure, quantize
-from edgetam.quantize.attention import attention_reach
+from edgetam.quantize.attention import attention_abs_max
 from edgetam.structs import MemoryContext
 
 needs_nncf = pytest.mark.skipif(
@@ -123,14 +123,14 @@ def test_reach_is_the_largest_number_compared() -> None:
         {name: numbers.normal(size=(1, 1, 7, shape[3])).astype(np.float32) for name, shape in shapes.items()}
         for _ in range(3)
     ]
-    (reach,) = attention_reach(model, samples).values()
-    assert reach.query == pytest.approx(max(np.abs(sample["q"]).max() for sample in samples))
-    assert reach.key == pytest.approx(max(np.abs(sample["k"]).max() for sample in samples))
+    (abs_max,) = attention_abs_max(model, samples).values()
+    assert abs_max.query == pytest.approx(max(np.abs(sample["q"]).max() for sample in samples))
+    assert abs_max.key == pytest.approx(max(np.abs(sample["k"]).max() for sample in samples))
 
 
 def test_without_attention_there_is_no_reach() -> None:
     given = op.parameter([2], np.float32)
-    assert attention_reach(ov.Model([op.abs(given)], [given]), []) == {}
+    assert attention_abs_max(ov.Model([op.abs(given)], [given]), []) == {}
 
 
 @needs_nncf

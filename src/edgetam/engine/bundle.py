@@ -13,7 +13,7 @@ import numpy as np
 from edgetam.config import HIDDEN_DIM, MEMORY_DIM, ModelConfig, check_whole, config_from_fields, get_config
 from edgetam.engine.base import Floats
 from edgetam.engine.fixed import FixedShapes
-from edgetam.engine.manifest import CONSTANTS, Limits, Manifest, Socket, check_program, read_manifest
+from edgetam.engine.manifest import CONSTANTS, Limits, Manifest, TensorSpec, check_program, read_manifest
 from edgetam.engine.requirements import missing
 from edgetam.engine.verbs import Constants, GraphEngine, Runner
 from edgetam.errors import BundleError, ConfigError, EngineError
@@ -121,7 +121,7 @@ def _config(folder: Path, manifest: Manifest) -> ModelConfig:
         raise BundleError(f"The bundle '{folder}' is of no known model ({said}); export it again.") from error
     expected = _inputs(config)
     for program in manifest.programs:
-        found = {socket.name: _settled(socket) for socket in program.inputs}
+        found = {tensor.name: _settled(tensor) for tensor in program.inputs}
         if program.verb in expected and list(found.items()) != list(expected[program.verb].items()):
             raise BundleError(
                 f"The bundle '{folder}' says that it is {config.name} at {config.image_size} pixels, and its "
@@ -141,8 +141,8 @@ def _check_limits(folder: Path, manifest: Manifest) -> None:
     axes = [
         pair
         for program in manifest.programs
-        for socket in program.inputs
-        for pair in zip(socket.axes, socket.shape, strict=True)
+        for tensor in program.inputs
+        for pair in zip(tensor.axes, tensor.shape, strict=True)
     ]
     for name in COUNTED:
         told = getattr(manifest.limits, name)
@@ -154,10 +154,10 @@ def _check_limits(folder: Path, manifest: Manifest) -> None:
             )
 
 
-def _settled(socket: Socket) -> Lengths:
+def _settled(tensor: TensorSpec) -> Lengths:
     """The lengths of an input that are the model's own."""
     return tuple(
-        length if name is None else None for length, name in zip(socket.shape, socket.axes, strict=True)
+        length if name is None else None for length, name in zip(tensor.shape, tensor.axes, strict=True)
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetam.engine.manifest import Limits, Program, Socket
+from edgetam.engine.manifest import Limits, Program, TensorSpec
 from edgetam.engine.verbs import PADDING_LABEL, Runner, one_by_one
 from edgetam.errors import BundleError, EdgeTAMError, PromptError
 
@@ -115,20 +115,20 @@ def _too_small(program: Program, inputs: Mapping[str, Any]) -> set[str]:
     single = _places(program) == 1
     return {
         name
-        for socket in program.inputs
-        for axis, name in enumerate(socket.axes)
+        for tensor in program.inputs
+        for axis, name in enumerate(tensor.axes)
         if name is not None
         and not (single and name == "objects")
-        and inputs[socket.name].shape[axis] > socket.shape[axis]
+        and inputs[tensor.name].shape[axis] > tensor.shape[axis]
     }
 
 
-def _fit(array: NDArray[Any], socket: Socket) -> NDArray[Any]:
+def _fit(array: NDArray[Any], tensor: TensorSpec) -> NDArray[Any]:
     """Pad to the shape of an input."""
     missing = [
         0 if name is None else full - have
-        for have, full, name in zip(array.shape, socket.shape, socket.axes, strict=True)
+        for have, full, name in zip(array.shape, tensor.shape, tensor.axes, strict=True)
     ]
     if not any(missing):
         return array
-    return np.pad(array, [(0, more) for more in missing], constant_values=PADDING.get(socket.name, 0))
+    return np.pad(array, [(0, more) for more in missing], constant_values=PADDING.get(tensor.name, 0))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from edgetam.engine.graphs import Graph, Port
-from edgetam.engine.manifest import Program, Socket
+from edgetam.engine.manifest import Program, TensorSpec
 
 __all__ = ["FixedGraph"]
 
@@ -28,7 +28,7 @@ class FixedGraph(NamedTuple):
         """What the manifest says of it."""
         graph = self.graph
         inputs, outputs = (
-            tuple(self._socket(port) for port in ports) for ports in (graph.inputs, graph.outputs)
+            tuple(self._tensor_spec(port) for port in ports) for ports in (graph.inputs, graph.outputs)
         )
         return Program(self.name, graph.name, inputs, outputs)
 
@@ -41,8 +41,8 @@ class FixedGraph(NamedTuple):
     def _shape(self, port: Port) -> tuple[int, ...]:
         return tuple(self.lengths[a] if isinstance(a, str) else a for a in port.shape)
 
-    def _socket(self, port: Port) -> Socket:
+    def _tensor_spec(self, port: Port) -> TensorSpec:
         axes = [AXES[a] if isinstance(a, str) else None for a in port.shape]
         if self.graph.name == "attend":
             axes = ["pointers" if axis == "points" else axis for axis in axes]
-        return Socket(port.name, self._shape(port), tuple(axes), port.dtype)
+        return TensorSpec(port.name, self._shape(port), tuple(axes), port.dtype)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgetam.config import HIDDEN_DIM, MEMORY_DIM, ModelConfig
+from edgetam.engine.verbs import PADDING_LABEL
 from edgetam.model import EdgeTAM
 from edgetam.model.edgetam import keep_highest
 from edgetam.model.image_encoder import HIGH_RES_DIMS
@@ -27,8 +28,6 @@ __all__ = ["GRAPHS", "Graph", "Port", "make_graph"]
 
 UNREADABLE = -1e4
 """Added to the attention logits of padding; finite in half precision too."""
-PADDING_LABEL = -2
-"""A point that is not even "not a point"."""
 
 Outputs = tuple[Tensor, ...]
 

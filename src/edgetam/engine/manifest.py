@@ -26,7 +26,7 @@ __all__ = [
     "Limits",
     "Manifest",
     "Program",
-    "Socket",
+    "TensorSpec",
     "check_program",
     "read_manifest",
 ]
@@ -82,7 +82,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Socket:
+class TensorSpec:
     """An input or output of a program.
 
     ``axes`` names what can be fewer than in ``shape``: objects, memories, pointers or points, else ``None``.
@@ -100,8 +100,8 @@ class Program:
 
     name: str
     verb: str
-    inputs: tuple[Socket, ...]
-    outputs: tuple[Socket, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
 
 
 @dataclass(frozen=True)
@@ -249,18 +249,18 @@ def _program(data: dict[str, Any]) -> Program:
     _check_texts(data["name"], data["verb"])
     if not PLAIN_NAME.fullmatch(data["name"]):
         raise ValueError(f"{data['name']!r} is no name of a program")
-    inputs, outputs = (tuple(map(_socket, data[ends])) for ends in ("inputs", "outputs"))
+    inputs, outputs = (tuple(map(_tensor_spec, data[ends])) for ends in ("inputs", "outputs"))
     return Program(data["name"], data["verb"], inputs, outputs)
 
 
-def _socket(data: dict[str, Any]) -> Socket:
-    socket = Socket(data["name"], tuple(data["shape"]), tuple(data["axes"]), data["dtype"])
-    _check_texts(socket.name, socket.dtype, *(axis for axis in socket.axes if axis is not None))
-    for length in socket.shape:
-        check_whole(f"a length of '{socket.name}'", length, 1)
-    if len(socket.axes) != len(socket.shape):
-        raise ValueError(f"'{socket.name}' has {len(socket.shape)} lengths and {len(socket.axes)} axes")
-    return socket
+def _tensor_spec(data: dict[str, Any]) -> TensorSpec:
+    tensor = TensorSpec(data["name"], tuple(data["shape"]), tuple(data["axes"]), data["dtype"])
+    _check_texts(tensor.name, tensor.dtype, *(axis for axis in tensor.axes if axis is not None))
+    for length in tensor.shape:
+        check_whole(f"a length of '{tensor.name}'", length, 1)
+    if len(tensor.axes) != len(tensor.shape):
+        raise ValueError(f"'{tensor.name}' has {len(tensor.shape)} lengths and {len(tensor.axes)} axes")
+    return tensor
 
 
 def _check_texts(*values: object) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgetam.engine.int8 import quantised_graphs
-from edgetam.engine.openvino_attention import unfuse_attention
+from edgetam.engine.openvino_attention import LEVELS, unfuse_attention
 from edgetam.engine.quiet import unreported
 from edgetam.engine.silent_openvino import op, ov
 from edgetam.engine.source import Source
@@ -120,13 +120,13 @@ def int8_overflows() -> bool:
 
     OpenVINO says of them, too, that they compute in int8; so it is tried.
     """
-    ends = [op.constant(np.float32(end)) for end in (-1, 1 - 2 / 256)]
+    ends = [op.constant(np.float32(end)) for end in (-1, 1 - 2 / LEVELS)]
     sides = [op.parameter([1, rows, 64], np.float32) for rows in (32, 32)]
-    rounded = [op.fake_quantize(side, *ends, *ends, 256) for side in sides]
+    rounded = [op.fake_quantize(side, *ends, *ends, LEVELS) for side in sides]
     model = ov.Model([op.relu(op.matmul(*rounded, False, True))], sides)
     compiled = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     ones = np.ones((1, 32, 64), np.float32)
-    return bool(np.abs(compiled([ones, ones])[0] - 64 * (1 - 2 / 256) ** 2).max() > 1)
+    return bool(np.abs(compiled([ones, ones])[0] - 64 * (1 - 2 / LEVELS) ** 2).max() > 1)
 
 
 def _others() -> str:

@@ -17,26 +17,26 @@ import numpy as np
 
 from edgetam.engine.silent_openvino import op, ov
 
-__all__ = ["Reach", "one_head_attention", "unfuse_attention"]
+__all__ = ["LEVELS", "AbsMax", "one_head_attention", "unfuse_attention"]
 
 MOST_QUERIES_IN_FP32 = 1024
 LEVELS = 256
 
 
-class Reach(NamedTuple):
+class AbsMax(NamedTuple):
     """The largest size of any entry of the queries and of the keys that attention compares."""
 
     query: float
     key: float
 
 
-def unfuse_attention(model: ov.Model, *, fp32: bool, reach: Mapping[str, Reach] | None = None) -> int:
+def unfuse_attention(model: ov.Model, *, fp32: bool, abs_max: Mapping[str, AbsMax] | None = None) -> int:
     """Replace attention with one head in place; tells how often.
 
     Args:
         model: graph with attention as one operation.
         fp32: it computes in float32, and in fewer bits otherwise.
-        reach: by the name of its node, attention that compares in int8.
+        abs_max: by the name of its node, attention that compares in int8.
     """
     most = MOST_QUERIES_IN_FP32 if fp32 else None
     found = one_head_attention(model, most)
@@ -45,7 +45,7 @@ def unfuse_attention(model: ov.Model, *, fp32: bool, reach: Mapping[str, Reach] 
         scale = query.get_partial_shape()[3].get_length() ** -0.5
         head = op.constant(np.array([1], np.int64))
         query = op.multiply(query, np.float32(scale))
-        limits = (reach or {}).get(node.get_friendly_name())
+        limits = (abs_max or {}).get(node.get_friendly_name())
         if limits is not None:
             query, key = _in_int8(query, limits.query * scale, head), _in_int8(key, limits.key, head)
         logits = op.matmul(query, key, False, True)
@@ -63,9 +63,9 @@ def one_head_attention(model: ov.Model, most_queries: int | None = None) -> list
     return [node for node in model.get_ops() if _has_one_head(node, most_queries)]
 
 
-def _in_int8(x: ov.Output, reach: float, head: ov.Node) -> ov.Node:
+def _in_int8(x: ov.Output, abs_max: float, head: ov.Node) -> ov.Node:
     """Round to 256 levels; without the axis of heads, or the rounding is slow and on its own."""
-    low, high = (op.constant(np.float32(end)) for end in (-reach, reach * (1 - 2 / LEVELS)))
+    low, high = (op.constant(np.float32(end)) for end in (-abs_max, abs_max * (1 - 2 / LEVELS)))
     return op.unsqueeze(op.fake_quantize(op.squeeze(x, head), low, high, low, high, LEVELS), head)
 
 

@@ -26,6 +26,7 @@ FRAME_STEP = 4
 POINTER_STEP = 16
 POINT_STEP = 8
 PADDING_LABEL = -2
+"""Of a point that is not even "not a point"."""
 
 
 class Runner(Protocol):

@@ -51,9 +51,9 @@ def check(graph: FixedGraph, model: ct.models.MLModel) -> None:
     """Compare inputs and outputs with what they should be, which is all that can be checked without a Mac."""
     described = model.get_spec().description
     program = graph.program
-    for sockets, found in ((program.inputs, described.input), (program.outputs, described.output)):
+    for tensors, found in ((program.inputs, described.input), (program.outputs, described.output)):
         shapes = {each.name: tuple(each.type.multiArrayType.shape) for each in found}
-        expected = {socket.name: socket.shape for socket in sockets}
+        expected = {tensor.name: tensor.shape for tensor in tensors}
         if shapes != expected:
             raise EngineError(f"CoreML made {shapes} of '{graph.name}', expected {expected}.")
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgetam.config import MEMORY_FRAMES
 from edgetam.engine.base import Engine
 from edgetam.engine.fixed_graph import FixedGraph
-from edgetam.engine.manifest import Limits, Socket
+from edgetam.engine.manifest import Limits, TensorSpec
 from edgetam.engine.verbs import PADDING_LABEL
 from edgetam.errors import EngineError, WeightsError
 from edgetam.model.inference import in_full_precision
@@ -118,11 +118,11 @@ def compare_programs(
     seen: dict[str, NDArray[Any]] = {}
     agreements = []
     for graph in graphs:
-        drawn = {socket.name: _drawn(socket, generator) for socket in graph.program.inputs}
+        drawn = {tensor.name: _drawn(tensor, generator) for tensor in graph.program.inputs}
         inputs = {name: seen.get(name, array) for name, array in drawn.items()}
         expected = _in_pytorch(graph, inputs)
         if graph.name == "encode":  # drawn maps would not be of the size that others are used to
-            seen = dict(zip((socket.name for socket in graph.program.outputs), expected, strict=True))
+            seen = dict(zip((tensor.name for tensor in graph.program.outputs), expected, strict=True))
             seen["fused"] = seen["stride16"]
         agreements.append(_program_agreement(graph.name, run(graph.name, inputs), expected))
     return agreements
@@ -140,9 +140,9 @@ def _in_pytorch(graph: FixedGraph, inputs: Mapping[str, NDArray[Any]]) -> list[N
     return arrays
 
 
-def _drawn(socket: Socket, generator: np.random.Generator) -> NDArray[Any]:
+def _drawn(tensor: TensorSpec, generator: np.random.Generator) -> NDArray[Any]:
     """A random input; of memories, pointers and points, the last eighth is padding."""
-    name, shape = socket.name, socket.shape
+    name, shape = tensor.name, tensor.shape
     values: NDArray[Any]
     if name in ("tokens_valid", "pointers_valid", "has_mask"):
         values = np.ones(shape)
@@ -162,7 +162,7 @@ def _drawn(socket: Socket, generator: np.random.Generator) -> NDArray[Any]:
         values = generator.normal(size=shape)
     if name in EMPTY:
         values[:, -max(shape[1] // 8, 1) :] = EMPTY[name]
-    return values.astype(socket.dtype)
+    return values.astype(tensor.dtype)
 
 
 def _program_agreement(

@@ -1,4 +1,4 @@
-"""How far queries and keys reach, so that attention may compare them in int8."""
+"""The largest magnitudes of queries and keys, so that attention may compare them in int8."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgetam.engine.openvino import core, settings
-from edgetam.engine.openvino_attention import Reach, one_head_attention
+from edgetam.engine.openvino_attention import AbsMax, one_head_attention
 from edgetam.engine.silent_openvino import op, ov
-from edgetam.quantize.tap import Inputs
+from edgetam.quantize.observer import Inputs
 
-__all__ = ["attention_reach"]
+__all__ = ["attention_abs_max"]
 
 
-def attention_reach(
+def attention_abs_max(
     model: ov.Model, samples: Sequence[Inputs], threads: int | None = None
-) -> dict[str, Reach]:
+) -> dict[str, AbsMax]:
     """What attention with one head compares at most, by the name of its node; empty where there is none.
 
     Args:
@@ -35,7 +35,7 @@ def attention_reach(
         found = request.infer(sample)
         seen.append([float(found[before + i]) for i in range(2 * len(nodes))])
     largest = np.max(seen, axis=0).reshape(-1, 2).tolist()
-    return {node.get_friendly_name(): Reach(*reach) for node, reach in zip(nodes, largest, strict=True)}
+    return {node.get_friendly_name(): AbsMax(*abs_max) for node, abs_max in zip(nodes, largest, strict=True)}
 
 
 def _largest(x: ov.Output) -> ov.Output:

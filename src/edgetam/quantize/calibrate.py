@@ -15,7 +15,7 @@ from edgetam.engine.requirements import require
 from edgetam.engine.source import Source
 from edgetam.errors import ConfigError, MediaError
 from edgetam.quantize.clips import Clip
-from edgetam.quantize.tap import Inputs, tapped
+from edgetam.quantize.observer import Inputs, observed
 
 __all__ = ["DEFAULT_PARTS", "FRAMES", "PARTS", "check_parts", "quantize"]
 
@@ -76,24 +76,24 @@ def quantize(
     store = graph_store(source)
     store.check()
     plain = openvino_engine(source, threads=threads)
-    engine, tap = tapped(plain, (*parts, "encode"))
+    engine, observer = observed(plain, (*parts, "encode"))
     for clip in clips:
         say(f"Tracking {frames} frames of {clip.source}.")
         for _ in clip.follow(engine, frames):
             pass
-    unseen = [part for part in parts if not tap.seen[part]]
+    unseen = [part for part in parts if not observer.seen[part]]
     if unseen:
         raise MediaError(
             f"No clip has enough frames to calibrate '{unseen[0]}'; give one of two frames or more."
         )
     runner = plain.runner
     assert isinstance(runner, OpenVINORunner)
-    calibration = Calibration(tuple(parts), _digest(tap.seen["encode"]), f"nncf-{nncf.__version__}")
+    calibration = Calibration(tuple(parts), _digest(observer.seen["encode"]), f"nncf-{nncf.__version__}")
 
     def maker(part: str) -> Callable[[Path], None]:
         def make(folder: Path) -> None:
-            say(f"Quantising '{part}' with {len(tap.seen[part])} samples.")
-            _quantize(runner.folder_of(part) / "model.xml", tap.seen[part], folder, threads)
+            say(f"Quantising '{part}' with {len(observer.seen[part])} samples.")
+            _quantize(runner.folder_of(part) / "model.xml", observer.seen[part], folder, threads)
 
         return make
 
@@ -106,13 +106,13 @@ def _quantize(path: Path, samples: list[Inputs], folder: Path, threads: int | No
 
     from edgetam.engine.openvino import core, save
     from edgetam.engine.openvino_attention import unfuse_attention
-    from edgetam.quantize.attention import attention_reach
+    from edgetam.quantize.attention import attention_abs_max
 
     read = core().read_model
-    reach = attention_reach(read(path), samples, threads)
+    abs_max = attention_abs_max(read(path), samples, threads)
     options: dict[str, Any] = {}
-    if reach:  # NNCF would round the weights of attention too
-        scope = nncf.IgnoredScope(names=list(reach))
+    if abs_max:  # NNCF would round the weights of attention too
+        scope = nncf.IgnoredScope(names=list(abs_max))
         options = {"model_type": nncf.ModelType.TRANSFORMER, "ignored_scope": scope}
     with (
         redirect_stdout(io.StringIO()),
@@ -127,7 +127,7 @@ def _quantize(path: Path, samples: list[Inputs], folder: Path, threads: int | No
             subset_size=len(samples),
             **options,
         )
-    unfuse_attention(quantised, fp32=False, reach=reach)
+    unfuse_attention(quantised, fp32=False, abs_max=abs_max)
     save(quantised, folder)
 
 

@@ -20,7 +20,7 @@ from edgetam.eval.metrics import frame_scores, region_similarity
 from edgetam.eval.protocols.vos import follow
 from edgetam.eval.trackers.ours import EdgeTAMTracker
 from edgetam.quantize.clips import Clip
-from edgetam.quantize.tap import Tap, tapped
+from edgetam.quantize.observer import Observer, observed
 from edgetam.tracking import VideoTracker
 
 __all__ = ["Case", "Report", "measure"]
@@ -96,10 +96,10 @@ def measure(
         calibrated: frames at the start of each clip that int8 was calibrated on, for the report.
         say: told what happens.
     """
-    listened = {name: tapped(engine) for name, engine in engines.items()}
+    listened = {name: observed(engine) for name, engine in engines.items()}
     runs = {name: _Run() for name in engines}
     for video in dataset.names if dataset else [clip.source for clip in clips]:
-        for name, (engine, tap) in listened.items():
+        for name, (engine, observer) in listened.items():
             say(f"Tracking {video} in {name}.")
             if dataset:
                 _score(engine, dataset, video, runs[name])
@@ -107,10 +107,10 @@ def measure(
                 clip = next(c for c in clips if c.source == video)
                 _follow(engine, clip, frames, runs[name])
             for part, seconds in runs[name].part_seconds.items():
-                seconds += tap.seconds.pop(part, [])[WARM:]
+                seconds += observer.seconds.pop(part, [])[WARM:]
     truth = runs[REFERENCE].masks
     config = engines[REFERENCE].config
-    cases = {name: _case(tap, runs[name], truth) for name, (_, tap) in listened.items()}
+    cases = {name: _case(observer, runs[name], truth) for name, (_, observer) in listened.items()}
     return Report(config.image_size, len({key[:2] for key in truth}), calibrated, cases)
 
 
@@ -150,8 +150,8 @@ def _timed(results: Iterable[Any], run: _Run) -> Iterable[Any]:
         yield result
 
 
-def _case(tap: Tap, run: _Run, reference: Masks) -> Case:
-    runner = tap.runner
+def _case(observer: Observer, run: _Run, reference: Masks) -> Case:
+    runner = observer.runner
     assert isinstance(runner, OpenVINORunner)
     seen = [key for key in reference if reference[key].any() or run.masks[key].any()]
     overlaps = [region_similarity(run.masks[key], reference[key]) for key in seen]

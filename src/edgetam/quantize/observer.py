@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from edgetam.engine.verbs import GraphEngine, Runner
 
-__all__ = ["Inputs", "Tap", "tapped"]
+__all__ = ["Inputs", "Observer", "observed"]
 
 Inputs = dict[str, NDArray[Any]]
 
 
-class Tap:
+class Observer:
     """A runner that notes how long graphs take, and what they are given.
 
     Args:
@@ -41,7 +41,7 @@ class Tap:
         return outputs
 
 
-def tapped(engine: GraphEngine, wanted: Sequence[str] = ()) -> tuple[GraphEngine, Tap]:
+def observed(engine: GraphEngine, wanted: Sequence[str] = ()) -> tuple[GraphEngine, Observer]:
     """The same engine, listened to."""
-    tap = Tap(engine.runner, wanted)
-    return GraphEngine(engine.config, engine.constants, tap), tap
+    observer = Observer(engine.runner, wanted)
+    return GraphEngine(engine.config, engine.constants, observer), observer
