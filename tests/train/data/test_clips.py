@@ -17,6 +17,7 @@ from edgetam.train.data import Ask, Clip, open_source
 from edgetam.train.data.augment import PRESETS, draw_geometry, draw_turn
 from edgetam.train.data.colour import Jitter, Tint, recolour
 from edgetam.train.data.geometry import Geometry, resized
+from edgetam.train.data.pseudo import emptied
 from edgetam.train.data.sampling import Sampling, draw_window
 from edgetam.train.data.sprites import filled
 from edgetam.train.rollout import make_task
@@ -343,3 +344,23 @@ def test_a_hole_is_filled_from_around_it() -> None:
     out = filled(canvas, mask).astype(int)
     assert (out[mask == 0] == canvas[mask == 0]).all()
     assert np.abs(out[30, 17] - (40, 90, 200)).max() < 40 and np.abs(out[30, 43] - (200, 200, 10)).max() < 40
+
+
+def test_what_is_filled_in_does_not_say_what_moves() -> None:
+    """Holes have grain, often there are others like them elsewhere, and objects are left alone."""
+    numbers = np.random.default_rng(5)
+    canvas = numbers.integers(90, 110, (120, 120, 3), np.uint8)
+    gone = cv2.circle(np.zeros((120, 120), np.uint8), (30, 30), 12, 255, -1)
+    stays = cv2.rectangle(np.zeros((120, 120), np.uint8), (52, 52), (67, 67), 255, -1)
+    canvas[gone > 0] = (250, 0, 0)
+    canvas[stays > 0] = (0, 250, 0)
+    decoys = 0
+    for seed in range(12):
+        out = emptied(np.random.default_rng(seed), canvas, [gone], [stays])
+        assert (out[stays > 0] == canvas[stays > 0]).all()
+        inside = out[gone > 0].astype(int)
+        assert abs(inside.mean() - 100) < 12 and inside.std() > 2, "filled from around, and not smooth"
+        far = (gone == 0) & (cv2.dilate(gone, np.ones((9, 9))) == 0) & (stays == 0)
+        decoys += bool((out[far] != canvas[far]).any())
+    assert 2 <= decoys <= 10
+    assert emptied(numbers, canvas, [], [stays]) is canvas

@@ -27,7 +27,7 @@ from edgetam.train.data.sampling import Sampling
 from edgetam.train.data.sprites import Cutout, backdrop, cut_out, filled
 from edgetam.train.data.wear import worn
 
-__all__ = ["Motion", "PseudoClips"]
+__all__ = ["Motion", "PseudoClips", "emptied"]
 
 _SEEN = 0.002
 """Part of the first frame that an object covers at least."""
@@ -37,6 +37,12 @@ _VOID = 254
 
 _GHOST = 0.15
 """Part of a hole that may show the object which was cut out, mirrored."""
+
+_DECOY = 0.5
+"""How often a picture that objects were cut out of has holes of the same shape elsewhere."""
+
+_GRAIN = 8
+"""Most that grain is above or below its surroundings, of 255."""
 
 _TURNED_FROM = 0.3
 """Reach, in parts of the side, of the largest object that the camera turns away from."""
@@ -163,7 +169,7 @@ class PseudoClips:
         labels = np.multiply(world.void, _VOID, dtype=np.uint8)
         for number, mask in enumerate(rooted, 1):
             labels[mask > 0] = number
-        canvas = _emptied(dice, world.canvas, list(compress(world.masks, free)))
+        canvas = emptied(dice, world.canvas, list(compress(world.masks, free)), rooted)
         frames, owners = _drawn(stage, world._replace(canvas=canvas), labels, layers, len(rooted) + 1)
         return frames, owners, len(rooted) + sum(layer.labelled for layer in layers)
 
@@ -221,13 +227,20 @@ def _touches_edge(mask: Mask) -> bool:
     return bool(edge > 255 * 0.02 * mask.shape[0])
 
 
-def _emptied(dice: np.random.Generator, canvas: Rgb, masks: list[Mask]) -> Rgb:
-    """The picture without some objects: blur alone, or over it what a mirrored picture shows there."""
+def emptied(dice: np.random.Generator, canvas: Rgb, masks: list[Mask], rooted: list[Mask]) -> Rgb:
+    """The picture without some objects: blur with grain, or over it what a mirrored picture shows there.
+
+    Often the same is done elsewhere, where nothing was: what is filled in must not say what moves.
+    """
     if not masks:
         return canvas
     reach = 2 * (canvas.shape[0] // 60) + 1  # masks are too small more often than too large
     hole = cv2.dilate(np.bitwise_or.reduce(masks), np.ones((reach, reach), np.uint8))
-    out = filled(canvas, hole)
+    if dice.random() < _DECOY:
+        shift = dice.integers(canvas.shape[0] // 4, 3 * canvas.shape[0] // 4, 2)
+        elsewhere = np.roll(hole, tuple(shift.tolist()), (0, 1))
+        hole |= elsewhere & cv2.bitwise_not(np.bitwise_or.reduce([*rooted, np.zeros_like(hole)]))
+    out = _grained(filled(canvas, hole), canvas, hole)
     if dice.random() < 0.4:
         return out
     overlap, way = min((cv2.countNonZero(hole & cv2.flip(hole, way)), way) for way in (-1, 0, 1))
@@ -235,6 +248,14 @@ def _emptied(dice: np.random.Generator, canvas: Rgb, masks: list[Mask]) -> Rgb:
         return out
     share = cv2.blur(hole, (5, 5)).astype(np.float32) / 255
     return cv2.blendLinear(cv2.flip(canvas, way), out, share, 1 - share)
+
+
+def _grained(out: Rgb, canvas: Rgb, hole: Mask) -> Rgb:
+    """A filled picture with the grain, not the outlines, that the mirrored one has in the hole."""
+    other = cv2.flip(canvas, 1)
+    fine = cv2.subtract(other, cv2.blur(other, (5, 5)), dtype=cv2.CV_16S).clip(-_GRAIN, _GRAIN)
+    grained = cv2.add(out, fine, mask=hole, dtype=cv2.CV_8U)
+    return cv2.copyTo(grained, hole, out)
 
 
 def _visible(owners: list[NDArray[np.uint8]], count: int) -> list[int]:
