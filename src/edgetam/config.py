@@ -23,8 +23,8 @@ __all__ = [
     "check_whole",
     "config_from_fields",
     "config_to_fields",
+    "differences",
     "get_config",
-    "same_network",
 ]
 
 HIDDEN_DIM = 256
@@ -172,9 +172,13 @@ def get_config(name: str, image_size: int | None = None) -> ModelConfig:
     return config if image_size is None else replace(config, image_size=image_size)
 
 
-def same_network(a: ModelConfig, b: ModelConfig) -> bool:
-    """Whether weights of one fit the other: everything but the name and the image size agrees."""
-    return replace(a, name=b.name, image_size=b.image_size) == b
+def differences(a: ModelConfig, b: ModelConfig) -> list[str]:
+    """Fields in which two configurations differ, so that weights of one do not fit the other.
+
+    Name and image size do not matter to weights.
+    """
+    names = ModelConfig.__dataclass_fields__.keys() - {"name", "image_size"}
+    return sorted(name for name in names if getattr(a, name) != getattr(b, name))
 
 
 def config_to_fields(config: ModelConfig) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def load_model(
             that computes in it, bf16 is nearly twice as fast and moves outlines a little. ``int8`` is for
             OpenVINO, after ``edgetam quantize``.
         image_size: side the input is resized to, a multiple of 256; the weights' own by default.
-        threads: CPU threads to use; all by default.
+        threads: CPU threads to use; all by default. PyTorch has one number for the whole process.
         partial: ``"image"`` accepts weights that can segment images but not track.
 
     Raises:

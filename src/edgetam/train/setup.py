@@ -52,7 +52,7 @@ def starting_model(recipe: ModelRecipe, seed: int) -> EdgeTAM:
             reason = " ".join(str(error).split())[:200]
             raise WeightsError(
                 f"{path} is a training state of another model than the recipe's ({reason}); "
-                "make model.encoder, model.perceiver and model.attention_layers those of its run."
+                "make the recipe's model that of its run."
             ) from error
     else:
         load_into(model, load_state(path))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from edgetam.config import ModelConfig, same_network
+from edgetam.config import ModelConfig, differences
 from edgetam.errors import WeightsError
 from edgetam.model import EdgeTAM
 from edgetam.weights.files import Checkpoint, read, write_safetensors, write_torch
@@ -187,10 +187,11 @@ def load_into(model: EdgeTAM, loaded: LoadedWeights) -> None:
     Raises:
         WeightsError: they are of another model.
     """
-    if not same_network(model.config, loaded.config):
+    if differences(model.config, loaded.config):
+        differing = ", ".join(differences(model.config, loaded.config))
         raise WeightsError(
-            f"These are weights of {loaded.config.name} and the model is {model.config.name}; "
-            f"build it as {loaded.config.name}, or pass weights of {model.config.name}."
+            f"These are weights of {loaded.config.name} and the model is {model.config.name}, which differ in "
+            f"{differing}; make the model's as the weights', or pass weights of {model.config.name}."
         )
     state = dict(loaded.state)
     for name, tensor in model.state_dict().items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from edgetam.config import VARIANTS, ModelConfig, get_config, same_network
+from edgetam.config import VARIANTS, ModelConfig, differences, get_config
 from edgetam.errors import WeightsError
 
 __all__ = ["check_memory", "check_partial", "settle"]
@@ -51,7 +51,7 @@ def settle(own: ModelConfig, name: str, image_size: int | None, path: Path) -> M
     """
     wanted = get_config(name, image_size)
     published = own.name in VARIANTS  # native files hold what others have configured
-    if published and own.name != name and not same_network(own, wanted):
+    if published and own.name != name and differences(own, wanted):
         raise WeightsError(
             f"{path} holds weights of {own.name}, expected {name}; load it as {own.name!r}, or pass "
             f"weights of {name}."
