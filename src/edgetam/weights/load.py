@@ -190,8 +190,8 @@ def load_into(model: EdgeTAM, loaded: LoadedWeights) -> None:
     if differences(model.config, loaded.config):
         differing = ", ".join(differences(model.config, loaded.config))
         raise WeightsError(
-            f"These are weights of {loaded.config.name} and the model is {model.config.name}, which differ in "
-            f"{differing}; make the model's as the weights', or pass weights of {model.config.name}."
+            f"These are weights of {loaded.config.name} and the model is {model.config.name}; they differ in "
+            f"{differing}: make the model's as the weights', or pass weights of {model.config.name}."
         )
     state = dict(loaded.state)
     for name, tensor in model.state_dict().items():
