@@ -25,7 +25,7 @@ def test_the_clip_is_small_and_described():
         assert (frames.width, frames.height, len(frames), frames.fps) == (640, 360, 102, 25)
     (item,) = read_prompt_file(prompts)
     assert item.frame == 0
-    assert item.prompt.points == [[280, 215]] and item.prompt.labels == [1]
+    assert item.prompt.points == [[280, 215], [80, 240]] and item.prompt.labels == [1, 0]
 
 
 def test_a_video_of_yours(run, engine, video, tmp_path):

@@ -155,7 +155,13 @@ def test_videos_only_the_prediction_has(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("protocol", "gt", "pred", "sequences", "words"),
     [
-        ("davis2018", "gt", "pred", [], "no protocol 'davis2018'; the protocols are davis2016, davis2017"),
+        (
+            "davis2018",
+            "gt",
+            "pred",
+            [],
+            r"no protocol 'davis2018' \(did you mean davis2017\?\); the protocols",
+        ),
         ("davis2017", "nowhere", "pred", [], "no folder '.*nowhere'; check the path to the ground truth"),
         ("davis2017", "gt", "nowhere", [], "no folder '.*nowhere'; check the path to the prediction"),
         ("davis2017", "gt", ".", [], "no folder for any of the 2 sequences; expected 'cat'"),

@@ -80,7 +80,7 @@ class Rotary(nn.Module):
 
     def __init__(self, channels: int, side: int, like: int | None = None) -> None:
         super().__init__()
-        step = (like or side) / side
+        step = like / side if like else 1.0
         # written as published, which is the same but for rounding: at 63 cells that is 2e-6
         frequency = 1.0 / TEMPERATURE ** (torch.arange(0, channels, 4, dtype=torch.float32) / channels)
         cell = torch.arange(side * side)
