@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgetam.atomic import atomic_open, atomic_write, make_folder
+from edgetam.atomic import atomic_open, atomic_write, check_file, make_folder
 from edgetam.errors import OutputError
 
 
@@ -78,3 +78,10 @@ def test_a_folder_in_the_place_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="in the way"):
         atomic_write(tmp_path / "a.bin", b"data")
     assert names(tmp_path) == ["a.bin"]
+
+
+def test_a_file_that_cannot_be_written_is_found_out_beforehand(tmp_path: Path) -> None:
+    check_file(tmp_path / "new" / "report.json")
+    assert list((tmp_path / "new").iterdir()) == [], "only its folder is made"
+    with pytest.raises(OutputError, match="a folder of that name is in the way"):
+        check_file(tmp_path / "new")

@@ -112,6 +112,7 @@ def test_devices_of_pytorch_are_taken() -> None:
     assert select.choose_engine("torch", torch.device("cpu")) == select.choose_engine("torch", "cpu")
     assert select.choose_engine("torch", torch.device("cuda", 1), "fp32").device == "cuda:1"
     assert select.choose_engine(device=None) == select.choose_engine()
+    assert select.choose_engine(device="cpu:0") == select.choose_engine(device="cpu")
 
 
 def test_a_gpu_without_pytorch_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:

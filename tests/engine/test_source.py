@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from edgetam import TrackerOptions, VideoTracker, load_model
 from edgetam.engine import source
@@ -170,3 +172,11 @@ def test_graphs_that_change_have_a_new_format() -> None:
     files = [*sorted((package / "model").glob("*.py")), package / "engine" / "graphs.py"]
     digest = hashlib.sha256("".join(file.read_text() for file in files).encode()).hexdigest()[:12]
     assert (source.GRAPH_FORMAT, digest) == (11, "4b014fea6c5c")
+
+
+def test_networks_that_differ_in_their_last_bits_are_converted_apart() -> None:
+    model = shared_model("edgetam", 256)
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.state_dict()[BIAS].mul_(1 + 1e-6)
+    assert Source.of_network(model).identity != Source.of_network(other).identity

@@ -52,15 +52,7 @@ class TrackerChoice:
         """All that results depend on."""
         if self.name != "edgetam":
             return [self.name]
-        model = self.model
-        return [
-            self.name,
-            model.name,
-            model.weights_id,
-            model.precision,
-            model.image_size,
-            repr(self.options),
-        ]
+        return [self.name, *self.model.identity, repr(self.options)]
 
     def check(self) -> None:
         """Find out what can be known without loading anything.

@@ -180,7 +180,7 @@ class ModelChoice:
         return self.weights in (None, "default", "bundled") and self.name == "edgetam"
 
     @property
-    def weights_id(self) -> list[Any]:
+    def weights_identity(self) -> list[Any]:
         """What tells these weights from others: a file's size and time of change, a name, or a hash.
 
         The bundled ones are told by what is in them: another version of the package brings others.
@@ -201,7 +201,7 @@ class ModelChoice:
             WeightsError: the weights cannot be looked up.
             EngineError: engine, device or precision are not available here, or int8 is not calibrated.
         """
-        return [self.name, self.weights_id, self._settled_precision(), self.image_size]
+        return [self.name, self.weights_identity, self._settled_precision(), self.image_size]
 
     def _settled_precision(self) -> list[Any]:
         """What is computed in; for int8 also what it was calibrated with."""

@@ -93,11 +93,11 @@ class Source:
     @classmethod
     def of_network(cls, network: EdgeTAM) -> Source:
         """A network in memory, in the form that is trained; it must not change afterwards."""
-        from edgetam.weights.fingerprint import fingerprint
+        from edgetam.weights.fingerprint import exact_hash
         from edgetam.weights.load import LoadedWeights
 
         weights = LoadedWeights(network.config, network.state_dict(), "native")
-        return cls(fingerprint(weights.state), lambda: weights, lambda facts: network.config)
+        return cls(exact_hash(weights.state), lambda: weights, lambda facts: network.config)
 
     @cached_property
     def facts(self) -> Facts:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import torch
 
-__all__ = ["fingerprint"]
+__all__ = ["exact_hash", "fingerprint"]
 
 
 def fingerprint(state: Mapping[str, torch.Tensor]) -> str:
@@ -18,10 +18,13 @@ def fingerprint(state: Mapping[str, torch.Tensor]) -> str:
     Args:
         state: tensors by native name.
     """
+    return exact_hash({name: x.half() if x.is_floating_point() else x for name, x in state.items()})[:12]
+
+
+def exact_hash(state: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of all names and values, to the last bit."""
     digest = hashlib.sha256()
     for name in sorted(state):
-        tensor = state[name].detach()
-        half = tensor.half() if tensor.is_floating_point() else tensor
         digest.update(name.encode())
-        digest.update(half.cpu().contiguous().numpy().data)
-    return digest.hexdigest()[:12]
+        digest.update(state[name].detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()
