@@ -308,3 +308,10 @@ def test_no_weights_at_all(run, video, tmp_path, monkeypatch):
     before = tree(tmp_path)
     refused(run("track", video, *POINT), 3, "no default weights", "--weights")
     assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("option", ["--weights", "-o"])
+def test_a_name_that_is_too_long(run, engine, video, tmp_path, option):
+    result = run("track", video, *POINT, option, "x" * 300)
+    assert result.exit_code in (2, 3, 4)
+    assert "too long" in result.stderr and "should not have" not in result.stderr

@@ -265,3 +265,11 @@ def test_other_bundled_weights_are_another_run(run, engine, video, tmp_path, mon
         (tmp_path / "default.safetensors").write_bytes(content)
         monkeypatch.setattr(options, "bundled_path", lambda: tmp_path / "default.safetensors")
         assert run(*words).exit_code == code
+
+
+def test_both_directions_from_the_first_frame_are_one(run, engine, video, tmp_path):
+    result = run("track", video, "--point", "9,9", "--both", "-o", "res")
+    assert result.exit_code == 0 and "--both finds nothing before the first frame" in result.stderr
+    assert (
+        "--both finds" not in run("track", video, "--frame", 4, "--point", "9,9", "--both", "-o", "b").stderr
+    )
