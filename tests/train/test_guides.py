@@ -97,6 +97,17 @@ def test_a_guided_run_reports_its_guides_goes_on_exactly_and_ships_without_them(
     assert not any("guide" in name for name in second.average.state_dict())
 
 
+def test_a_stage_may_listen_to_its_guides_less() -> None:
+    def first(strength: float) -> dict[str, float]:
+        return curve(trainer(*BOTH, "stages.0.steps=1", f"stages.0.guides={strength}"))[0]
+
+    full, tenth, none = first(1.0), first(0.1), first(0.0)
+    guided = full["guide_features"] + 0.5 * full["guide_memory"]
+    assert tenth["guide_features"] == full["guide_features"]  # reported as it is
+    assert full["total"] - none["total"] == pytest.approx(guided, rel=1e-4)
+    assert tenth["total"] - none["total"] == pytest.approx(guided / 10, rel=1e-3)
+
+
 def test_guides_do_not_change_what_the_seed_decides() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)

@@ -88,7 +88,7 @@ class Learner(nn.Module):
         if not losses.balanced:
             del parts["balanced"]  # was not computed
         for name, weight, part in self.guides(done, task):
-            total = total + weight * part * counting.objects
+            total = total + self.stage.guides * weight * part * counting.objects
             parts[name] = part * counting.objects
         if self.teacher is not None:
             distances = self._distances(self.teacher, batch, plan, user, done, counting)

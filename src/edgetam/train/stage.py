@@ -117,6 +117,7 @@ class Stage:
         rate: peak learning rate of everything else.
         schedule: of both rates.
         distill: follow the teacher, where the recipe has one.
+        guides: how much the guides of the recipe count here; less at the end leaves more to the masks.
         turns: kinds of steps that take random turns; none for steps that are all alike.
         checkpointing: recompute activations on the way back: about a third slower, much less memory.
     """
@@ -139,6 +140,7 @@ class Stage:
     rate: float = 5e-4
     schedule: Schedule = field(default_factory=Schedule)
     distill: bool = True
+    guides: float = 1.0
     turns: tuple[Turn, ...] = ()
     checkpointing: bool = False
 
@@ -151,7 +153,7 @@ class Stage:
             raise ConfigError(f"the budget is {self.steps or self.minutes}, expected more than 0 and an end.")
         check_range("frames", self.frames, 1)
         check_least(1, clips=self.clips, objects=self.objects, accumulate=self.accumulate)
-        check_least(0, encoder_rate=self.encoder_rate, rate=self.rate)
+        check_least(0, encoder_rate=self.encoder_rate, rate=self.rate, guides=self.guides)
         if not 0.0 <= self.gaps <= 1.0:
             raise ConfigError(f"gaps is {self.gaps}, expected a share from 0 to 1.")
         if self.image_size <= 0 or self.image_size % 256:
