@@ -97,6 +97,45 @@ def test_the_same_scene_is_seen_without_its_objects_where_the_crop_turns_away(vi
     assert (alone[:, 1:-1].any(1) & ~alone[:, -1]).any()
 
 
+def shaded(root: Path, folders: tuple[str, str], frames: int) -> Path:
+    """Four videos, or images where there is one frame, each with an object and a shade of its own."""
+    for shade in (0, 60, 120, 180):
+        for t in range(frames):
+            image, labels = np.full((64, 96, 3), shade, np.uint8), np.zeros((64, 96), np.uint8)
+            image[20 + t : 40 + t, 30:60], labels[20 + t : 40 + t, 30:60] = 255, 1
+            name = f"v{shade}/{t:05d}" if frames > 1 else f"v{shade}"
+            fabricate.write(root / folders[0] / f"{name}.jpg", fabricate.jpeg(image))
+            fabricate.write(root / folders[1] / f"{name}.png", fabricate.palette_png(labels))
+    return root
+
+
+@pytest.mark.parametrize("kind", ["davis", "pseudo"])
+def test_after_a_cut_another_video_is_seen_and_no_object(kind: str, tmp_path: Path) -> None:
+    real = kind == "davis"
+    folders = ("JPEGImages", "Annotations") if real else ("images", "masks")
+    root = shaded(tmp_path, folders, 8 if real else 1)
+    given = {"kind": kind, "root": str(root), "augment": {"preset": "none", "cut": 1.0}}
+    source = open_source(given if real else given | {"motion": {"strangers": 0.0, "leaves": 0.0}})
+    gone = []
+    for seed in range(16):
+        clip = source.sample(np.random.default_rng(seed), Ask(5, 1, SIZE))
+        absent = ~clip.masks.flatten(1).any(1)
+        shades = (clip.frames.flatten(1).median(1).values.float() / 60).round()
+        assert (shades[~absent] == shades[0]).all() and (shades[absent] != shades[0]).all()
+        assert len(set(shades.tolist())) == 2
+        gone.append(absent)
+    assert not torch.stack(gone)[:, 0].any()
+    last = torch.stack(gone)[:, -1]
+    assert last.any() and not last.all()
+
+
+def test_without_another_video_there_is_no_cut(tmp_path: Path) -> None:
+    alone = fabricate.palette_videos(tmp_path, videos=1, frames=8)
+    source = open_source({"kind": "davis", "root": str(alone), "augment": {"preset": "none", "cut": 1.0}})
+    clip = source.sample(np.random.default_rng(0), Ask(4, 2, SIZE))
+    assert clip.masks.flatten(1).any(1).all()
+
+
 @given(
     seed=st.integers(0, 2**32 - 1), places=st.lists(st.tuples(UNIT, UNIT, UNIT, UNIT), min_size=2, max_size=6)
 )

@@ -12,7 +12,7 @@ from edgetam.train.data.clip import Rgb
 from edgetam.train.data.colour import Jitter, Tint
 from edgetam.train.data.geometry import Geometry, resized, rotation
 
-__all__ = ["PRESETS", "Augment", "draw_geometry", "draw_slide", "draw_turn", "mosaic"]
+__all__ = ["PRESETS", "Augment", "draw_cut", "draw_geometry", "draw_slide", "draw_turn", "mosaic"]
 
 _SLIDING = (0.35, 0.7)
 """Part of each side that is seen while a crop slides."""
@@ -34,6 +34,8 @@ class Augment:
         slide: how often a smaller part is kept that slides over the frames, so that objects leave and return.
         turn: how often the crop turns away from all objects for some frames, or to the end: the same scene
             without them, where it has room for that.
+        cut: how often there is a cut to another video for some frames, or to the end: other things stand out
+            there, and none of them is what is followed.
         mosaic: how often the clip becomes one of four tiles of itself.
         tint: colours.
 
@@ -47,11 +49,12 @@ class Augment:
     crop: float = 1.0
     slide: float = 0.0
     turn: float = 0.0
+    cut: float = 0.0
     mosaic: float = 0.0
     tint: Tint = field(default_factory=Tint)
 
     def __post_init__(self) -> None:
-        for name in ("flip", "slide", "turn", "mosaic"):
+        for name in ("flip", "slide", "turn", "cut", "mosaic"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 to 1: change it.")
         if not 0.1 <= self.crop <= 1:
@@ -139,6 +142,14 @@ def draw_turn(
         replace(geometry, box=box) if first <= t <= last else geometry
         for t, geometry in enumerate(geometries)
     ]
+
+
+def draw_cut(dice: np.random.Generator, augment: Augment, frames: int) -> range:
+    """Frames of a clip that another video takes the place of: never the first, often none."""
+    if frames < 2 or not augment.cut or dice.random() >= augment.cut:
+        return range(0)
+    first = int(dice.integers(1, frames))
+    return range(first, int(dice.integers(first, frames)) + 1)
 
 
 def mosaic(

@@ -12,14 +12,18 @@ from edgetam.train.data.decode import Picture
 from edgetam.train.data.items import Collection, Item, check_size
 from edgetam.train.data.sampling import Sampling, draw_objects, draw_window
 
-__all__ = ["TRIES", "Footage", "draw_footage"]
+__all__ = ["OTHERS", "TRIES", "Footage", "draw_footage"]
 
 TRIES = 100
 
+OTHERS = 8
+"""How often another item than a given one is looked for."""
+
 
 class Footage(NamedTuple):
-    """Frames as decoded, and the masks of the chosen objects."""
+    """Frames of an item as decoded, and the masks of the chosen objects."""
 
+    item: str
     pictures: list[Picture]
     masks: list[list[Mask]]  # [T][O]
     void: list[list[Mask]]  # [T], each one mask of what nothing is said about, or none where all is known
@@ -76,7 +80,7 @@ def _load(item: Item, window: list[int], chosen: list[list[int]], size: int) -> 
         masks.append([_union([objects.mask(i) for i in ids]) for ids in chosen])
         void.append(objects.void())
     way = -1 if window[0] > window[-1] else 1
-    return Footage(pictures[::way], masks[::way], _alike(void, masks)[::way])
+    return Footage(item.name, pictures[::way], masks[::way], _alike(void, masks)[::way])
 
 
 def _alike(void: list[Mask | None], masks: list[list[Mask]]) -> list[list[Mask]]:

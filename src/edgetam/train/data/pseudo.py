@@ -7,7 +7,7 @@ their own in front of what lies behind them, and cut-outs of other images stand 
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import NamedTuple
 
@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetam.errors import ConfigError, MediaError
-from edgetam.train.data.augment import Augment, draw_geometry
+from edgetam.train.data.augment import Augment, draw_cut, draw_geometry
 from edgetam.train.data.cast import THINGS, Layer, Stage, paced, paint, placed, resident, stranger, twin
 from edgetam.train.data.clip import Ask, Clip, Mask, Rgb, stack_clip
 from edgetam.train.data.colour import recolour
-from edgetam.train.data.footage import TRIES, draw_footage
+from edgetam.train.data.footage import OTHERS, TRIES, draw_footage
 from edgetam.train.data.items import Collection, own_and_cutouts
 from edgetam.train.data.paths import Maps, Pace, bends, centre_on, leave, motion, zoom
 from edgetam.train.data.sampling import Sampling
@@ -84,6 +84,7 @@ class Motion:
 class _World(NamedTuple):
     """A picture, its objects, and how the camera sees it."""
 
+    item: str
     canvas: Rgb  # [C, C, 3]
     masks: list[Mask]  # each [C, C]
     void: NDArray[np.bool_]  # [C, C]
@@ -125,14 +126,27 @@ class PseudoClips:
                 continue
             frames, owners, count = self._played(dice, ask, world)
             chosen = _visible(owners, count)[: ask.objects]
-            if chosen:
-                frames = worn(dice, recolour(dice, frames, self.augment.tint))
-                masks = [[owner == k for k in chosen] for owner in owners]
-                return stack_clip(frames, masks, ask.objects, [owner == _VOID for owner in owners])
+            if not chosen:
+                continue
+            if cut := draw_cut(dice, self.augment, ask.frames):
+                other = self._another(dice, replace(ask, frames=len(cut)), world.item)
+                for t, frame in zip(cut, other, strict=False):  # none where there is one picture only
+                    frames[t], owners[t] = frame, np.zeros_like(owners[t])
+            frames = worn(dice, recolour(dice, frames, self.augment.tint))
+            masks = [[owner == k for k in chosen] for owner in owners]
+            return stack_clip(frames, masks, ask.objects, [owner == _VOID for owner in owners])
         raise MediaError(
             f"{self.name} showed no object in {TRIES} clips of {ask.size} pixels, expected some: ask for "
             "larger frames."
         )
+
+    def _another(self, dice: np.random.Generator, ask: Ask, item: str) -> list[Rgb]:
+        """Frames of a pseudo-video of any picture but ``item``; none where it seems to be the only one."""
+        for _ in range(OTHERS):
+            world = self._world(dice, ask)
+            if world.masks and world.item != item:
+                return self._played(dice, ask, world)[0]
+        return []
 
     def _world(self, dice: np.random.Generator, ask: Ask) -> _World:
         footage = draw_footage(dice, self.collection, Ask(1, ask.objects, ask.size), self.rules)
@@ -148,7 +162,7 @@ class PseudoClips:
             centre, reach = _place(masks[int(dice.integers(len(masks)))])
             if reach <= _TURNED_FROM:
                 view = leave(dice, view, centre, reach * margin)
-        return _World(geometry.image(pixels), masks, void, view)
+        return _World(footage.item, geometry.image(pixels), masks, void, view)
 
     def _played(
         self, dice: np.random.Generator, ask: Ask, world: _World

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetam.errors import MediaError
-from edgetam.train.data.augment import Augment, draw_geometry, draw_slide, draw_turn, mosaic
+from edgetam.train.data.augment import Augment, draw_cut, draw_geometry, draw_slide, draw_turn, mosaic
 from edgetam.train.data.clip import Ask, Clip, Mask, Rgb, stack_clip
 from edgetam.train.data.colour import recolour
-from edgetam.train.data.footage import TRIES, Footage, draw_footage
+from edgetam.train.data.footage import OTHERS, TRIES, Footage, draw_footage
 from edgetam.train.data.geometry import Geometry
 from edgetam.train.data.items import Collection, own_and_cutouts
 from edgetam.train.data.paste import Paste, pasted
@@ -62,6 +62,12 @@ class RealClips:
             if dice.random() < self.paste.odds:
                 frames, masks, free = pasted(dice, frames, masks, self.paste, ask.objects)
                 void = [[mask & seen for mask in row] for row, seen in zip(void, free, strict=True)]
+            if cut := draw_cut(dice, self.augment, ask.frames):
+                other = self._another(dice, Ask(len(cut), 1, ask.size), footage.item)
+                for t, frame in zip(cut, other, strict=False):  # none where there is one video only
+                    frames[t] = frame
+                    masks[t] = [np.zeros_like(mask) for mask in masks[t]]
+                    void[t] = [np.zeros_like(mask) for mask in void[t]]
             if dice.random() < self.augment.mosaic:
                 frames, both = mosaic(dice, frames, list(map(operator.add, masks, void)))
                 count = len(masks[0])
@@ -85,6 +91,15 @@ class RealClips:
         if ask.frames > 2 and self.augment.turn and dice.random() < self.augment.turn:
             out = draw_turn(dice, out, np.array([_box(masks) for masks in footage.masks]))
         return out
+
+    def _another(self, dice: np.random.Generator, ask: Ask, item: str) -> list[Rgb]:
+        """Augmented frames of any video but ``item``; none where it seems to be the only one."""
+        for _ in range(OTHERS):
+            footage = draw_footage(dice, self.collection, ask, self.rules)
+            if footage.item != item:
+                geometry = draw_geometry(dice, self.augment, ask.size)
+                return [geometry.image(picture.pixels) for picture in footage.pictures]
+        return []
 
 
 def _box(masks: list[Mask]) -> tuple[float, float, float, float]:
