@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +96,10 @@ def our_tasks(engine: Engine, objects: list[int]) -> dict[str, Task]:
         decoded = engine.decode(fused, features, no_prompt(count), "best")
         answer = (decoded.masks[:, :1], decoded.presence, decoded.pointer)
         tasks |= {
-            f"attend x{count}": lambda m=memory: engine.attend(features, m),
-            f"decode x{count}": lambda f=fused, n=count: engine.decode(f, features, no_prompt(n), "best"),
-            f"remember x{count}": lambda a=answer: engine.remember(
-                features, *a, binarize=False, exclusive=False
+            f"attend x{count}": partial(engine.attend, features, memory),
+            f"decode x{count}": partial(engine.decode, fused, features, no_prompt(count), "best"),
+            f"remember x{count}": partial(
+                engine.remember, features, *answer, binarize=False, exclusive=False
             ),
         }
     return tasks

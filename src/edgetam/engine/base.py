@@ -26,6 +26,10 @@ class Engine(Protocol):
     """The four verbs. Shapes are those of `edgetam.model.EdgeTAM`."""
 
     @property
+    def name(self) -> str:
+        """What runs it, such as ``openvino``."""
+
+    @property
     def config(self) -> ModelConfig:
         """The variant and its input size."""
 
