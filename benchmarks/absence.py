@@ -68,7 +68,13 @@ def follow(tracker: VideoTracker, own: Footage, other: Footage) -> dict[str, flo
 
 
 def pairs(found: Sequence[Footage]) -> Iterator[tuple[Footage, Footage]]:
-    """Each sequence with the next one and the one half-way round."""
+    """Each sequence with the next one and the one half-way round.
+
+    Raises:
+        SystemExit: there are not two.
+    """
+    if len(found) < 2:
+        raise SystemExit(f"{len(found)} sequences are long enough, expected two or more.")
     for i, own in enumerate(found):
         for step in sorted({1, len(found) // 2}):
             yield own, found[(i + step) % len(found)]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from benchmarks.absence import Footage, pairs
 from benchmarks.study import RECIPE, TEACHER, runs
 from benchmarks.table import END, ROOT, START, section
 from edgetam.train.recipe_file import load_recipe
@@ -28,3 +31,13 @@ def test_the_study_trains_what_it_was_asked_for(tmp_path: Path) -> None:
 def test_the_recipe_of_the_study_knows_all_its_variants(tmp_path: Path) -> None:
     for _, _, _, overrides in runs(tmp_path, 1):
         load_recipe(RECIPE, overrides)
+
+
+def test_objects_are_lost_to_every_other_sequence_but_their_own() -> None:
+    for count in (2, 3, 6):
+        found = [Footage(str(i), [], []) for i in range(count)]
+        names = [(own.name, other.name) for own, other in pairs(found)]
+        assert len(set(names)) == len(names) == (2 * count if count > 3 else count)
+        assert all(own != other for own, other in names)
+    with pytest.raises(SystemExit, match="expected two or more"):
+        list(pairs([Footage("alone", [], [])]))
