@@ -56,5 +56,5 @@ def run_demo(
 def _centre(video: str, screen: Screen) -> Placed:
     with open_frames(video) as frames:
         x, y = frames.width // 2, frames.height // 2
-    screen.say(f"No point was given: tracking what is at the centre, {x},{y}; choose with --point x,y.")
+    screen.say(f"No point was given: tracking what is at the centre, {x},{y}; 'edgetam look' finds others.")
     return Placed(0, 1, Prompt(points=[[x, y]], labels=[1]), "the centre of the frame")

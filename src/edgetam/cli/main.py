@@ -176,6 +176,31 @@ def segment(
     segment_image(job, open_screen(quiet=quiet))
 
 
+@app.command(cls=PromptedCommand)
+def look(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(help="A video, folder, 'pattern*.png' or picture.")],
+    point: options.Point = None,
+    label: options.Label = None,
+    box: options.Box = None,
+    mask: options.Mask = None,
+    object_: options.Object = None,
+    frame: options.Frame = None,
+    prompts: options.PromptFile = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="PNG", help="The picture.", rich_help_panel="Results"),
+    ] = None,
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Show a frame between rulers, to find coordinates, and where prompts fall on it."""
+    from edgetam.cli.look import LookJob, look_at_frame, read_look
+
+    given, number = read_look(options.in_order(ctx), prompts)
+    look_at_frame(LookJob(source, given, number, output, overwrite), open_screen(quiet=quiet))
+
+
 @app.command()
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,

@@ -25,6 +25,7 @@ __all__ = [
     "ModelChoice",
     "PromptedCommand",
     "given_prompts",
+    "in_order",
     "parse_kinds",
 ]
 
@@ -129,10 +130,16 @@ class PromptedCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
 
+def in_order(ctx: typer.Context) -> list[tuple[str, str]]:
+    """The prompt options of a `PromptedCommand` and their values, as they were typed."""
+    found: list[tuple[str, str]] = ctx.meta.get(_ORDERED, [])
+    return found
+
+
 def given_prompts(ctx: typer.Context, file: Path | None, *, frame: int = 0) -> list[Placed]:
     """Everything that was prompted: first the file, then the options."""
     items = [] if file is None else read_prompt_file(file)
-    return merged([*items, *read_options(ctx.meta.get(_ORDERED, []), frame=frame)])
+    return merged([*items, *read_options(in_order(ctx), frame=frame)])
 
 
 def parse_kinds(text: str, known: Sequence[str]) -> tuple[str, ...]:

@@ -323,6 +323,6 @@ def checked(
     if not found:
         raise PromptError(
             "Nothing says what to look for; give --point x,y, --box x0,y0,x1,y1, --mask m.png or "
-            "--prompts p.json."
+            "--prompts p.json ('edgetam look' finds coordinates)."
         )
     return found
