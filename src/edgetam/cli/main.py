@@ -185,7 +185,14 @@ def look(
     box: options.Box = None,
     mask: options.Mask = None,
     object_: options.Object = None,
-    frame: options.Frame = None,
+    frame: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="N",
+            help="The frame to show, and that of the prompts after it.",
+            rich_help_panel="Prompts (in order)",
+        ),
+    ] = None,
     prompts: options.PromptFile = None,
     output: Annotated[
         Path | None,

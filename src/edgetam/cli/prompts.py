@@ -114,9 +114,9 @@ def read_options(options: Iterable[tuple[str, str]], *, frame: int = 0) -> list[
     for name, value in options:
         origin = f"{name} {value}"
         if name == "--frame":
-            frame, pending = _whole(name, value), origin
+            frame, pending = whole(name, value), origin
         elif name == "--object":
-            object_id, pending = _whole(name, value), origin
+            object_id, pending = whole(name, value), origin
         elif name == "--label":
             if labelled:
                 raise PromptError(
@@ -165,7 +165,12 @@ def _masks(path: Path, object_id: int | None) -> list[tuple[int, Any]]:
     return [(object_id, next(iter(masks.values())))]
 
 
-def _whole(name: str, value: str) -> int:
+def whole(name: str, value: str) -> int:
+    """The whole number that an option was given.
+
+    Raises:
+        PromptError: it is none.
+    """
     if not value.strip().isdecimal():
         raise PromptError(f"{name} is '{value}'; expected a whole number of at least 0.")
     return int(value)

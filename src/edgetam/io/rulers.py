@@ -2,52 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from edgetam.io.draw import Rgb, colour, overlay
-from edgetam.structs import Prompt
+from edgetam.io.draw import Mask, Rgb, colour, overlay
 
-__all__ = ["ruled"]
+__all__ = ["MARGIN", "ruled"]
 
 _SMALLEST, _LARGEST = 720, 1600
 """Longer side of what is drawn, in pixels; pictures are enlarged by whole numbers."""
 _TEXT = 13
-_MARGIN = 44
+MARGIN = 52
+"""Above and left of the picture: room for five digits."""
+_EDGE = 20
+"""Right of it and below: room for half a number."""
 _STEPS_AT_MOST = 14
 _PAPER, _INK = (24, 24, 24), (225, 225, 225)
 _YES, _NO = (0, 200, 83), (230, 40, 40)
 """Clicks on the object and beside it: green and red, as everywhere."""
 
 
-def ruled(image: Rgb, prompts: Mapping[int, Prompt] | None = None) -> Rgb:
+def ruled(
+    image: Rgb,
+    points: Iterable[tuple[float, float, bool]] = (),
+    boxes: Mapping[int, Sequence[float]] | None = None,
+    masks: Mapping[int, Mask] | None = None,
+) -> Rgb:
     """Draw rulers around a picture, lines across it, and prompts where they fall.
 
     Args:
         image: uint8 ``[H, W, 3]``.
-        prompts: by object id, in pixels of the picture.
+        points: x, y in pixels of the picture, and whether they are on the object.
+        boxes: x0, y0, x1, y1 by object id.
+        masks: bool ``[H, W]`` by object id.
 
     Returns:
         uint8 ``[h, w, 3]``: the picture, reduced or enlarged to a handy size, between its rulers. Numbers are
         pixels of ``image``.
     """
-    given = prompts or {}
     height, width = image.shape[:2]
-    masks = {i: np.asarray(p.mask) > 0 for i, p in given.items() if p.mask is not None}
     scale = _scale(max(height, width))
     shape = (max(1, round(width * scale)), max(1, round(height * scale)))
     way = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
     shown = Image.fromarray(overlay(image, masks) if masks else image).resize(shape, way)
-    sheet = Image.new("RGB", (shape[0] + _MARGIN, shape[1] + _MARGIN), _PAPER)
-    sheet.paste(shown, (_MARGIN, _MARGIN))
+    sheet = Image.new("RGB", (shape[0] + MARGIN + _EDGE, shape[1] + MARGIN + _EDGE), _PAPER)
+    sheet.paste(shown, (MARGIN, MARGIN))
     pen = ImageDraw.Draw(sheet, "RGBA")
     step = _step(max(height, width))
     _rule(pen, range(0, width, step), scale, shape[1], across=True)
     _rule(pen, range(0, height, step), scale, shape[0], across=False)
-    for identity, prompt in given.items():
-        _mark(pen, identity, prompt, scale, shape)
+    for identity, box in (boxes or {}).items():
+        pen.rectangle([MARGIN + value * scale for value in box], outline=colour(identity), width=2)
+    for x, y, on_object in points:
+        _dot(pen, x, y, scale, _YES if on_object else _NO, left=x > width / 2)
     return np.asarray(sheet)
 
 
@@ -71,31 +80,28 @@ def _rule(pen: ImageDraw.ImageDraw, marks: Iterable[int], scale: float, reach: i
     """Lines at ``marks`` through a picture that reaches ``reach`` pixels, with their numbers beside it."""
     font = ImageFont.load_default(_TEXT)
     for mark in marks:
-        at = _MARGIN + round(mark * scale)
+        at = MARGIN + round(mark * scale)
         for shift, shade in ((0, (255, 255, 255, 90)), (1, (0, 0, 0, 70))):  # seen on bright and on dark
-            line = (at + shift, _MARGIN - 5, at + shift, _MARGIN + reach)
+            line = (at + shift, MARGIN - 5, at + shift, MARGIN + reach)
             pen.line(line if across else (line[1], line[0], line[3], line[2]), fill=shade)
         if across:
-            pen.text((at, _MARGIN - 9), str(mark), _INK, font, anchor="mb")
+            pen.text((at, MARGIN - 9), str(mark), _INK, font, anchor="mb")
         else:
-            pen.text((_MARGIN - 9, at), str(mark), _INK, font, anchor="rm")
+            pen.text((MARGIN - 9, at), str(mark), _INK, font, anchor="rm")
 
 
-def _mark(
-    pen: ImageDraw.ImageDraw, identity: int, prompt: Prompt, scale: float, shape: tuple[int, int]
+def _dot(
+    pen: ImageDraw.ImageDraw, x: float, y: float, scale: float, fill: tuple[int, int, int], *, left: bool
 ) -> None:
-    font = ImageFont.load_default(_TEXT)
-    if prompt.box is not None:
-        corners = [_MARGIN + float(value) * scale for value in np.asarray(prompt.box).ravel()]
-        pen.rectangle(corners, outline=colour(identity), width=2)
-    points = [] if prompt.points is None else list(prompt.points)
-    labels = [1] * len(points) if prompt.labels is None else list(prompt.labels)
-    for (x, y), label in zip(points, labels, strict=True):
-        at = (_MARGIN + float(x) * scale, _MARGIN + float(y) * scale)
-        pen.circle(at, 6, fill=_YES if label else _NO, outline=(255, 255, 255), width=2)
-        left = at[0] > _MARGIN + shape[0] / 2
-        place = (at[0] - 11 if left else at[0] + 11, at[1])
-        text = f"{float(x):g},{float(y):g}"
-        pen.text(
-            place, text, (255, 255, 255), font, "rm" if left else "lm", stroke_width=2, stroke_fill=(0, 0, 0)
-        )
+    """A point, with its coordinates on the side that has more room."""
+    middle, level = MARGIN + x * scale, MARGIN + y * scale
+    pen.ellipse((middle - 6, level - 6, middle + 6, level + 6), fill=fill, outline=(255, 255, 255), width=2)
+    pen.text(
+        (middle - 11 if left else middle + 11, level),
+        f"{x:g},{y:g}",
+        (255, 255, 255),
+        ImageFont.load_default(_TEXT),
+        "rm" if left else "lm",
+        stroke_width=2,
+        stroke_fill=(0, 0, 0),
+    )
