@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgetam.atomic import atomic_open, atomic_write, check_file, make_folder
+from edgetam.atomic import atomic_folder, atomic_open, atomic_write, check_file, make_folder
 from edgetam.errors import OutputError
 
 
@@ -85,3 +85,24 @@ def test_a_file_that_cannot_be_written_is_found_out_beforehand(tmp_path: Path) -
     assert list((tmp_path / "new").iterdir()) == [], "only its folder is made"
     with pytest.raises(OutputError, match="a folder of that name is in the way"):
         check_file(tmp_path / "new")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(5, "Input/output error")])
+def test_a_folder_is_never_lost_between_two_steps(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "bundle"
+    target.mkdir()
+    (target / "old").write_text("whole")
+    replace = Path.replace
+
+    def stopped(self: Path, other: Path) -> Path:
+        if self.suffix == ".part":
+            raise error
+        return replace(self, other)
+
+    monkeypatch.setattr(Path, "replace", stopped)
+    with pytest.raises((KeyboardInterrupt, OutputError)), atomic_folder(target) as folder:
+        (folder / "new").write_text("half")
+    assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+    assert (target / "old").read_text() == "whole"

@@ -152,8 +152,11 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise output_error(target, error) from error
     finally:
         if temporary is not None:
+            old = temporary.with_suffix(".old")
+            if old.exists() and not target.exists():  # stopped between the two steps
+                old.replace(target)
             shutil.rmtree(temporary, ignore_errors=True)
-            shutil.rmtree(temporary.with_suffix(".old"), ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:

@@ -180,3 +180,16 @@ def test_networks_that_differ_in_their_last_bits_are_converted_apart() -> None:
     with torch.no_grad():
         other.state_dict()[BIAS].mul_(1 + 1e-6)
     assert Source.of_network(model).identity != Source.of_network(other).identity
+
+
+def test_facts_are_had_where_the_cache_cannot_be_written(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("EDGETAM_CACHE", str(tmp_path / "file"))
+    found = Source.of_weights(weights, "edgetam").facts
+    monkeypatch.setenv("EDGETAM_CACHE", str(tmp_path / "cache"))
+    usual = Source.of_weights(weights, "edgetam").facts
+    assert found.config == usual.config
+    assert np.array_equal(found.constants.no_memory, usual.constants.no_memory)
+    assert len(caplog.records) == 1

@@ -20,7 +20,7 @@ import pytest
 
 from edgetam.engine import store as module
 from edgetam.engine.store import DAY_S, Store, remove, unneeded
-from edgetam.errors import OutputError
+from edgetam.errors import EngineError, OutputError
 from edgetam.weights import cache as cache_module
 
 
@@ -382,3 +382,36 @@ def test_a_version_with_slashes_is_one_folder(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("EDGETAM_CACHE", str(tmp_path))
     store = Store("runtime-1-releases/2026/4", "weights")
     assert store.folder.parent == tmp_path / "engines" / "runtime-1-releases-2026-4"
+
+
+def test_a_converter_that_cannot_be_loaded_is_not_the_disks_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    count = 0
+
+    def broken(folder: Path) -> None:
+        nonlocal count
+        count += 1
+        raise OSError("libtorch.so: cannot open shared object file")
+
+    with pytest.raises(EngineError, match=r"cannot be converted \(libtorch.so"):
+        Store("toy-1").get("encode", broken)
+    assert count == 1
+    assert not caplog.text
+
+    def refused(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder / "a.bin"))
+
+    with pytest.raises(OutputError, match="Permission denied"):
+        Store("toy-1").get("encode", refused)
+
+
+def test_a_cache_named_from_here_stays_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EDGETAM_CACHE", "here")
+    store, make = Store("toy-1"), Maker()
+    first = store.get("encode", make)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert store.get("encode", make) == first
+    assert make.count == 1

@@ -157,3 +157,13 @@ def test_bfloat16_of_special_numbers(value: float) -> None:
     array = np.array([value], np.float32)
     expected = torch.from_numpy(array).bfloat16().float().numpy()
     assert from_bf16(to_bf16(array)).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_masks_that_are_too_thin_do_not_vanish(width: int) -> None:
+    pole = np.zeros((600, 3000), bool)
+    pole[100:500, 1500 : 1500 + width] = True
+    got = resize_mask(pole, 256)
+    assert got.any()
+    assert abs(np.nonzero(got)[1].mean() - 1500 / 3000 * 256) < 1
+    assert got.sum(1).max() <= 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +228,25 @@ def test_saving_changes_nothing(tmp_path: Path) -> None:
     session.save(tmp_path)
     assert state(session.tracks) == before
     assert len(fake(session).prompts) == asked
+
+
+def test_masks_are_saved_as_they_are_however_they_lie_in_memory(tmp_path: Path) -> None:
+    session = open_session(3)
+    mask = np.asfortranarray(rectangle())
+    assert not mask.flags.c_contiguous
+    session.prompt(0, 1, mask=mask)
+    session.save(tmp_path)
+    clicks = resume(tmp_path, 3).tracks[1].prompts[0]
+    assert clicks.mask is not None
+    assert np.array_equal(clicks.mask, mask)
+
+
+def test_files_of_others_and_of_saves_under_way_stay(tmp_path: Path) -> None:
+    mine = tmp_path / "object-7.safetensors"
+    under_way = tmp_path / "object-1-0123abcd-0000.safetensors"
+    left = tmp_path / "object-1-0123abce-masks.safetensors"
+    for file in (mine, under_way, left):
+        file.write_bytes(b"x")
+    os.utime(left, (0, 0))  # years ago: whoever wrote it is gone
+    begin().save(tmp_path)
+    assert mine.exists() and under_way.exists() and not left.exists()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgetam.errors import PromptError
+from edgetam.errors import OutputError, PromptError
 from edgetam.tracking import TrackingSession
 from edgetam.tracking.bank import horizon
 from tests.tracking.fake_engine import SIDE
@@ -631,3 +631,29 @@ def test_results_know_the_time_and_numpy_numbers_are_numbers() -> None:
     session.prompt(np.int64(0), np.int32(1), points=np.array([[3, 4]]))
     assert [type(i) for i in session.objects] == [int]
     assert [(type(r.frame), r.time) for r in session.propagate(frames=2)] == [(int, 0.0), (int, 0.1)]
+
+
+def test_results_and_prompts_are_copies() -> None:
+    touched, untouched = open_session(), open_session()
+    box = np.array([3, 4, 20, 18], np.float32)
+    for session in (touched, untouched):
+        result = session.prompt(0, 1, box=box)
+        if session is touched:
+            result.objects[1].logits[:] = -5
+            box *= 0.5
+        session.prompt(0, 1, points=[[4, 5]], labels=[0])
+        box[:] = [3, 4, 20, 18]
+    assert summaries(touched.propagate()) == summaries(untouched.propagate())
+    assert fake(touched).prompts[-1][0].points.tolist() == fake(untouched).prompts[-1][0].points.tolist()
+
+
+def test_without_a_temporary_folder_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(**options: str) -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("edgetam.tracking.session.tempfile.mkdtemp", nowhere)
+    session = open_session()
+    with pytest.raises(OutputError, match=r"No usable temporary.*TMPDIR.*history=False"):
+        session.prompt(0, 1, points=[[3, 4]])
+    assert not session.objects
+    open_session(history=False).prompt(0, 1, points=[[3, 4]])

@@ -255,3 +255,21 @@ def test_points_of_several_prompts_count_together() -> None:
     with pytest.raises(PromptError, match="at most 8 points per prompt"):
         session.prompt(0, 1, points=[[9, 4]])
     session.prompt(0, 1, points=[[9, 4]], replace=True)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_corrections_that_are_not_kept_need_no_room(keep: bool) -> None:
+    options = TrackerOptions(keep_corrections=keep)
+    stream, session = Stream(limited(), options), TrackingSession(limited(), Clip(9), options)
+    for frame in range(4):
+        session.prompt(frame, 1, points=[[3, 4]])
+        stream.step(Clip(9)[frame], {1: Prompt(points=[[3, 4]])})
+    list(session.propagate())
+    if keep:
+        with pytest.raises(PromptError, match="prompted frame number 5"):
+            session.prompt(6, 1, points=[[3, 4]])
+        with pytest.raises(PromptError, match="prompted frame number 5"):
+            stream.step(Clip(9)[4], {1: Prompt(points=[[3, 4]])})
+    else:
+        session.prompt(6, 1, points=[[3, 4]])
+        stream.step(Clip(9)[4], {1: Prompt(points=[[3, 4]])})

@@ -199,7 +199,7 @@ def check_program(folder: Path, manifest: Manifest, name: str) -> Path:
     except (BundleError, OSError) as error:
         raise BundleError(
             f"The bundle '{folder}' has changed since it was loaded, so its program '{name}' cannot be "
-            "opened; load it again."
+            f"opened; load it again. ({error})"
         ) from error
     return folder / name
 

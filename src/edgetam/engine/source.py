@@ -107,10 +107,12 @@ class Source:
             WeightsError: they cannot be read.
             EngineError: they have to be, and PyTorch is not installed.
         """
-        folder = Store("weights", FACTS_FORMAT, self._digest).get("facts", self._write_facts)
+        store = Store("weights", FACTS_FORMAT, self._digest)  # a temporary folder lives as long as this
+        folder = store.get("facts", self._write_facts)
         facts = json.loads((folder / "facts.json").read_text())
-        vectors = np.load(folder / "constants.npz")
-        constants = Constants(vectors["absent_pointer"], vectors["no_memory"], facts["weights_id"])
+        with np.load(folder / "constants.npz") as vectors:
+            constants = Constants(vectors["absent_pointer"], vectors["no_memory"], facts["weights_id"])
+        del store
         return Facts(config_from_fields(facts["config"]), facts["image_only"], constants)
 
     @cached_property

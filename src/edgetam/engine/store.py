@@ -7,6 +7,7 @@ the cache cannot be written, what is in it is still used, and what is missing li
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -20,7 +21,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from edgetam.errors import OutputError
+from edgetam.errors import EngineError, OutputError
 from edgetam.weights.cache import alone, cache_dir, sha256_of
 
 __all__ = ["Store", "Unneeded", "remove", "unneeded"]
@@ -29,6 +30,9 @@ SUMS = "sha256.json"
 DAY_S = 86_400.0
 PATIENCE_S = 10.0
 """How long others may take to put an artifact in place, which is a matter of milliseconds."""
+_DISK = {
+    getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO") if hasattr(errno, name)
+}
 _log = logging.getLogger(__name__)
 _warned: set[Path] = set()
 """Caches that were said to be of no use: once per process is enough."""
@@ -57,6 +61,7 @@ class Store:
 
         Raises:
             OutputError: neither the cache nor a temporary folder can be written.
+            EngineError: ``make`` failed for another reason.
         """
         folder = self.folder / name
         if _is_whole(folder):
@@ -135,7 +140,7 @@ class Store:
 
 
 def _root() -> Path:
-    return cache_dir() / "engines"
+    return (cache_dir() / "engines").absolute()  # the process may go elsewhere
 
 
 def _make(folder: Path, make: Callable[[Path], None], root: Path, *, replace: bool) -> Path:
@@ -144,7 +149,7 @@ def _make(folder: Path, make: Callable[[Path], None], root: Path, *, replace: bo
     part.mkdir()  # mkdtemp would keep other users out: caches are shared, and baked into images
     aside = _part(folder.parent)
     try:
-        make(part)
+        _make_in(part, make)
         sums = {path.name: sha256_of(path) for path in part.iterdir()}
         (part / SUMS).write_text(json.dumps(sums))
         with ExitStack() as stack:
@@ -161,6 +166,26 @@ def _make(folder: Path, make: Callable[[Path], None], root: Path, *, replace: bo
         for rest in (part, aside):
             shutil.rmtree(rest, ignore_errors=True)
     return folder
+
+
+def _make_in(part: Path, make: Callable[[Path], None]) -> None:
+    """Let a converter write into a folder.
+
+    Raises:
+        OSError: of the disk.
+        EngineError: any other that the converter met, such as a library that cannot be loaded.
+    """
+    try:
+        make(part)
+    except OSError as error:
+        named = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if _is_path(name)]
+        if error.errno in _DISK or any(path.is_relative_to(part) for path in named):
+            raise
+        raise EngineError(f"The model cannot be converted ({error}); see 'edgetam doctor'.") from error
+
+
+def _is_path(name: object) -> bool:
+    return isinstance(name, (str, bytes, os.PathLike))
 
 
 def _part(parent: Path) -> Path:

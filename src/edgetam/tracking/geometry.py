@@ -47,10 +47,16 @@ def resize_logits(logits: Floats, width: int, height: int) -> Floats:
 
 
 def resize_mask(mask: NDArray[Any], size: int) -> Floats:
-    """A mask ``[H, W]`` to zeros and ones ``[size, size]``: antialiased, then cut at one half."""
+    """A mask ``[H, W]`` to zeros and ones ``[size, size]``: antialiased, then cut at one half.
+
+    What is too thin for that anywhere is cut at half of its own maximum, so that it does not vanish (the
+    published code goes on as if there were no object).
+    """
     if mask.shape == (size, size):
         return mask.astype(np.float32)
-    return (_antialiased(mask.astype(np.float32), size, size) >= 0.5).astype(np.float32)
+    cover = _antialiased(mask.astype(np.float32), size, size)
+    peak = float(cover.max())
+    return (cover >= (0.5 if peak >= 0.5 else max(peak / 2, 1e-9))).astype(np.float32)
 
 
 def resize_mask_logits(logits: Floats, size: int) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from edgetam.engine.base import Engine
 from edgetam.errors import PromptError
@@ -19,8 +19,11 @@ def check_room(
     prompts: Mapping[int, Clicks],
     frame: int,
     options: TrackerOptions,
+    corrected: Container[int] = (),
 ) -> None:
     """Find out before anything is computed whether prompts lead beyond the limits of the engine.
+
+    ``corrected`` are objects whose prompts correct what tracking found on the frame.
 
     Raises:
         PromptError: they do.
@@ -39,6 +42,8 @@ def check_room(
     if options.max_prompted is not None and options.max_prompted <= limits.prompted:
         return
     for object_id in prompts:
+        if object_id in corrected and not options.keep_corrections:
+            continue  # the frame will not count as prompted
         sharing = tracks.values() if options.joint else [tracks[i] for i in (object_id,) if i in tracks]
         frames = {frame}.union(*(_prompted(track) for track in sharing))
         if len(frames) > limits.prompted:

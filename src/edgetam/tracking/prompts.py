@@ -83,7 +83,7 @@ def read_prompt(prompt: Prompt, width: int, height: int) -> Clicks:
 def _numbers(value: Any, what: str) -> Floats:
     try:
         with np.errstate(over="ignore"):  # too large a number becomes infinity, which is caught below
-            array = np.asarray(value, dtype=np.float32)
+            array = np.array(value, dtype=np.float32)  # a copy: the caller may reuse theirs
     except (TypeError, ValueError, OverflowError) as error:
         raise PromptError(f"{what} is {value!r}; expected numbers.") from error
     if not np.isfinite(array).all():
@@ -143,7 +143,7 @@ def read_mask(mask: Any, width: int, height: int) -> NDArray[np.bool_]:
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise PromptError("mask holds NaN or infinity; expected true where the object is.")
-    chosen = array.astype(bool)
+    chosen = np.array(array, bool, order="C")  # a copy, laid out as it will be saved
     if not chosen.any():
         raise PromptError("mask has no pixel set; mark the object, or leave it out on this frame.")
     return chosen

@@ -38,7 +38,7 @@ def to_result(
         return FrameResult(frame, {}, time)
     logits = frame_logits(records, size, exclusive=exclusive)
     objects = {
-        object_id: ObjectResult(full > 0, record.logits, sigmoid(record.presence), record.score)
+        object_id: ObjectResult(full > 0, record.logits.copy(), sigmoid(record.presence), record.score)
         for (object_id, record), full in zip(records.items(), logits, strict=True)
     }
     return FrameResult(frame, objects, time)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +28,8 @@ __all__ = ["restore_session", "save_session"]
 
 FORMAT = 1
 MANIFEST = "session.json"
-MEMORIES = "object-*.safetensors"
+_MEMORIES = re.compile(r"object-\d+-([0-9a-f]{8})-(?:\d{4,}|masks)\.safetensors")
+_OLD_S = 86_400.0
 CHUNK = 64
 """Records per file, so that writing and reading need little memory."""
 
@@ -40,15 +43,15 @@ def save_session(session: TrackingSession, folder: Path) -> None:
         OutputError: the folder cannot be written.
     """
     make_folder(folder)
+    before, token = _manifest_text(folder), secrets.token_hex(4)
     try:
-        _write(session, folder)
+        _write(session, folder, token)
     finally:
         with suppress(OSError):
-            _tidy(folder)
+            _tidy(folder, before, token)
 
 
-def _write(session: TrackingSession, folder: Path) -> None:
-    token = secrets.token_hex(4)
+def _write(session: TrackingSession, folder: Path, token: str) -> None:
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "model": session.engine.config.name,
@@ -60,12 +63,24 @@ def _write(session: TrackingSession, folder: Path) -> None:
     atomic_write(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
 
 
-def _tidy(folder: Path) -> None:
-    """Remove memories that belong to no session: of one that was replaced, or not saved to the end."""
-    manifest = folder / MANIFEST
-    named = manifest.read_text() if manifest.exists() else ""
-    for file in folder.glob(MEMORIES):
-        if file.name not in named:
+def _manifest_text(folder: Path) -> str:
+    try:
+        return (folder / MANIFEST).read_text()
+    except (OSError, ValueError):
+        return ""
+
+
+def _tidy(folder: Path, before: str, token: str) -> None:
+    """Remove memories that belong to no session: of the one that was replaced, or not saved to the end.
+
+    Others may be saving here too, so files that are neither are left until they are old.
+    """
+    named = _manifest_text(folder)
+    for file in folder.iterdir():
+        found = _MEMORIES.fullmatch(file.name)
+        if found is None or file.name in named:
+            continue
+        if found[1] == token or file.name in before or time.time() - file.stat().st_mtime > _OLD_S:
             file.unlink()
 
 

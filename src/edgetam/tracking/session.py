@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetam.engine.base import Engine
-from edgetam.errors import PromptError
+from edgetam.errors import OutputError, PromptError
 from edgetam.structs import FrameResult, ImageFeatures, Prompt
 from edgetam.tracking.bank import horizon
 from edgetam.tracking.commit import clear_around, commit
@@ -149,7 +149,9 @@ class TrackingSession:
         earlier = track.prompts.get(frame)
         if earlier is not None and not replace:
             clicks = earlier.followed_by(clicks)
-        check_room(self.engine, self.tracks, {object_id: clicks}, frame, self.options)
+        correction = frame in track.visited
+        corrected = [object_id] if correction else []
+        check_room(self.engine, self.tracks, {object_id: clicks}, frame, self.options, corrected)
         before = _Before(
             object_id,
             frame,
@@ -159,7 +161,6 @@ class TrackingSession:
             track.tracked.get(frame),
             frame in track.corrected,
         )
-        correction = frame in track.visited
         moment = self.moment(frame, reverse=track.visited.get(frame, False))
         record = answer(moment, track, clicks, self.options, conditioned=correction)
         track.prompts[frame] = clicks
@@ -336,7 +337,13 @@ class TrackingSession:
         if not self.options.history:
             return None
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="edgetam-"))
+            try:
+                self._folder = Path(tempfile.mkdtemp(prefix="edgetam-"))
+            except OSError as error:
+                raise OutputError(
+                    f"There is no temporary folder for the history ({error}); free some space, point TMPDIR "
+                    "at another disk, or set TrackerOptions(history=False)."
+                ) from error
             weakref.finalize(self, _delete_folder, self._folder)
         return self._folder / str(object_id)
 

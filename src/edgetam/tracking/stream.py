@@ -71,7 +71,7 @@ class Stream:
         frame = self.frame + 1
         leaving = list(dict.fromkeys(remove))
         staying = {i: each for i, each in self.tracks.items() if i not in leaving}
-        check_room(self.engine, staying, clicks, frame, self.options)
+        check_room(self.engine, staying, clicks, frame, self.options, corrected=staying)
         self._remove(leaving)
         if self.tracks or clicks:
             features = self.engine.encode(prepare_image(rgb, self.engine.config.image_size, "video"))
