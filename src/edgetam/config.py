@@ -116,6 +116,9 @@ class ModelConfig:
     aligned_places: bool = False
     """Ours: memory attention counts the cells of the image in those of the memory, so that the same place has
     the same rotary position at every input size. As published, both count their own cells from 0."""
+    skips_absent: bool = False
+    """Ours: trackers do not read memories of tracked frames without the object, which otherwise say for long
+    that it is still gone. As published, they do."""
     image_size: int = 1024
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -657,3 +658,22 @@ def test_without_a_temporary_folder_it_is_said_what_to_do(monkeypatch: pytest.Mo
         session.prompt(0, 1, points=[[3, 4]])
     assert not session.objects
     open_session(history=False).prompt(0, 1, points=[[3, 4]])
+
+
+@pytest.mark.parametrize("skips", [False, True])
+def test_frames_without_the_object_are_read_as_the_weights_want(skips: bool) -> None:
+    session = open_session()
+    fake(session).config = replace(fake(session).config, skips_absent=skips)
+    session.prompt(0, 1, points=[[3, 4]])
+    read = []
+    for result in session.propagate(frames=12):
+        fake(session).absent = 3 <= result.frame + 1 < 6  # of the next frame
+        read.append(sorted(fake(session).contexts[-1].ages[0].tolist()) if result.frame else [])
+    assert [session.result(t).objects[1].presence > 0.5 for t in (2, 3, 5, 6)] == [True, False, False, True]
+    # ages 1 to 6 of tracked frames, and 0 of the prompted one
+    assert read[4] == ([0, 2, 3] if skips else [0, 1, 2, 3])
+    assert read[6] == ([0, 4, 5] if skips else [0, 1, 2, 3, 4, 5])
+    assert read[8] == ([0, 1, 2, 6] if skips else [0, 1, 2, 3, 4, 5, 6])
+    pointers = fake(session).contexts[-1].pointers[0]
+    gone = (pointers == fake(session).absent_pointer).all(1).sum()
+    assert gone == (0 if skips else 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from edgetam.tracking.geometry import Floats, resize_mask, resize_mask_logits
 from edgetam.tracking.masks import NO_OBJECT, fill_holes
 from edgetam.tracking.options import TrackerOptions
 from edgetam.tracking.prompts import Clicks
-from edgetam.tracking.records import FrameRecord, ObjectTrack
+from edgetam.tracking.records import FrameRecord, ObjectTrack, RecordStore
 
 __all__ = ["PREVIOUS_LIMIT", "Moment", "absent_record", "answer", "remember", "track"]
 
@@ -125,7 +125,7 @@ def gather(
         read_plan(
             moment.frame,
             track.prompted,
-            track.tracked,
+            _Seen(track.tracked) if moment.engine.config.skips_absent else track.tracked,
             reverse=moment.reverse,
             stride=options.memory_stride,
             max_prompted=options.max_prompted,
@@ -137,6 +137,16 @@ def gather(
     if frames == 0:
         return None
     return _pad(moment.engine, tracks, plans, frames, max(len(plan.pointers) for plan in plans))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Tracked frames on which the object was there."""
+
+    tracked: RecordStore
+
+    def __contains__(self, frame: object) -> bool:
+        return isinstance(frame, int) and frame in self.tracked and self.tracked[frame].presence > 0
 
 
 def _pad(

@@ -42,6 +42,7 @@ class ModelRecipe:
         perceiver: other numbers of latents.
         attention_layers: another depth of memory attention.
         aligned_places: see `edgetam.config.ModelConfig`; for networks that learn several input sizes.
+        skips_absent: see there too; what trackers read, training goes on as published.
     """
 
     variant: str = "edgetam"
@@ -51,6 +52,7 @@ class ModelRecipe:
     perceiver: PerceiverConfig | None = None
     attention_layers: int | None = None
     aligned_places: bool = False
+    skips_absent: bool = False
 
     def __post_init__(self) -> None:
         config = get_config(self.variant, self.image_size)
@@ -75,6 +77,7 @@ class ModelRecipe:
             perceiver=self.perceiver or config.perceiver,
             attention_layers=self.attention_layers or config.attention_layers,
             aligned_places=self.aligned_places,
+            skips_absent=self.skips_absent,
         )
 
 

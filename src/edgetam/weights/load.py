@@ -292,10 +292,10 @@ def convert(
         provenance = f"converted from {Path(source).name} ({loaded.layout} layout)"
         notes = {"provenance": provenance, **loaded.metadata, **(metadata or {})}
         return save_native(target, loaded.state, loaded.config, notes, dtype)
-    if loaded.config.aligned_places:
+    if loaded.config.aligned_places or loaded.config.skips_absent:
         _log.warning(
-            "%s counts the places of its memories in a way of its own, which files of the %s layout cannot "
-            "say: other code will run it, and track worse.",
+            "%s reads its memories in a way of its own, which files of the %s layout cannot say: other code "
+            "will run it, and track worse.",
             *(source, layout),
         )
     state = _stored(TABLE.from_ours(loaded.state, layout), dtype)
