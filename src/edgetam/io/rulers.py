@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -68,12 +69,8 @@ def _scale(longest: int) -> float:
 
 def _step(longest: int) -> int:
     """Pixels between lines: 1, 2 or 5 times a power of ten."""
-    step = 1
-    for factor in (power * lead for power in (1, 10, 100, 1000, 10000) for lead in (1, 2, 5)):
-        step = factor
-        if longest / factor <= _STEPS_AT_MOST:
-            break
-    return step
+    steps = (lead * 10**power for power in count() for lead in (1, 2, 5))
+    return next(step for step in steps if longest / step <= _STEPS_AT_MOST)
 
 
 def _rule(pen: ImageDraw.ImageDraw, marks: Iterable[int], scale: float, reach: int, *, across: bool) -> None:
