@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,15 @@ import pytest
 pytest.importorskip("openvino")
 
 import openvino as ov
+import torch
 
 from edgetam.engine import openvino
 from edgetam.engine.openvino import OpenVINORunner, openvino_engine
 from edgetam.engine.source import Source
 from edgetam.engine.verbs import GraphEngine
 from edgetam.model import EdgeTAM
+from edgetam.structs import ImageFeatures, MemoryContext
+from tests.model.lively import context_of, features_of
 
 IMAGE = np.random.default_rng(0).normal(size=(1, 3, 256, 256)).astype(np.float32)
 
@@ -51,7 +55,7 @@ def test_what_weights_alone_decide_is_computed_once(
     fast: GraphEngine, graph: str, gone: str, kept: str
 ) -> None:
     assert isinstance(fast.runner, OpenVINORunner)
-    compiled = fast.runner._compile(graph).get_compiled_model().get_runtime_model()
+    compiled = fast.runner._compile(graph, full=False).get_compiled_model().get_runtime_model()
     names = " ".join(
         op.get_friendly_name()
         for op in compiled.get_ops()
@@ -59,6 +63,27 @@ def test_what_weights_alone_decide_is_computed_once(
     )
     assert kept in names
     assert gone not in names
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize(("frames", "pointers"), [(4, 16), (3, 16), (4, 5)])
+def test_memories_with_and_without_padding(
+    model: EdgeTAM, fast: GraphEngine, missing: bool, frames: int, pointers: int
+) -> None:
+    """Full memories have a graph of their own."""
+    features, context = features_of(model), context_of(model, 2, frames, pointers)
+    if missing:
+        real = torch.ones(2, frames, dtype=torch.bool), torch.ones(2, pointers, dtype=torch.bool)
+        real[0][1, 1:], real[1][1, 2:] = False, False
+        context = replace(context, tokens_valid=real[0], pointers_valid=real[1])
+    with torch.inference_mode():
+        expected = model.attend(features, context).numpy()
+    given = MemoryContext(*(None if x is None else x.numpy() for x in vars(context).values()))
+    got = fast.attend(ImageFeatures(*(x.numpy() for x in vars(features).values())), given)
+    assert np.abs(got - expected).max() < 2e-5 * np.abs(expected).max()
+    assert isinstance(fast.runner, OpenVINORunner)
+    full = not missing and (frames, pointers) == (4, 16)
+    assert ("attend", full) in fast.runner._requests
 
 
 INTERRUPTED = """
@@ -123,7 +148,7 @@ def test_the_number_of_threads_is_honoured(fast: GraphEngine) -> None:
     fast.encode(IMAGE)
     runner = fast.runner
     assert isinstance(runner, OpenVINORunner)
-    compiled = runner._requests["encode"].get_compiled_model()
+    compiled = runner._requests["encode", False].get_compiled_model()
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
 
 

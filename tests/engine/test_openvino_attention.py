@@ -11,7 +11,7 @@ import openvino as ov
 from openvino import opset13 as op
 
 from edgetam.engine.openvino import core
-from edgetam.engine.openvino_attention import MOST_QUERIES_IN_FP32, AbsMax, unfuse_attention
+from edgetam.engine.openvino_attention import BLOCK, AbsMax, ignore_padding, unfuse_attention
 
 KEYS, VALUES = 33, 5
 
@@ -45,18 +45,38 @@ def test_the_answers_stay_the_same(bias: bool) -> None:
     inputs = numbers(bias=bias)
     model = attention(7, bias=bias)
     expected = answers(model, inputs)
-    assert unfuse_attention(model, fp32=True) == 1
+    assert unfuse_attention(model) == 1
     assert "ScaledDotProductAttention" not in {node.get_type_name() for node in model.get_ops()}
     assert np.allclose(answers(model, inputs), expected, atol=1e-6)
 
 
-def test_many_queries_stay_together_in_fp32_only() -> None:
-    assert unfuse_attention(attention(MOST_QUERIES_IN_FP32 + 1), fp32=True) == 0
-    assert unfuse_attention(attention(MOST_QUERIES_IN_FP32 + 1), fp32=False) == 1
+@pytest.mark.parametrize("queries", [BLOCK, BLOCK + 3, 2 * BLOCK])
+def test_many_queries_go_block_by_block(queries: int) -> None:
+    inputs = numbers(bias=True)
+    inputs[0] = np.random.default_rng(1).normal(size=(2, 1, queries, 8)).astype(np.float32)
+    model = attention(queries, bias=True)
+    expected = answers(model, inputs)
+    unfuse_attention(model)
+    softmaxes = [node for node in model.get_ops() if node.get_type_name() == "Softmax"]
+    assert len(softmaxes) == -(-queries // BLOCK)
+    assert np.allclose(answers(model, inputs), expected, atol=1e-6)
+
+
+def test_padding_is_ignored_where_there_is_none() -> None:
+    inputs = numbers(bias=True)
+    inputs[3][:] = 0
+    model = attention(BLOCK + 1, bias=True)
+    inputs[0] = np.random.default_rng(1).normal(size=(2, 1, BLOCK + 1, 8)).astype(np.float32)
+    expected = answers(model, inputs)
+    unfuse_attention(model)
+    assert ignore_padding(model) == 2
+    assert np.array_equal(answers(model, inputs), answers(model, [*inputs[:3], inputs[3] - 5]))
+    assert np.allclose(answers(model, inputs), expected, atol=1e-6)
+    assert ignore_padding(model) == 0
 
 
 def test_several_heads_stay_together() -> None:
-    assert unfuse_attention(attention(7, heads=2), fp32=False) == 0
+    assert unfuse_attention(attention(7, heads=2)) == 0
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -66,7 +86,7 @@ def test_comparing_in_int8_changes_little(bias: bool) -> None:
     expected = answers(model, inputs)
     name = next(n for n in model.get_ops() if "Attention" in n.get_type_name()).get_friendly_name()
     abs_max = AbsMax(*(float(np.abs(x).max()) for x in inputs[:2]))
-    assert unfuse_attention(model, fp32=False, abs_max={name: abs_max}) == 1
+    assert unfuse_attention(model, {name: abs_max}) == 1
     found = answers(model, inputs)
     assert 1e-6 < np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
 
@@ -77,7 +97,7 @@ def test_what_reaches_too_far_is_cut_off() -> None:
     for scale in (1, 100):
         model = attention(7)
         name = next(n for n in model.get_ops() if "Attention" in n.get_type_name()).get_friendly_name()
-        unfuse_attention(model, fp32=False, abs_max={name: AbsMax(1e-3, 1e-3)})
+        unfuse_attention(model, {name: AbsMax(1e-3, 1e-3)})
         outcomes.append(answers(model, [scale * inputs[0], scale * inputs[1], inputs[2]]))
     mean = np.broadcast_to(inputs[2].mean(2, keepdims=True), outcomes[0].shape)
     assert np.allclose(outcomes[0], mean, atol=1e-4)  # nothing can tell keys apart

@@ -16,7 +16,7 @@ from edgetam.errors import EngineError
 
 __all__ = ["Calibration", "calibration_in_use", "keep_quantised", "quantised_graphs"]
 
-RECIPE = 2
+RECIPE = 3
 """Raised whenever graphs are quantised in another way."""
 CHOICE = "int8"
 

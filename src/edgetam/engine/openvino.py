@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgetam.engine.int8 import quantised_graphs
-from edgetam.engine.openvino_attention import LEVELS, unfuse_attention
+from edgetam.engine.openvino_attention import LEVELS, ignore_padding, unfuse_attention
 from edgetam.engine.quiet import unreported
 from edgetam.engine.silent_openvino import op, ov
 from edgetam.engine.source import Source
@@ -47,6 +47,8 @@ EXAMPLE_LENGTHS = {"B": 2, "T": 2, "P": 3, "F": 1}
 """Lengths of dynamic axes while tracing."""
 ONE_BY_ONE = {"remember"}
 """Graphs whose maps of one object fill the cache: faster with fixed shapes, one object after the other."""
+REAL = ("tokens_valid", "pointers_valid")
+"""Inputs that mark what is not padding."""
 _log = logging.getLogger(__name__)
 _making_core = threading.Lock()
 
@@ -152,23 +154,27 @@ class OpenVINORunner:
     def __init__(self, folder_of: Callable[[str], Path], precision: str, threads: int | None) -> None:
         self.folder_of, self.precision = folder_of, precision
         self._settings = settings(precision, threads)
-        self._requests: dict[str, ov.InferRequest] = {}
+        self._requests: dict[tuple[str, bool], ov.InferRequest] = {}
         self._lock = threading.Lock()
 
     def run(self, graph: str, inputs: Mapping[str, Any]) -> Sequence[Any]:
         """See `Runner.run`."""
         with self._lock:
-            request = self._requests.get(graph) or self._compile(graph)
-            self._requests[graph] = request
+            full = all(name in inputs and np.all(inputs[name]) for name in REAL)
+            request = self._requests.get((graph, full)) or self._compile(graph, full=full)
+            self._requests[graph, full] = request
             arrays = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
             infer = partial(_infer, request)
             return one_by_one(infer, arrays) if graph in ONE_BY_ONE else infer(arrays)
 
-    def _compile(self, graph: str) -> ov.InferRequest:
+    def _compile(self, graph: str, *, full: bool) -> ov.InferRequest:
+        """Prepare a graph, or what is left of it where its memories are ``full``: none is padding."""
         model = core().read_model(self.folder_of(graph) / "model.xml")
         if graph in ONE_BY_ONE and model.is_dynamic():
             model.reshape({p.any_name: ov.PartialShape([1, *p.partial_shape[1:]]) for p in model.inputs})
-        unfuse_attention(model, fp32=self._settings["INFERENCE_PRECISION_HINT"] == HINTS["fp32"])
+        unfuse_attention(model)
+        if full:
+            ignore_padding(model)
         return core().compile_model(model, "CPU", self._settings).create_infer_request()
 
 

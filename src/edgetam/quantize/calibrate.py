@@ -127,7 +127,7 @@ def _quantize(path: Path, samples: list[Inputs], folder: Path, threads: int | No
             subset_size=len(samples),
             **options,
         )
-    unfuse_attention(quantised, fp32=False, abs_max=abs_max)
+    unfuse_attention(quantised, abs_max)
     save(quantised, folder)
 
 
