@@ -14,7 +14,12 @@ import torch
 
 from edgetam.compat import build as builders
 from edgetam.compat import sam2
-from edgetam.compat.sam2 import SAM2ImagePredictor, SAM2VideoPredictor, build_sam2
+from edgetam.compat.sam2 import (
+    SAM2AutomaticMaskGenerator,
+    SAM2ImagePredictor,
+    SAM2VideoPredictor,
+    build_sam2,
+)
 from edgetam.compat.settings import Settings
 from edgetam.errors import ConfigError, EngineError, WeightsError
 from tests.compat.conftest import SMALL
@@ -131,6 +136,30 @@ def test_repositories_are_loaded_by_their_name(
     assert (asked["name"], asked["weights"]) == ("sam2.1-b+", "facebook/sam2.1-hiera-base-plus")
     assert isinstance(loaded, made)
     assert loaded.device == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("made", "own"),
+    [
+        (SAM2ImagePredictor, {"mask_threshold": 0.5}),
+        (SAM2AutomaticMaskGenerator, {"output_mode": "coco_rle", "points_per_side": 4}),
+    ],
+)
+def test_arguments_of_the_class_are_not_called_unknown(
+    made: Any,
+    own: dict[str, Any],
+    predictor: SAM2VideoPredictor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(builders, "load_model", lambda *_, **__: predictor.engine)
+    with caplog.at_level(logging.WARNING, "edgetam"):
+        loaded = made.from_pretrained("facebook/EdgeTAM", device="cpu", use_safetensors=True, **own)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Arguments without effect: use_safetensors."
+    ]
+    name, value = next(iter(own.items()))
+    assert getattr(loaded, name) == value
 
 
 def test_postprocessing_is_on_unless_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 
 import pytest
@@ -82,9 +83,27 @@ def test_overrides_change_settings_with_and_without_plus_signs() -> None:
     )
 
 
+def test_overrides_without_effect_are_ignored_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    ignored = [
+        "++model.compile_image_encoder=true",
+        "++model.memory_attention.layer.cross_attention.q_sizes=[32,32]",
+        "+model.memory_attention.layer.cross_attention.k_sizes=[16, 16]",
+        "model.memory_attention.layer.self_attention.feat_sizes=[32,32]",
+    ]
+    with caplog.at_level(logging.WARNING, "edgetam"):
+        settings = read_overrides([*ignored, "++model.image_size=512"], Settings())
+    assert settings == Settings(image_size=512)
+    (record,) = caplog.records
+    message = record.getMessage()
+    assert all(part in message for part in ("compile_image_encoder", "q_sizes", "k_sizes", "feat_sizes"))
+    assert "image_size" not in message
+
+
 @pytest.mark.parametrize(
     "override",
     [
+        "++model.compile_image_encoder",
+        "++model.memory_attention.layer.q_sizes=[32,32]",
         "++model.fill_hole_area=yes",
         "++model.fill_hole_area=-1",
         "++model.non_overlap_masks=2",

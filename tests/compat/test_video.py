@@ -14,7 +14,7 @@ from PIL import Image
 
 from edgetam.compat.sam2 import SAM2VideoPredictor
 from edgetam.compat.state import InferenceState
-from edgetam.errors import EdgeTAMError, MediaError, PromptError
+from edgetam.errors import ConfigError, EdgeTAMError, MediaError, PromptError
 from edgetam.tracking import TrackerOptions, TrackingSession, VideoTracker
 from tests.compat.conftest import FRAMES, HEIGHT, WIDTH, Build
 
@@ -197,6 +197,21 @@ def test_masks_of_any_size_are_prompts(predictor: SAM2VideoPredictor, video: Vid
             assert (np.asarray(logits[0, 0] > 0) != expected).sum() <= 2 * (HEIGHT + WIDTH) // 4
 
 
+@pytest.mark.parametrize("soft", [False, True])
+def test_masks_too_thin_or_soft_for_the_network_are_still_objects(
+    predictor: SAM2VideoPredictor, soft: bool
+) -> None:
+    mask = torch.zeros(900, 1200)
+    if soft:
+        mask[200:600, 300:800] = 0.3
+    else:
+        mask[100:800, 600] = 1
+    state = predictor.init_state(np.zeros((1, *mask.shape, 3), np.uint8))
+    predictor.add_new_mask(state, 0, 1, mask)
+    record = state.session.tracks[1].latest(0)
+    assert record is not None and record.presence > 0
+
+
 def test_an_empty_mask_means_that_the_object_is_not_there(
     predictor: SAM2VideoPredictor, video: Video
 ) -> None:
@@ -258,6 +273,17 @@ def test_prompts_are_taken_off_a_frame(predictor: SAM2VideoPredictor, video: Vid
     assert state["obj_ids"] == [1, 2]
     with pytest.raises(RuntimeError):
         list(predictor.propagate_in_video(state))
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_objects_left_without_prompts_are_absent(build: Build, video: Video, legacy: bool) -> None:
+    predictor = build(legacy=legacy)
+    state = clicked(predictor, video[:2])
+    predictor.add_new_points_or_box(state, 1, 2, **BOX)  # type: ignore[arg-type]
+    predictor.clear_all_prompts_in_frame(state, 1, 2)
+    found = track(predictor, state)
+    assert list(found) == [0, 1]
+    assert all((x[0] != -1024).any() and (x[1] == -1024).all() for x in found.values())
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -392,3 +418,52 @@ def test_settings_reach_the_session(build: Build, video: Video) -> None:
         store="fp32",
     )
     assert isinstance(clicked(predictor, video).session, TrackingSession)
+
+
+def test_published_attributes_change_settings(build: Build, video: Video) -> None:
+    predictor = build()
+    assert (predictor.fill_hole_area, predictor.binarize_mask_from_pts_for_mem_enc) == (8, True)
+    state = clicked(predictor, video[:1])
+    predictor.fill_hole_area = 3
+    predictor.non_overlap_masks = True
+    predictor.non_overlap_masks_for_mem_enc = True
+    predictor.add_all_frames_to_correct_as_cond = True
+    predictor.clear_non_cond_mem_around_input = True
+    predictor.clear_non_cond_mem_for_multi_obj = True
+    predictor.memory_temporal_stride_for_eval = 2
+    predictor.max_cond_frames_in_attn = 4
+    predictor.binarize_mask_from_pts_for_mem_enc = False
+    track(predictor, state)
+    assert state.session.options == TrackerOptions(
+        keep_corrections=True,
+        fill_holes=3,
+        binarize_prompted=False,
+        exclusive=True,
+        exclusive_memory=True,
+        track_before_prompt=True,
+        memory_stride=2,
+        max_prompted=4,
+        clear_around_prompts=True,
+    )
+    assert predictor.non_overlap_masks is True
+    assert predictor.settings.clear_non_cond_mem_for_multi_obj
+    assert build().fill_hole_area == 8, "others keep theirs"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("fill_hole_area", -1), ("non_overlap_masks", "yes"), ("memory_temporal_stride_for_eval", 1.5)],
+)
+def test_published_attributes_refuse_what_they_cannot_be(build: Build, name: str, value: object) -> None:
+    predictor = build()
+    before = predictor.settings
+    with pytest.raises(ConfigError, match=name):
+        setattr(predictor, name, value)
+    assert predictor.settings == before
+
+
+def test_autocast_of_the_caller_changes_nothing(predictor: SAM2VideoPredictor, video: Video) -> None:
+    plain = track(predictor, clicked(predictor, video[:2]))
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = track(predictor, clicked(predictor, video[:2]))
+    assert largest(plain.values(), cast.values()) == 0

@@ -95,9 +95,9 @@ class SAM2AutomaticMaskGenerator:
     @classmethod
     def from_pretrained(cls, model_id: str, **kwargs: Any) -> Self:
         """Load a repository of the Hugging Face hub; see ``build_sam2_hf``."""
-        from edgetam.compat.build import build_sam2_hf
+        from edgetam.compat.build import build_sam2_hf, left_for_builder
 
-        return cls(build_sam2_hf(model_id, **kwargs), **kwargs)
+        return cls(build_sam2_hf(model_id, **left_for_builder(cls, kwargs)), **kwargs)
 
     def generate(self, image: Any) -> list[dict[str, Any]]:
         """Mask everything in an RGB image of bytes ``[H, W, 3]``.

@@ -16,10 +16,29 @@ from edgetam.errors import EngineError, PromptError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["SAM2Base", "to_array", "to_labels"]
+__all__ = ["Option", "SAM2Base", "to_array", "to_labels"]
 
 LABELS = range(-1, 4)
 """Nothing, elsewhere, the object, and the corners of a box."""
+
+
+class Option:
+    """An attribute that published scripts read and set: the option of that name in ``settings``.
+
+    What is set takes effect from the next call on, or from the next frame that is tracked.
+
+    Raises:
+        ConfigError: set to a value it cannot have.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, model: SAM2Base | None, owner: type) -> Any:
+        return self if model is None else getattr(model.settings, self._name)
+
+    def __set__(self, model: SAM2Base, value: Any) -> None:
+        model.settings = model.settings.with_option(self._name, value)
 
 
 class SAM2Base:
@@ -27,6 +46,11 @@ class SAM2Base:
 
     It is not a `torch.nn.Module`: train with ``edgetam train`` instead.
     """
+
+    binarize_mask_from_pts_for_mem_enc = Option()
+    max_cond_frames_in_attn = Option()
+    memory_temporal_stride_for_eval = Option()
+    non_overlap_masks_for_mem_enc = Option()
 
     def __init__(self, engine: Engine, settings: Settings | None = None) -> None:
         self.engine = engine

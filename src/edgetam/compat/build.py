@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from collections.abc import Sequence
@@ -110,6 +111,12 @@ def build_sam2_hf(model_id: str, **kwargs: Any) -> SAM2Base:
 def build_sam2_video_predictor_hf(model_id: str, **kwargs: Any) -> SAM2VideoPredictor:
     """`build_sam2_video_predictor` from a repository of the Hugging Face hub; see `build_sam2_hf`."""
     return build_sam2_video_predictor(variant_of_repository(model_id), model_id, **kwargs)
+
+
+def left_for_builder(made: type, given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of ``from_pretrained`` that the class itself does not take."""
+    taken = inspect.signature(made).parameters
+    return {name: value for name, value in given.items() if name not in taken}
 
 
 def _settings(overrides: Sequence[str], apply_postprocessing: bool, *, video: bool) -> Settings:

@@ -69,9 +69,9 @@ class SAM2ImagePredictor:
     @classmethod
     def from_pretrained(cls, model_id: str, **kwargs: Any) -> Self:
         """Load a repository of the Hugging Face hub; see ``build_sam2_hf``."""
-        from edgetam.compat.build import build_sam2_hf
+        from edgetam.compat.build import build_sam2_hf, left_for_builder
 
-        return cls(build_sam2_hf(model_id, **kwargs), **kwargs)
+        return cls(build_sam2_hf(model_id, **left_for_builder(cls, kwargs)), **kwargs)
 
     @property
     def device(self) -> torch.device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -10,6 +11,8 @@ from edgetam.errors import ConfigError
 from edgetam.tracking import TrackerOptions
 
 __all__ = ["Settings", "read_overrides"]
+
+_log = logging.getLogger("edgetam")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,14 @@ class Settings:
         if video:
             chosen = replace(chosen, binarize_mask_from_pts_for_mem_enc=True, fill_hole_area=8)
         return chosen
+
+    def with_option(self, name: str, value: Any) -> Settings:
+        """One option changed, as an override or an attribute of a predictor names it.
+
+        Raises:
+            ConfigError: a value it cannot have.
+        """
+        return replace(self, **{name.rsplit(".", 1)[-1]: _read(name, str(value))})
 
     def tracker_options(
         self, *, legacy: bool, objects: int, store: Literal["bf16", "fp32"]
@@ -102,26 +113,41 @@ _FIXED = {
     "sam_mask_decoder_extra_args.dynamic_multimask_stability_thresh": 0.98,
 }
 """Published options with one value in use, which is a constant here."""
+_IGNORED = {
+    "compile_image_encoder",
+    "memory_attention.layer.cross_attention.feat_sizes",
+    "memory_attention.layer.cross_attention.k_sizes",
+    "memory_attention.layer.cross_attention.q_sizes",
+    "memory_attention.layer.self_attention.feat_sizes",
+}
+"""Published options without effect: nothing is compiled here, and the network knows the sizes of its maps."""
 
 
 def read_overrides(overrides: Sequence[str], settings: Settings) -> Settings:
     """Apply ``++model.NAME=VALUE`` (the plus signs are optional) on top of ``settings``.
 
+    Those without effect here are named in one line of the log.
+
     Raises:
         ConfigError: an option nobody knows, or a value it cannot have.
     """
+    ignored = []
     for override in overrides:
         name, equals, value = str(override).lstrip("+").partition("=")
         name, value = name.strip().removeprefix("model."), value.strip()
-        if not equals or (name not in _READERS and name not in _FIXED):
+        if not equals or not (name in _READERS or name in _FIXED or name in _IGNORED):
             known = ", ".join([*_READERS, *_FIXED])
             raise ConfigError(
                 f"The override {override!r} is unknown; expected ++model.NAME=VALUE with NAME one of {known}."
             )
         if name in _FIXED:
             _check_fixed(name, value)
+        elif name in _IGNORED:
+            ignored.append(name)
         else:
-            settings = replace(settings, **{name.rsplit(".", 1)[-1]: _read(name, value)})
+            settings = settings.with_option(name, value)
+    if ignored:
+        _log.warning("Overrides without effect: %s.", ", ".join(ignored))
     return settings
 
 

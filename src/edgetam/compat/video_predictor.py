@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgetam.compat.base import SAM2Base, to_array, to_labels
+from edgetam.compat.base import Option, SAM2Base, to_array, to_labels
 from edgetam.compat.errors import StateError
 from edgetam.compat.settings import Settings
 from edgetam.compat.state import InferenceState
@@ -43,8 +43,12 @@ class SAM2VideoPredictor(SAM2Base):
     is prompted for one object is a prompted frame of all, and no object can be added once tracking began.
 
     Different from both, on purpose: holes are really filled on a CPU too (``fill_hole_area``); several
-    objects work with ``legacy``; clearing memory around prompts works without it; videos are read frame by
-    frame, so that the ``offload`` and ``async`` flags have nothing to do.
+    objects work with ``legacy``; clearing memory around prompts works without it; masks too thin or too soft
+    for the network's input size are still objects; objects left without prompts are yielded as -1024, and are
+    no error; the caller's ``torch.autocast`` changes nothing, ``precision`` of the builders does; videos are
+    read frame by frame, so that the ``offload`` and ``async`` flags have nothing to do.
+
+    The published attributes (``fill_hole_area``, ``non_overlap_masks``, ...) read and change ``settings``.
 
     Args:
         engine: from `edgetam.load_model`.
@@ -52,6 +56,12 @@ class SAM2VideoPredictor(SAM2Base):
         legacy: the semantics of the published EdgeTAM predictor.
         store: precision memories are kept in.
     """
+
+    add_all_frames_to_correct_as_cond = Option()
+    clear_non_cond_mem_around_input = Option()
+    clear_non_cond_mem_for_multi_obj = Option()
+    fill_hole_area = Option()
+    non_overlap_masks = Option()
 
     def __init__(
         self,
