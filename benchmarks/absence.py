@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     given = parser.parse_args()
     rows = {
-        "bundled weights" if path is None else path.stem: measured(
+        "bundled weights" if path is None else str(path): measured(
             given.root, path, given.imgsz, given.threads
         )
         for path in (None, *given.weights)

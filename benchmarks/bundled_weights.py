@@ -25,9 +25,9 @@ BASELINES: Mapping[str, Sequence[str]] = {
     "first mask carried by DIS optical flow": ("--tracker", "flow"),
 }
 PROMPTS: Mapping[str, Sequence[str]] = {
-    "bundled weights, first mask": ("--prompt", "mask"),
-    "bundled weights, 1 click": ("--prompt", "1click"),
-    "bundled weights, 3 clicks": ("--prompt", "3click"),
+    "first mask": ("--prompt", "mask"),
+    "1 click": ("--prompt", "1click"),
+    "3 clicks": ("--prompt", "3click"),
 }
 
 
@@ -67,10 +67,11 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="other weights than the bundled ones")
     parser.add_argument("--also", type=int, nargs="*", default=[], metavar="SIZE", help="other input sizes")
     given = parser.parse_args()
-    asked = {**BASELINES, **PROMPTS}
+    label = "bundled weights" if given.weights is None else str(given.weights)
+    asked = {**BASELINES, **{f"{label}, {name}": options for name, options in PROMPTS.items()}}
     for size in given.also:
         for name, options in PROMPTS.items():
-            asked[f"{name}, {size}-pixel input"] = (*options, "--imgsz", str(size))
+            asked[f"{label}, {name}, {size}-pixel input"] = (*options, "--imgsz", str(size))
     rows = {name: evaluate(options, given.root, given.weights) for name, options in asked.items()}
     record = {"benchmark": "bundled_weights", "machine": machine(), "protocol": "davis2017", "rows": rows}
     print(json.dumps(record, indent=1))

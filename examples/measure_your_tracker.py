@@ -1,6 +1,8 @@
 """A tracker of one's own, measured like all others.
 
-edgetam eval vos --dataset generic --root DATA --tracker measure_your_tracker:make -o out
+From the root of this repository:
+
+edgetam eval vos --dataset generic --root DATA --tracker examples.measure_your_tracker:make -o out
 """
 
 from collections.abc import Iterator
@@ -55,5 +57,5 @@ class ShiftTracker:
 
 
 def make() -> ShiftTracker:
-    """What ``--tracker measure_your_tracker:make`` calls."""
+    """What ``--tracker examples.measure_your_tracker:make`` calls."""
     return ShiftTracker()

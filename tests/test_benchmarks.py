@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks import absence, bundled_weights, tracking
 from benchmarks.absence import Footage, pairs
 from benchmarks.study import RECIPE, TEACHER, runs
 from benchmarks.table import END, ROOT, START, section
@@ -41,3 +45,49 @@ def test_objects_are_lost_to_every_other_sequence_but_their_own() -> None:
         assert all(own != other for own, other in names)
     with pytest.raises(SystemExit, match="expected two or more"):
         list(pairs([Footage("alone", [], [])]))
+
+
+def rows(main: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
+    """What a program prints, by row."""
+    monkeypatch.setattr(sys, "argv", ["benchmark", *words])
+    main()
+    return json.loads(capsys.readouterr().out)["rows"]
+
+
+def test_weights_of_one_name_have_rows_of_their_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(absence, "measured", lambda root, weights, size, threads: str(weights))
+    files = [f"{folder}/weights.safetensors" for folder in "ab"]
+    found = rows(absence.main, capsys, monkeypatch, "--root", ".", "--weights", *files)
+    assert found == {"bundled weights": "None", **{file: file for file in files}}
+
+
+def test_only_bundled_weights_are_called_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundled_weights, "evaluate", lambda options, root, weights: list(options))
+    words = ("--root", ".", "--also", "256")
+    found = rows(bundled_weights.main, capsys, monkeypatch, *words)
+    # the names that the committed record has
+    record = json.loads((ROOT / "benchmarks/records/bundled_weights.json").read_text())
+    assert list(found) == list(record["rows"])
+    other = rows(bundled_weights.main, capsys, monkeypatch, *words, "--weights", "a/b.safetensors")
+    assert [name.replace("a/b.safetensors", "bundled weights") for name in other] == list(found)
+    assert other["a/b.safetensors, 1 click, 256-pixel input"] == ["--prompt", "1click", "--imgsz", "256"]
+    assert not any("bundled" in name for name in other)
+
+
+@pytest.mark.parametrize("objects", [[1, 2], [2, 5]])
+def test_published_code_is_compared_by_its_one_object(
+    objects: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{verb} x{n}" for n in objects for verb in ("attend", "decode", "remember")]
+    monkeypatch.setattr(tracking, "build_model", lambda config: None)
+    monkeypatch.setattr(tracking, "TorchEngine", lambda model, precision: None)
+    monkeypatch.setattr(tracking, "our_tasks", lambda *_: dict.fromkeys(["encode", *names], lambda: None))
+    monkeypatch.setattr(tracking, "published_tasks", lambda *_: {"published encode": lambda: None})
+    options = tracking.parse(["--published", "x", "--repeats", "1", "--objects", *map(str, objects)])
+    record = tracking.run_size(256, options)
+    assert "published_frame_ms" in record and set(record["frame_ms"]) == {str(n) for n in objects}
+    assert ("speed_over_published" in record) is (1 in objects)

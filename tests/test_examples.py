@@ -13,9 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgetam.cli.eval_trackers import TrackerChoice
+from edgetam.cli.options import ModelChoice
+from edgetam.errors import WeightsError
 from edgetam.eval.datasets import EvalVideo, get_benchmark, open_dataset
 from edgetam.eval.protocols.vos import follow
 from edgetam.io.overlay_video import encode_video
+from edgetam.weights import bundled_path
 
 ROOT = Path(__file__).resolve().parent.parent
 SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
@@ -96,10 +100,27 @@ def sequence(tmp_path: Path) -> EvalVideo:
 
 
 @pytest.mark.parametrize("name", ["measure_your_tracker", "measure_sam2"])
-def test_other_trackers_are_followed(name: str, sequence: EvalVideo) -> None:
-    results = list(follow(example(name, "make")(), sequence))
+def test_other_trackers_are_followed(
+    name: str, sequence: EvalVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = example(name, "make")
+    if name == "measure_sam2":
+        monkeypatch.setitem(make.__globals__, "CHECKPOINT", str(tmp_path / "none.pt"))
+        with pytest.raises(WeightsError, match=r"none\.pt"):
+            make()
+        monkeypatch.setitem(make.__globals__, "CHECKPOINT", str(bundled_path()))
+    results = list(follow(make(), sequence))
     assert [(each.frame, list(each.objects)) for each in results] == [(t, [1]) for t in range(4)]
     assert results[0].objects[1].shape == (96, 128)
     if name == "measure_your_tracker":
         found, truth = results[3].objects[1] > 0, sequence.masks(3)[1]
         assert (found & truth).sum() / (found | truth).sum() > 0.95
+
+
+@pytest.mark.parametrize("name", ["measure_your_tracker", "measure_sam2"])
+def test_the_commands_name_trackers_that_are_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "examples" / f"{name}.py").read_text()
+    trackers = set(re.findall(r"--tracker (\S+:\w+)", text))
+    assert trackers == {f"examples.{name}:make"}
+    TrackerChoice(trackers.pop(), ModelChoice()).check()

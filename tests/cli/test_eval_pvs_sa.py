@@ -135,9 +135,40 @@ def test_our_segmenter_and_several_sets(run, engine, pictures, tmp_path):
     assert "mean of 2 sets" in result.stdout
 
 
+def test_black_and_white_masks_are_explained_and_read(run, pictures, tmp_path):
+    for i in range(3):
+        save_ids(tmp_path / f"pics/masks/{i}.png", {255: square(4, 8)})
+    words = (
+        "eval",
+        "sa",
+        "--root",
+        pictures,
+        "--tracker",
+        "clicker:segmenter",
+        "--clicks",
+        "1,3",
+        "-o",
+        "res",
+    )
+    refused(run(*words), 2, "pics' has no masks", "255 is void", "foreground")
+    assert not (tmp_path / "res").exists()
+    result = run(*words, "--foreground")
+    assert result.exit_code == 0, result.output
+    table = read(tmp_path / "res/scores.json")
+    assert table["sets"]["pics"]["masks"] == 3 and table["mean"]["predicted"]["3"] == 1.0
+    save_ids(tmp_path / "pics/masks/2.png", {1: square(4, 8)})
+    refused(run(*words), 4, "another run", "foreground")
+
+
+def test_help_offers_trackers_that_take_clicks(run):
+    for command, offers in (("vos", True), ("pvs", False), ("sa", False)):
+        assert ("copy, flow" in run("eval", command, "--help").stdout) is offers
+
+
 def test_bad_input_is_one_sentence(run, data, pictures, tmp_path):
     pvs = ("eval", "pvs", "--dataset", "generic", "--root", data, "-o", "res", "--tracker")
-    refused(run(*pvs, "copy"), 2, "Sequence 'a', object 1", "only follows masks")
+    refused(run(*pvs, "copy"), 2, "'copy'", "takes no clicks")
+    refused(run(*pvs, "flow", "--root", tmp_path / "nowhere"), 2, "'flow'", "takes no clicks")
     refused(run(*pvs, "copy", "--mode", "sideways"), 2, "--mode is 'sideways'", "offline, online")
     sa = ("eval", "sa", "-o", "out", "--root")
     refused(run(*sa, pictures, "--tracker", "flow"), 2, "'flow'", "takes no clicks")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgetam.eval import vos_run
+from edgetam.eval.metrics.labels import read_labels
 from tests.cli.conftest import refused, tree
 from tests.eval.scenes import make_dataset, make_video, square
 
@@ -43,7 +44,7 @@ def test_predictions_and_scores(run, data, tmp_path):
     assert table["summary"]["J"] == pytest.approx(expected, abs=1e-12)
     assert table["sequences"]["b"]["J"] == pytest.approx(expected, abs=1e-12)
     assert table["summary"]["J&F"] == pytest.approx((expected + table["summary"]["F"]) / 2)
-    assert f"{100 * expected:.1f}" in result.stdout and "vos-benchmark, percent" in result.stdout
+    assert f"{100 * expected:.1f}" in result.stdout and "vos-benchmark-void, percent" in result.stdout
     assert {"objects.csv", "sequences.csv"} <= tree(tmp_path / "res")
     assert "res/scores.json" in result.stdout and "res/report.html" in result.stdout
     page = (tmp_path / "res/report.html").read_text()
@@ -81,6 +82,52 @@ def test_a_tracker_of_ones_own(run, data, tmp_path, monkeypatch):
     assert scores(tmp_path / "res")["summary"] == scores(tmp_path / "copied")["summary"]
     refused(run(*words, "mine:other", "-o", "x"), 2, "mine:other", "MODULE:FUNCTION")
     refused(run(*words, "magic", "-o", "x"), 2, "magic", "edgetam, copy, flow")
+
+
+def test_a_changed_tracker_of_ones_own_is_another_run(run, data, tmp_path):
+    words = (
+        "eval",
+        "vos",
+        "--dataset",
+        "generic",
+        "--root",
+        data,
+        "--tracker",
+        "changing:follow",
+        "-o",
+        "res",
+    )
+    (tmp_path / "changing.py").write_text(OURS)
+    assert run(*words).exit_code == 0
+    assert "2 of 2 parts are finished already" in run(*words).stderr
+    (tmp_path / "changing.py").write_text(OURS + "# better now\n")
+    refused(run(*words), 4, "another run", "tracker", "--overwrite")
+    assert run(*words, "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize("protocol", ["davis2016", "davis2017"])
+def test_objects_that_come_later_are_left_out_where_the_protocol_wants_it(run, tmp_path, protocol):
+    first, later = {1: square(4, 8)}, {1: square(4, 8), 2: square(20, 2)}
+    make_video(tmp_path / "set", "v", {t: later if t == 3 else first for t in range(4)}, 4)
+    words = ("eval", "vos", "--dataset", "generic", "--root", "set", "--tracker", "copy", "-o")
+    result = run(*words, "res", "--protocol", protocol)
+    assert result.exit_code == 0, result.output
+    assert f"{protocol} takes the objects of each first mask" in result.stderr
+    assert scores(tmp_path / "res")["summary"]["J&F"] == 1.0
+    assert read_labels(tmp_path / "res/predictions/v/00003.png").max() == 1
+    refused(run(*words, "res"), 4, "another run", "late objects")
+    everything = run(*words, "all")
+    assert everything.exit_code == 0 and "first mask" not in everything.stderr
+    assert read_labels(tmp_path / "all/predictions/v/00003.png").max() == 2
+
+
+def test_the_only_object_may_come_later(run, tmp_path):
+    truth = {t: {255: square(4, 8)} if t else {} for t in range(4)}
+    make_video(tmp_path / "set", "v", truth, 4)
+    words = ("eval", "vos", "--dataset", "generic", "--root", "set", "--tracker", "copy", "-o", "res")
+    result = run(*words, "--foreground")
+    assert result.exit_code == 0 and "first mask" not in result.stderr
+    assert scores(tmp_path / "res")["summary"]["J"] == 1.0
 
 
 def test_the_same_command_goes_on(run, data, tmp_path, monkeypatch):

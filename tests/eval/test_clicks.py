@@ -139,6 +139,14 @@ def test_folders_of_images(tmp_path: Path) -> None:
     assert image.pixels().shape == (5, 5, 3)
 
 
+def test_all_that_is_not_black_may_be_one_object(tmp_path: Path) -> None:
+    save_ids(folder(tmp_path) / "masks/p0.png", {255: TRUTH}, (5, 5))
+    save_ids(tmp_path / "masks/p1.png", {}, (5, 5))
+    first, second = (FolderImages(tmp_path, foreground=True)[f"p{i}.jpg"] for i in range(2))
+    assert list(first.masks) == ["1"] and (first.masks["1"] == TRUTH).all()
+    assert first.void is None and not second.masks
+
+
 def coco(root: Path, **changes: Any) -> Path:
     save_frame(root / "pics/a.jpg", 0, (5, 5))
     encoded = rle.encode(np.asfortranarray(TRUTH.astype(np.uint8)))
@@ -196,6 +204,20 @@ def test_images_that_cannot_be_used(tmp_path: Path) -> None:
 
 def script() -> Script:
     return Script([ROW, TWO_ROWS], [0.9, 0.2], {})
+
+
+def test_a_set_without_masks_is_refused_before_it_is_worked_on(tmp_path: Path) -> None:
+    job = SaJob(folder(tmp_path / "set"), None, script, tmp_path / "out")
+    save_ids(tmp_path / "set/masks/p0.png", {}, (5, 5))
+    job.check()
+    save_ids(tmp_path / "set/masks/p1.png", {}, (5, 5))
+    with pytest.raises(MediaError, match=r"set' has no masks on any of its images, expected at least one\.$"):
+        job.check()
+    save_ids(tmp_path / "set/masks/p1.png", {255: TRUTH}, (5, 5))
+    with pytest.raises(MediaError, match=r"\(255 is void; if it is the object, read it as foreground\)\.$"):
+        job.check()
+    (tmp_path / "set/masks/p1.png").unlink()
+    job.check()  # its turn comes, and then it is named or left out
 
 
 def test_a_run_in_parts_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

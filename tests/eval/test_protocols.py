@@ -87,6 +87,68 @@ def test_vos_benchmark_counts_from_where_an_object_is_seen(tmp_path: Path) -> No
     assert len(everything.frames) == 7
 
 
+def test_vos_benchmark_may_take_void_for_background(tmp_path: Path) -> None:
+    gt, pred = pair(tmp_path, ("cat",))
+    for t in range(5):
+        shown = labels(1, 2)
+        shown[15:] = 255
+        save(gt / f"cat/{t:05d}.png", shown)
+        guess = labels(1, 2)
+        guess[15:, :16] = 1  # in the void: costs as much as anywhere else
+        save(pred / f"cat/{t:05d}.png", guess)
+    scores = score_folder("vos-benchmark-void", gt, pred)
+    area = (labels(1) == 1).sum()
+    assert [(entry.object, entry.scores["J"]) for entry in scores.objects] == [
+        ("1", area / (area + 5 * 16)),
+        ("2", 1.0),
+    ]
+    assert scores.notes == ()
+    published = score_folder("vos-benchmark", gt, pred)
+    assert published.objects[2].object == "255" and "255" in published.notes[0]
+
+
+@pytest.mark.parametrize("protocol", ["mosev2", "lvos", "youtube-vos", "vos-benchmark"])
+@pytest.mark.parametrize(
+    ("folder", "split"),
+    [("valid", None), ("val", None), ("valid", "val"), ("val", "val"), ("train", "train"), ("test", "test")],
+)
+def test_roots_have_a_folder_for_each_split(
+    tmp_path: Path, protocol: str, folder: str, split: str | None
+) -> None:
+    frames = [f"{1 + 5 * t:08d}" for t in range(5)]
+    span = {"start": "1", "end": "21", "frame_nums": "5"}
+    entry = {"length": 5, "objects": {"1": {"category": "cat", "frames": frames, "frame_range": span}}}
+    other = "valid" if split in ("train", "test") else "train"
+    for place in (f"{folder}/Annotations/right", f"{other}/Annotations/wrong", "../pred/right"):
+        for name in frames:
+            save(tmp_path / "gt" / place / f"{name}.png", labels(1))
+    for place, name in ((folder, "right"), (other, "wrong")):
+        write_json(tmp_path / f"gt/{place}/meta.json", {"videos": {name: entry}})
+        write_json(tmp_path / f"gt/{place}/categories.json", {"seen": ["cat"], "unseen": []})
+        (tmp_path / f"gt/{place}/unseen_videos.txt").write_text("")
+    scores = score_folder(protocol, tmp_path / "gt", tmp_path / "pred", split=split)
+    assert [entry.sequence for entry in scores.objects] == ["right"]
+    assert scores.gt == tmp_path / f"gt/{folder}/Annotations"
+
+
+@pytest.mark.parametrize(("folder", "split"), [("sav_val", None), ("sav_val", "val"), ("sav_test", "test")])
+def test_sav_has_a_folder_for_each_split(tmp_path: Path, folder: str, split: str | None) -> None:
+    other = "sav_val" if split == "test" else "sav_test"
+    for place in (f"gt/{folder}/Annotations_6fps/right", f"gt/{other}/Annotations_6fps/wrong", "pred/right"):
+        video(tmp_path / place / "000", 5, 1)
+    scores = score_folder("sav", tmp_path / "gt", tmp_path / "pred", split=split)
+    assert [entry.sequence for entry in scores.objects] == ["right"]
+
+
+def test_lists_may_lie_at_the_top(tmp_path: Path) -> None:
+    """As those of VOST do."""
+    gt, pred = pair(tmp_path, ("cat", "dog"))
+    gt.rename(tmp_path / "Annotations")
+    (tmp_path / "ImageSets").mkdir()
+    (tmp_path / "ImageSets/val.txt").write_text("dog\n")
+    assert [part.sequence for part in score_folder("davis2017", tmp_path, pred).sequences] == ["dog"]
+
+
 def test_sav_has_a_folder_for_each_object(tmp_path: Path) -> None:
     for side in ("gt", "pred"):
         for item in ("000", "001"):

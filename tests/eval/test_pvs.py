@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from edgetam.errors import MediaError, PromptError
+from edgetam.eval.curve import BOTTOM, HEIGHT, TOP, line_chart
 from edgetam.eval.datasets import EvalVideo, get_benchmark, open_dataset
 from edgetam.eval.protocols.pvs import Annotator, annotation_seconds, offline, online
 from edgetam.eval.pvs_run import PvsJob, mean_curve
@@ -22,6 +24,7 @@ SIDE = 5
 BLOCK = np.zeros((SIDE, SIDE), bool)
 BLOCK[1:4, 1:4] = True
 NOTHING = np.zeros((SIDE, SIDE), bool)
+SVG = "{http://www.w3.org/2000/svg}"
 Mask = NDArray[np.bool_]
 
 
@@ -122,18 +125,14 @@ def test_online_stops_where_the_overlap_is_below_the_threshold(tmp_path: Path) -
 
 
 def test_online_freezes_what_was_answered_before(tmp_path: Path) -> None:
-    """A tracker that gets everything wrong before its second prompt and right after it."""
+    """A tracker that gets everything right after its second prompt, also what came before it."""
     video = scene(tmp_path, [BLOCK] * 4)
     tracker = FakeTracker(
-        lambda frame, number, prompts: BLOCK if len(prompts) > 3 or frame == 0 else columns(frame)
+        lambda frame, number, prompts: BLOCK if len(prompts) > 3 or frame == 0 else columns(3 - frame)
     )
     _, second = online(tracker, video, 1, 0, Annotator(frames=2, threshold=0.5))
-    assert second.prompted == (0, 1) and second.region == 1.0
-    tracker = FakeTracker(
-        lambda frame, number, prompts: BLOCK if len(prompts) > 3 or frame == 0 else columns(2)
-    )
-    _, second = online(tracker, video, 1, 0, Annotator(frames=2, threshold=0.5))
-    assert second.prompted == (0,) and second.region == pytest.approx((3 + 2 + 2 + 2) / 12)
+    assert second.prompted == (0, 2)
+    assert second.region == pytest.approx((1 + 2 / 3 + 1 + 1) / 4)  # frame 1 was good enough and stays
 
 
 def test_online_can_prompt_the_last_frame_and_saves_passes_that_change_nothing(tmp_path: Path) -> None:
@@ -159,6 +158,16 @@ def test_failures_name_sequence_and_object(tmp_path: Path) -> None:
     save_ids(tmp_path / "Annotations/a/00001.png", {1: np.ones((9, 9), bool)}, (9, 9))
     with pytest.raises(MediaError, match="object 1: Sequence 'a', frame 00001: the mask is 9x9"):
         online(learner([0, 0, 0]), video, 1, 0, Annotator())
+
+
+@pytest.mark.parametrize("values", [[100.0, 100.0], [95.0, 100.0], [0.0], [73.0, 73.0]])
+def test_curves_of_any_height_are_drawn(values: list[float]) -> None:
+    chart = line_chart("J", "frames", "%", range(len(values)), {"J": values})
+    heights = [float(dot.get("cy", "nan")) for dot in ElementTree.fromstring(chart).iter(f"{SVG}circle")]
+    assert len(heights) == len(values)
+    assert all(TOP <= height <= HEIGHT - BOTTOM for height in heights)
+    assert heights == sorted(heights, reverse=True)
+    assert (heights[-1] == TOP) is (values[-1] == 100)
 
 
 def test_the_annotators_time() -> None:

@@ -51,6 +51,24 @@ def test_a_folder_per_object(tmp_path: Path) -> None:
     assert {o.object: o.scores["J"] for o in scores.objects} == {"000": pytest.approx(COPIED), "001": 1.0}
 
 
+def test_void_is_scored_as_it_was_prompted(tmp_path: Path) -> None:
+    masks = {1: square(2, 2), 2: square(12, 2), 255: square(22, 2)}
+    make_video(tmp_path / "set", "a", dict.fromkeys(range(4), masks), 4)
+    dataset = open_dataset(get_benchmark("generic"), tmp_path / "set")
+    assert scored(dataset, tmp_path).summary["J&F"] == 1.0
+    published = scored(dataset, tmp_path, protocol="vos-benchmark")
+    assert {o.object: o.scores["J"] for o in published.objects} == {"1": 1.0, "2": 1.0, "255": 0.0}
+
+
+def test_vost_takes_objects_from_the_first_frame(tmp_path: Path) -> None:
+    first = {1: square(2, 2), 255: square(22, 2)}
+    make_video(tmp_path / "set", "a", {t: {**first, 2: square(12, 2)} if t else first for t in range(4)}, 4)
+    (tmp_path / "set/ImageSets").mkdir()
+    (tmp_path / "set/ImageSets/val.txt").write_text("a\n")
+    scores = scored(open_dataset(get_benchmark("vost"), tmp_path / "set"), tmp_path)
+    assert [(o.object, o.scores["J"]) for o in scores.objects] == [("1", 1.0)]
+
+
 def test_only_the_sequences_of_the_data_set_count(tmp_path: Path) -> None:
     for name in ("a", "b"):
         make_video(tmp_path / "set", name, {t: {1: mask} for t, mask in enumerate(moving(5))}, 5)
@@ -58,12 +76,12 @@ def test_only_the_sequences_of_the_data_set_count(tmp_path: Path) -> None:
     assert [each.sequence for each in scored(dataset, tmp_path).sequences] == ["b"]
 
 
-def lvos(root: Path) -> Dataset:
+def lvos(root: Path, folder: str = "valid", split: str | None = None) -> Dataset:
     frames = [f"{1 + 5 * t:08d}" for t in range(5)]
     for t, (name, mask) in enumerate(zip(frames, moving(5), strict=True)):
-        save_frame(root / f"valid/JPEGImages/v/{name}.jpg", t)
-        save_ids(root / f"valid/Annotations/v/{name}.png", {1: mask})
-    return open_dataset(get_benchmark("lvos"), root)
+        save_frame(root / f"{folder}/JPEGImages/v/{name}.jpg", t)
+        save_ids(root / f"{folder}/Annotations/v/{name}.png", {1: mask})
+    return open_dataset(get_benchmark("lvos"), root, split)
 
 
 def test_what_scoring_needs_is_missed_before_tracking(tmp_path: Path) -> None:
@@ -74,11 +92,12 @@ def test_what_scoring_needs_is_missed_before_tracking(tmp_path: Path) -> None:
         Scorer(dataset, "other", tmp_path / "work").check()
 
 
-def test_lvos_with_its_descriptions(tmp_path: Path) -> None:
-    dataset = lvos(tmp_path / "set")
+@pytest.mark.parametrize(("folder", "split"), [("valid", None), ("train", "train")])
+def test_lvos_with_its_descriptions(tmp_path: Path, folder: str, split: str | None) -> None:
+    dataset = lvos(tmp_path / "set", folder, split)
     span = {"start": "1", "end": "21", "frame_nums": "5"}
     meta = {"videos": {"v": {"objects": {"1": {"frame_range": span}}}}}
-    (tmp_path / "set/valid/valid_meta.json").write_text(json.dumps(meta))
+    (tmp_path / f"set/{folder}/{folder}_meta.json").write_text(json.dumps(meta))
     (tmp_path / "unseen.txt").write_text("v\n")
     scores = scored(dataset, tmp_path, groups=tmp_path / "unseen.txt")
     assert scores.summary["J-unseen"] == pytest.approx(COPIED, abs=1e-12)

@@ -125,17 +125,24 @@ def columns(scores: Any) -> list[int]:
     return np.flatnonzero((scores > 0).all(0)).tolist()
 
 
-def test_the_sam2_api_gives_objects_of_one_frame_one_state(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("share_states", "runs"),
+    [(False, [(0, [3]), (0, [2]), (2, [1])]), (True, [(0, [3, 2]), (2, [1])])],
+)
+def test_the_sam2_api_gives_every_object_a_state_unless_told_to_share(
+    tmp_path: Path, share_states: bool, runs: list[tuple[int, list[int]]]
+) -> None:
     for t in range(6):
         save_frame(tmp_path / f"img{t + 7}.jpg", t)
     predictor = Predictor()
     with open_frames(tmp_path) as frames:
-        video = SAM2Tracker(predictor).open(frames)
+        video = SAM2Tracker(predictor, share_states=share_states).open(frames)
         assert columns(video.prompt(0, 3, Prompt(mask=square(1, 1)))) == [3]
         video.prompt(2, 1, Prompt(points=[[4, 5]], labels=[1]))
         assert columns(video.prompt(0, 2, Prompt(box=[1, 2, 3, 4]))) == [2]
-        (folder, again) = [call[1] for call in predictor.calls if call[0] == "init_state"]
-        assert folder == again
+        opened = [call[1] for call in predictor.calls if call[0] == "init_state"]
+        folder = opened[0]
+        assert opened == [folder] * len(runs)
         links = sorted(Path(folder).iterdir())
         assert [p.name for p in links] == [f"{t:05d}.jpg" for t in range(6)]
         assert links[0].resolve() == (tmp_path / "img7.jpg").resolve()
@@ -144,7 +151,7 @@ def test_the_sam2_api_gives_objects_of_one_frame_one_state(tmp_path: Path) -> No
     assert not Path(folder).exists()
     assert [sorted(r.objects) for r in results] == [[2, 3], [2, 3], *[[1, 2, 3]] * 4]
     assert [columns(results[4].objects[i]) for i in (1, 2, 3)] == [[5], [6], [7]]
-    assert [c[1:] for c in predictor.calls if c[0] == "propagate"] == [(0, [3, 2]), (2, [1])]
+    assert [c[1:] for c in predictor.calls if c[0] == "propagate"] == runs
     points, boxed = (c[3] for c in predictor.calls if c[0] == "points")
     assert points["points"].tolist() == [[4, 5]] and points["labels"].tolist() == [1]
     assert not points["clear_old_points"] and boxed["clear_old_points"] and boxed["points"] is None

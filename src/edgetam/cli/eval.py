@@ -47,7 +47,7 @@ Masks = Annotated[
 Foreground = Annotated[
     bool, typer.Option("--foreground", help="All that is not black is one object.", rich_help_panel=_DATA)
 ]
-SegmenterName = Annotated[
+ClickTrackerName = Annotated[
     str,
     typer.Option(
         "--tracker", metavar="NAME", help="edgetam, or MODULE:FUNCTION of yours.", rich_help_panel=_RUN
@@ -154,7 +154,7 @@ def pvs(
     frames: Frames = None,
     masks: Masks = None,
     foreground: Foreground = False,
-    tracker: TrackerName = "edgetam",
+    tracker: ClickTrackerName = "edgetam",
     mode: Annotated[
         str, typer.Option(metavar="offline|online", help="How to annotate.", rich_help_panel=_RUN)
     ] = "offline",
@@ -216,10 +216,11 @@ def sa(
         Path | None,
         typer.Option(metavar="FOLDER", help="Of COCO images; beside the JSON.", rich_help_panel=_DATA),
     ] = None,
+    foreground: Foreground = False,
     clicks: Annotated[
         str, typer.Option(metavar="N,N", help="Score after so many clicks.", rich_help_panel=_RUN)
     ] = "1,5",
-    tracker: SegmenterName = "edgetam",
+    tracker: ClickTrackerName = "edgetam",
     jobs: Jobs = 1,
     shard: Shard = None,
     lenient: Lenient = False,
@@ -240,5 +241,6 @@ def sa(
 
     choice = ModelChoice(model, weights, engine, device, precision, imgsz, threads)
     work = WorkChoice(output, jobs, shard, lenient, overwrite)
-    chosen = SaChoice(tuple(root), images, work, TrackerChoice(tracker, choice), parse_clicks(clicks))
+    segmenter = TrackerChoice(tracker, choice)
+    chosen = SaChoice(tuple(root), images, work, segmenter, parse_clicks(clicks), foreground)
     evaluate_sa(chosen, open_screen(quiet=quiet))

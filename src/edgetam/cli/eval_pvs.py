@@ -43,7 +43,7 @@ def evaluate_pvs(choice: PvsChoice, screen: Screen) -> None:
     if choice.mode not in MODES:
         raise ConfigError(f"--mode is '{choice.mode}'; expected one of {', '.join(MODES)}.")
     mode = cast(Literal["offline", "online"], choice.mode)
-    choice.tracker.check()
+    choice.tracker.check_clicks()
     dataset = choice.data.open()
     mine = choice.work.mine(dataset.names)
     about = {

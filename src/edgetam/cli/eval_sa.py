@@ -31,6 +31,7 @@ class SaChoice:
     work: WorkChoice
     segmenter: TrackerChoice
     clicks: tuple[int, ...]
+    foreground: bool = False
 
     def names(self) -> dict[str, Path]:
         """The sets by a name for each.
@@ -65,18 +66,23 @@ def evaluate_sa(choice: SaChoice, screen: Screen) -> None:
         EdgeTAMError: anything that cannot be used; finished parts are kept.
         StoppedError: Ctrl-C.
     """
-    choice.segmenter.check_segmenter()
+    choice.segmenter.check_clicks()
     sets = choice.names()
     about = {
         "sets": {name: str(root.absolute()) for name, root in sets.items()},
         "segmenter": choice.segmenter.about,
         "clicks": list(choice.clicks),
+        "foreground": choice.foreground,
     }
     make = choice.segmenter.sharing(choice.work.jobs).segmenter
     jobs = {
-        name: SaJob(root, choice.images, make, choice.work.output / PARTS / name, choice.clicks)
+        name: SaJob(
+            root, choice.images, make, choice.work.output / PARTS / name, choice.clicks, choice.foreground
+        )
         for name, root in sets.items()
     }
+    for job in jobs.values():
+        job.check()
     parts = {name: job.parts() for name, job in jobs.items()}
     run = begin(choice.work, about, PARTS, (SCORES,))
     failures = {}

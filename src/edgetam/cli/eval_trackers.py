@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgetam.cli.options import ModelChoice
 from edgetam.errors import ConfigError
+from edgetam.hashing import sha256_of
 from edgetam.tracking import ImageSegmenter, TrackerOptions, VideoTracker
 
 if TYPE_CHECKING:
@@ -49,10 +50,18 @@ class TrackerChoice:
 
     @property
     def about(self) -> list[object]:
-        """All that results depend on."""
-        if self.name != "edgetam":
+        """All that results depend on; of a tracker of the user's own, its module's file.
+
+        Raises:
+            ConfigError: there is no such tracker.
+        """
+        if self.name == "edgetam":
+            return [self.name, *self.model.identity, repr(self.options)]
+        if self.name in TRACKERS:
             return [self.name]
-        return [self.name, *self.model.identity, repr(self.options)]
+        self._function()
+        file = Path(getattr(sys.modules[self._module], "__file__", None) or "")
+        return [self.name, *([sha256_of(file)] if file.is_file() else [])]
 
     def check(self) -> None:
         """Find out what can be known without loading anything.
@@ -84,11 +93,11 @@ class TrackerChoice:
         made: Tracker = self._function()()
         return made
 
-    def check_segmenter(self) -> None:
-        """As `check`, for images.
+    def check_clicks(self) -> None:
+        """As `check`, where there is nothing but clicks.
 
         Raises:
-            ConfigError: also for the baselines, which take no clicks.
+            ConfigError: also for the baselines, which take none.
         """
         if self.name in TRACKERS and self.name != "edgetam":
             raise ConfigError(
@@ -103,11 +112,15 @@ class TrackerChoice:
         made: Segmenter = self._function()()
         return made
 
+    @property
+    def _module(self) -> str:
+        return self.name.partition(":")[0]
+
     def _function(self) -> Callable[[], Any]:
-        module, _, function = self.name.partition(":")
+        function = self.name.partition(":")[2]
         sys.path.insert(0, str(Path.cwd()))  # as python -m does, so that a script of one's own is found
         try:
-            made: Callable[[], Any] = getattr(importlib.import_module(module), function)
+            made: Callable[[], Any] = getattr(importlib.import_module(self._module), function)
             return made
         except (ImportError, AttributeError, ValueError) as error:
             raise ConfigError(

@@ -22,6 +22,8 @@ from edgetam.eval.vos_run import VosJob
 __all__ = ["VosChoice", "evaluate_vos"]
 
 PREDICTIONS, REPORT, SUBMISSION = "predictions", "report.html", "submission.zip"
+FIRST_ONLY = ("davis2016", "davis2017")
+"""Protocols that take the objects from the first annotation."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,14 @@ def evaluate_vos(choice: VosChoice, screen: Screen) -> None:
     if choice.prompt not in PROMPTS:
         raise ConfigError(f"--prompt is '{choice.prompt}'; expected one of {', '.join(PROMPTS)}.")
     choice.tracker.check()
-    dataset = choice.data.open()
+    dataset = _as_scored(choice.data.open(), choice.protocol, screen)
     mine = choice.work.mine(dataset.names)
-    about = {"dataset": choice.data.about, "tracker": choice.tracker.about, "prompt": choice.prompt}
+    about = {
+        "dataset": choice.data.about,
+        "tracker": choice.tracker.about,
+        "prompt": choice.prompt,
+        "late objects": dataset.benchmark.late,
+    }
     run = begin(choice.work, about, PREDICTIONS, (*FILES, REPORT, SUBMISSION))
     scorer = choice.scorer(dataset, run.folder)
     if dataset.has_truth():
@@ -76,6 +83,17 @@ def evaluate_vos(choice: VosChoice, screen: Screen) -> None:
     complete = dataset.select(name for name in dataset.names if name not in missing)
     _score(replace(scorer, dataset=complete), run, choice.work.jobs, screen)
     name_weights(choice.tracker, screen)
+
+
+def _as_scored(dataset: Dataset, protocol: str | None, screen: Screen) -> Dataset:
+    """Without late objects where they cannot be scored, which would be refused after all is tracked."""
+    protocol = protocol or dataset.protocol
+    # all that is not black is one object there, whenever it comes
+    one = protocol == "davis2016" and dataset.kind == "foreground"
+    if one or protocol not in FIRST_ONLY or not dataset.benchmark.late:
+        return dataset
+    screen.note(f"{protocol} takes the objects of each first mask; those that come later are not prompted.")
+    return replace(dataset, benchmark=replace(dataset.benchmark, late=False))
 
 
 def _pack(dataset: Dataset, folder: Path, screen: Screen) -> None:

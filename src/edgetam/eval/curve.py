@@ -47,7 +47,7 @@ class _Chart:
 
     def __init__(self, xs: Sequence[float], ys: Sequence[float]) -> None:
         self.xs = xs
-        self.low = STEP * int(min(ys) // STEP)
+        self.low = min(STEP * int(min(ys) // STEP), 100 - STEP)
         self.high = min(100, max(self.low + STEP, STEP * -int(-max(ys) // STEP)))
 
     def x(self, value: float) -> float:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from edgetam.errors import EdgeTAMError, MediaError
-from edgetam.eval.datasets.images import EvalImage, ImageSet, open_images
+from edgetam.eval.datasets.images import VOID, EvalImage, ImageSet, open_images
+from edgetam.eval.datasets.video import void_hint
 from edgetam.eval.protocols.clicks import Segmenter, click_scores
 from edgetam.eval.results import ResultFolder
 from edgetam.eval.running import Work
@@ -31,6 +32,7 @@ class SaJob:
         make_segmenter: called once per process; must pickle.
         folder: gets one JSON file per part.
         clicks: numbers of clicks after which to score.
+        foreground: see `open_images`.
     """
 
     root: Path
@@ -38,6 +40,7 @@ class SaJob:
     make_segmenter: Callable[[], Segmenter]
     folder: Path
     clicks: tuple[int, ...] = (1, 5)
+    foreground: bool = False
 
     @property
     def results(self) -> ResultFolder:
@@ -57,13 +60,30 @@ class SaJob:
         done = self.results
         return [name for name in self.parts() if name not in done]
 
+    def check(self) -> None:
+        """Make sure, before hours of clicking, that there is something to click on.
+
+        Raises:
+            MediaError: there are no images, or no masks on any of them.
+        """
+        images, hint = self._open(), ""
+        for name in images.names:
+            try:
+                image = images[name]
+            except MediaError:
+                return  # its turn comes, and then it is named or left out
+            if image.masks:
+                return
+            hint = hint if image.void is None else void_hint(VOID)
+        raise MediaError(f"'{self.root}' has no masks on any of its images, expected at least one{hint}.")
+
     def start(self) -> Work:
         """Make the segmenter."""
         segmenter, images = self.make_segmenter(), self._open()
         return lambda part: self.results.write(part, self._score(segmenter, images, int(part)))
 
     def _open(self) -> ImageSet:
-        return open_images(self.root, self.images)
+        return open_images(self.root, self.images, foreground=self.foreground)
 
     def _score(self, segmenter: Segmenter, images: ImageSet, first: int) -> list[dict[str, Any]]:
         names = images.names[first : first + PART]

@@ -50,7 +50,7 @@ class Benchmark:
         kind: what pixel values mean; layouts with ``{object}`` have one file per object whatever it says.
         late: objects that appear after the first frame are prompted where they appear.
         protocol: one of `edgetam.eval.metrics.PROTOCOLS`, which it is scored by.
-        void: pixel value that is not judged, if any.
+        void: pixel value that is no object but background, if any.
         submission: form of the zip its server takes, if it has one.
         note: what must be known or done before, for the documentation and messages.
     """
@@ -62,7 +62,7 @@ class Benchmark:
     )
     kind: MaskKind = "ids"
     late: bool = True
-    protocol: str = "vos-benchmark"
+    protocol: str = "vos-benchmark-void"
     void: int | None = 255
     submission: SubmissionForm | None = None
     note: str = ""
@@ -147,7 +147,7 @@ _MAIN = (
     Benchmark(
         "davis2017", "DAVIS 2017", _davis(_DAVIS_2017), late=False, protocol="davis2017", submission="videos"
     ),
-    Benchmark("mose", "MOSE", _MOSE, submission="videos"),
+    Benchmark("mose", "MOSE", _MOSE, protocol="vos-benchmark", submission="videos"),
     Benchmark("mosev2", "MOSEv2", _MOSE, protocol="mosev2", submission="videos"),
     Benchmark("sav", "SA-V", _SAV, "objects", protocol="sav", submission="videos"),
     Benchmark(
@@ -167,7 +167,9 @@ _ZERO_SHOT = (
     Benchmark("esd", "ESD", note=_CONVERT),
     Benchmark("lvvis", "LV-VIS", note=f"run lengths in JSON: {_CONVERT}"),
     Benchmark("uvo", "UVO", note=f"run lengths in JSON: {_CONVERT}"),
-    Benchmark("vost", "VOST", {"val": (_VOST,)}, protocol="davis2017", note="papers report J only"),
+    Benchmark(
+        "vost", "VOST", {"val": (_VOST,)}, late=False, protocol="davis2017", note="papers report J only"
+    ),
     Benchmark("pumavos", "PUMaVOS"),
     Benchmark("vkitti2", "Virtual KITTI 2", {"all": (_VKITTI, Layout())}),
     Benchmark("vipseg", "VIPSeg", note=f"panoptic ids of 16 bits: {_CONVERT}"),

@@ -16,9 +16,10 @@ from edgetam.eval.metrics.labels import read_labels
 from edgetam.io.images import folder_images, read_image
 from edgetam.io.masks import Mask
 
-__all__ = ["CocoImages", "EvalImage", "FolderImages", "ImageSet", "open_images"]
+__all__ = ["VOID", "CocoImages", "EvalImage", "FolderImages", "ImageSet", "open_images"]
 
 VOID = 255
+"""Pixel value that is not judged."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,15 @@ class FolderImages:
 
     Args:
         root: the folder that holds both.
+        foreground: all that is not black is one object instead.
 
     Raises:
         MediaError: it does not.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, foreground: bool = False) -> None:
         self.root = root
+        self.foreground = foreground
         for folder in (root, root / "images", root / "masks"):
             if not folder.is_dir():
                 raise MediaError(
@@ -96,6 +99,8 @@ class FolderImages:
             ids = read_labels(self.root / "masks" / f"{path.stem}.png")
         except MediaError as error:
             raise MediaError(f"Image '{name}': {error}.") from error
+        if self.foreground:
+            return EvalImage(name, path, {"1": ids != 0} if ids.any() else {})
         masks = {str(i): ids == i for i in np.unique(ids).tolist() if i not in (0, VOID)}
         void = ids == VOID
         return EvalImage(name, path, masks, void if void.any() else None)
@@ -153,16 +158,17 @@ class CocoImages:
         return EvalImage(name, self._folder / name, masks)
 
 
-def open_images(root: Path, images: Path | None = None) -> ImageSet:
+def open_images(root: Path, images: Path | None = None, *, foreground: bool = False) -> ImageSet:
     """Open a folder of pictures with masks, or a COCO file.
 
     Args:
         root: the folder, or the JSON file.
         images: the pictures of a COCO file; beside it when left out.
+        foreground: see `FolderImages`; a COCO file has nothing to be read otherwise.
 
     Raises:
         MediaError: it is neither.
     """
     if root.suffix.lower() == ".json":
         return CocoImages(root, images or root.parent)
-    return FolderImages(root)
+    return FolderImages(root, foreground=foreground)

@@ -14,7 +14,7 @@ from edgetam.eval.metrics.labels import read_labels
 from edgetam.io.images import ImageFrames
 from edgetam.io.masks import Mask
 
-__all__ = ["EvalVideo", "MaskKind"]
+__all__ = ["EvalVideo", "MaskKind", "void_hint"]
 
 MaskKind = Literal["ids", "objects", "foreground"]
 """Pixel values are object ids; every object has its own files; all that is not 0 is object 1."""
@@ -31,7 +31,7 @@ class EvalVideo:
         truth: by index of the frame, one file of ids (under the key "") or one file per object folder.
         kind: what the pixels of these files mean.
         written: indices of the frames whose masks are asked for.
-        void: the pixel value that means "not judged", if any.
+        void: the pixel value that is no object but background, if any.
     """
 
     name: str
@@ -115,7 +115,7 @@ class EvalVideo:
             return ""
         (path,) = self.truth[frame].values()
         lone = set(np.unique(read_labels(path))) == {0, self.void}
-        return f" ({self.void} is void; if it is the object, read it as foreground)" if lone else ""
+        return void_hint(self.void) if lone else ""
 
     def _read(self, files: Mapping[str, Path]) -> dict[int, Mask]:
         if self.kind == "objects":
@@ -125,6 +125,11 @@ class EvalVideo:
         if self.kind == "foreground":
             return {1: ids != 0}
         return {int(i): ids == i for i in np.unique(ids) if i not in (0, self.void)}
+
+
+def void_hint(void: int) -> str:
+    """For masks that show nothing else."""
+    return f" ({void} is void; if it is the object, read it as foreground)"
 
 
 def _number(name: str, video: str) -> int:

@@ -18,38 +18,45 @@ from edgetam.structs import Prompt
 __all__ = ["SAM2Tracker"]
 
 _JPEG = {".jpg", ".jpeg"}
+_Key = tuple[int, int | None]
+"""The frame on which the objects of a state begin, and the object unless states are shared."""
 
 
 class SAM2Tracker:
     """What ``build_sam2_video_predictor`` returns.
 
-    Such a predictor looks for all its objects on every frame from the first prompt on. So objects that begin
-    on different frames get different states: none is tracked before its first prompt, as in the published
-    script for benchmarks.
+    Such a predictor looks for all objects of a state on every frame from the first prompt on, and the
+    published EdgeTAM cannot track several. So every object gets a state of its own, as in the published
+    script for objects that appear later: none is tracked before its first prompt.
 
     Args:
         predictor: has ``init_state``, ``add_new_points_or_box``, ``add_new_mask`` and ``propagate_in_video``.
-        autocast: run under ``torch.autocast`` with bfloat16 on this device type, as published numbers are.
+        autocast: run under ``torch.autocast`` with bfloat16 on this device type, as published numbers are
+            (our `compat` runs in its own ``precision`` instead).
+        share_states: one state for all objects that begin on the same frame. SAM 2 then holds and encodes
+            frames once for all of them, in less memory and time; the published EdgeTAM raises an error.
     """
 
-    def __init__(self, predictor: Any, *, autocast: str | None = None) -> None:
+    def __init__(self, predictor: Any, *, autocast: str | None = None, share_states: bool = False) -> None:
         self.predictor = predictor
         self.autocast = autocast
+        self.share_states = share_states
 
     def open(self, frames: FrameSource) -> _PredictorVideo:
         """See `Tracker`."""
-        return _PredictorVideo(self.predictor, frames, self.autocast)
+        return _PredictorVideo(self.predictor, frames, self.autocast, self.share_states)
 
 
 class _PredictorVideo:
-    def __init__(self, predictor: Any, frames: FrameSource, autocast: str | None) -> None:
+    def __init__(self, predictor: Any, frames: FrameSource, autocast: str | None, share_states: bool) -> None:
         self._predictor = predictor
         self._autocast = autocast
         self._length = len(frames)
         self._stack = ExitStack()
         self._source = _as_published(frames, self._stack)
-        self._states: dict[int, Any] = {}  # by the frame their objects begin on
-        self._begins: dict[int, int] = {}  # object id to that frame
+        self._share_states = share_states
+        self._begins: dict[int, int] = {}  # object id to the frame it begins on
+        self._states: dict[_Key, Any] = {}
 
     def prompt(self, frame: int, object_id: int, prompt: Prompt) -> Scores:
         begin = self._begins.setdefault(object_id, frame)
@@ -57,23 +64,24 @@ class _PredictorVideo:
             raise PromptError(
                 f"Object {object_id} begins on frame {begin}; prompt it there or later, not on {frame}."
             )
+        key = begin, None if self._share_states else object_id
         with _inference(self._autocast):
-            if begin not in self._states:
-                self._states[begin] = self._predictor.init_state(self._source)
-            _, ids, logits = self._add(self._states[begin], frame, object_id, prompt)
+            if key not in self._states:
+                self._states[key] = self._predictor.init_state(self._source)
+            _, ids, logits = self._add(self._states[key], frame, object_id, prompt)
         return _plane(logits[list(ids).index(object_id)])
 
     def propagate(self, start: int) -> Iterator[FrameScores]:
-        runs: dict[int, Iterator[Any]] = {}
+        runs: dict[_Key, Iterator[Any]] = {}
         for frame in range(start, self._length):
             objects: dict[int, Scores] = {}
-            for begin, state in self._states.items():
-                if begin > frame:
+            for key, state in self._states.items():
+                if key[0] > frame:
                     continue
-                if begin not in runs:
-                    runs[begin] = self._predictor.propagate_in_video(state, start_frame_idx=frame)
+                if key not in runs:
+                    runs[key] = self._predictor.propagate_in_video(state, start_frame_idx=frame)
                 with _inference(self._autocast):
-                    _, ids, logits = next(runs[begin])
+                    _, ids, logits = next(runs[key])
                 objects |= {int(i): _plane(each) for i, each in zip(ids, logits, strict=True)}
             yield FrameScores(frame, dict(sorted(objects.items())))
 

@@ -25,6 +25,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
         "sav": SaV(),
         "sav-all-frames": SaV(ends=True),
         "vos-benchmark": VosBenchmark(),
+        "vos-benchmark-void": VosBenchmark(void=255),
         "vos-benchmark-all-frames": VosBenchmark(ends=True),
         "mosev2": MoseV2(),
         "lvos": Lvos(),

@@ -33,6 +33,8 @@ class VosBenchmark:
 
     ends: bool = False
     """Whether the first and the last frame are scored."""
+    void: int | None = None
+    """The pixel value that is background too; published code has none."""
     strict_videos = True
 
     def masks(self, truth: GroundTruth) -> Path:
@@ -51,7 +53,7 @@ class VosBenchmark:
         for frame in frames:
             pair = reader.pair(plan.sequence, plan.sequence, frame)
             if pair is not None:
-                shown = present(pair.gt)
+                shown = [value for value in present(pair.gt) if value != self.void]
                 annotated.update(shown)
                 for value in (*shown, *present(pair.pred)):
                     tallies.setdefault(value, Tally())
@@ -103,8 +105,8 @@ class SaV:
     strict_videos = True
 
     def masks(self, truth: GroundTruth) -> Path:
-        """Return ``Annotations_6fps``, or the folder itself."""
-        return truth.masks("Annotations_6fps")
+        """Return ``Annotations_6fps``, maybe in ``sav_SPLIT``, or the folder itself."""
+        return truth.masks("Annotations_6fps", f"sav_{truth.split or 'val'}/Annotations_6fps")
 
     def plans(self, truth: GroundTruth) -> list[Plan]:
         """Plan all folders, each with a folder for each object.

@@ -42,15 +42,25 @@ class GroundTruth:
     sequences: tuple[str, ...] = ()
     """Only these; all when empty."""
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The root, and the folders in it that the split (``val`` when not told) may have."""
+        split = self.split or "val"
+        names = ("valid", "val", "valid_all_frames") if split.startswith("val") else (split,)
+        return (self.root, *(self.root / name for name in names))
+
     def masks(self, *places: str) -> Path:
         """Return the folder of sequences: the first of these places that is there, else the root itself.
+
+        They may lie in a folder of the split.
 
         Raises:
             MediaError: there is no such folder.
         """
         if not self.root.is_dir():
             raise MediaError(f"There is no folder '{self.root}'; check the path to the ground truth.")
-        return next((self.root / place for place in places if (self.root / place).is_dir()), self.root)
+        found = (folder / place for folder in self.folders for place in places)
+        return next((place for place in found if place.is_dir()), self.root)
 
     def wanted(self, names: Sequence[str]) -> list[str]:
         """Return the names that count.

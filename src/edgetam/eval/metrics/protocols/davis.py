@@ -36,7 +36,7 @@ def davis_plans(root: Path, truth: GroundTruth, year: str) -> list[Plan]:
     if not lists.is_dir():
         return folder_plans(root, truth)
     split = truth.split or "val"
-    for folder in (lists / year, lists / "480p"):
+    for folder in (lists / year, lists / "480p", lists):
         if (folder / f"{split}.txt").is_file():
             return folder_plans(root, truth, listed_videos((folder / f"{split}.txt").read_text()))
     known = sorted({str(path.relative_to(lists)) for path in lists.rglob("*.txt")})

@@ -35,7 +35,7 @@ class Lvos:
 
     def masks(self, truth: GroundTruth) -> Path:
         """Return ``Annotations``, or the folder itself."""
-        return truth.masks("Annotations", "valid/Annotations")
+        return truth.masks("Annotations")
 
     def plans(self, truth: GroundTruth) -> list[Plan]:
         """Plan the videos of the meta file."""

@@ -16,14 +16,13 @@ __all__ = ["describing", "find", "read_json", "videos"]
 
 
 def find(truth: GroundTruth, given: Path | None, names: tuple[str, ...], option: str) -> Path:
-    """Return the file that was given, or the first of these in the root or the folder above it.
+    """Return the file that was given, or the first of these in the root, its split or the folder above.
 
     Raises:
         MediaError: it is not there.
     """
-    places = (
-        [given] if given else [folder / name for folder in (truth.root, truth.root.parent) for name in names]
-    )
+    folders = (*truth.folders, truth.root.parent)
+    places = [given] if given else [folder / name for folder in folders for name in names]
     for place in places:
         if place.is_file():
             return place
@@ -68,7 +67,7 @@ def videos(truth: GroundTruth) -> Mapping[str, Any]:
     Raises:
         MediaError: there is no such file, or it has no such entry.
     """
-    splits = [truth.split] if truth.split else ["valid", "val", "test"]
+    splits = [folder.name for folder in truth.folders[1:]] + ([] if truth.split else ["test", "train"])
     path = find(truth, truth.meta, (*(f"{split}_meta.json" for split in splits), "meta.json"), "--meta")
     content = read_json(path)
     found = content.get("videos") if isinstance(content, dict) else None

@@ -36,7 +36,7 @@ class YouTubeVos:
 
     def masks(self, truth: GroundTruth) -> Path:
         """Return ``Annotations``, or the folder itself."""
-        return truth.masks("Annotations", "valid/Annotations", "valid_all_frames/Annotations")
+        return truth.masks("Annotations")
 
     def plans(self, truth: GroundTruth) -> list[Plan]:
         """Plan the videos of the meta file.
