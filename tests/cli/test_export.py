@@ -31,9 +31,16 @@ def test_mistakes_are_told_in_one_sentence(options: list[str], code: int, words:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_in_the_way_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "manifest",
+    [None, '{"name": "app", "icons": []}', '{"format": 3}', '{"format": "3", "programs": []}', "[3", "[]"],
+)
+def test_a_folder_in_the_way_is_left_alone(manifest: str | None, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
-    done = RUNNER.invoke(app, ["export", "--target", "openvino", "--overwrite", "-o", str(tmp_path)])
+    if manifest is not None:
+        (tmp_path / "manifest.json").write_text(manifest)
+    command = ["export", "--target", "openvino", "--weights", "nowhere.pt", "--overwrite"]
+    done = RUNNER.invoke(app, [*command, "-o", str(tmp_path)])
     assert done.exit_code == 4
     assert "exists and is no bundle" in done.output
     assert (tmp_path / "mine.txt").read_text() == "precious"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgetam.cli import live
+from edgetam.engine.manifest import Limits
 from edgetam.errors import MediaError
 from edgetam.io import LiveSource, overlay_video
 from tests.cli.conftest import refused, tree
@@ -122,6 +123,14 @@ def test_passwords_are_written_nowhere(run, engine, camera, tmp_path):
 def test_bad_prompts_leave_nothing(run, engine, camera, tmp_path, words, told):
     camera(3)
     refused(run("track", "0", *words), 2, told)
+    assert tree(tmp_path) == set()
+
+
+def test_prompts_beyond_the_limits_of_a_bundle_leave_nothing(run, engine, camera, tmp_path):
+    engine.limits = Limits(objects=1, prompted=1, points=2, memories=7, pointers=16)
+    camera(3)
+    words = ("--point", "9,9", "--object", 2, "--point", "20,20")
+    refused(run("track", "0", *words, "-o", "res"), 2, "object number 2")
     assert tree(tmp_path) == set()
 
 

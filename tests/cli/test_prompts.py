@@ -160,6 +160,7 @@ def test_a_file_of_prompts(tmp_path):
     ("text", "told"),
     [
         ("", "not JSON"),
+        pytest.param("[" * 100_000, "not JSON", id="deep"),
         ("[]", "hold no list"),
         ('{"prompts": []}', "hold no list"),
         ('{"prompts": [3]}', "prompt 1"),

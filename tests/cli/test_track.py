@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from edgetam.cli import options
+from edgetam.engine.manifest import Limits
 from edgetam.io import read_mask
 from tests.cli.conftest import FRAMES, HEIGHT, WIDTH, refused, tree
 from tests.io.clips import damage
@@ -239,6 +240,30 @@ def test_people_see_a_bar_and_logs_do_not(run, engine, video, monkeypatch):
     assert "8/8" in seen
     assert "fps" in seen
     assert run(*words, "-q").output == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--object", 2, "--point", "9,9"), "object number 2"),
+        (("--frame", 3, "--point", "9,9"), "prompted frame number 2 of object 1"),
+        (("--box", "5,5,30,30"), "at most 2 points"),
+    ],
+)
+def test_prompts_beyond_the_limits_of_a_bundle_leave_nothing(run, engine, video, tmp_path, words, told):
+    engine.limits = Limits(objects=1, prompted=1, points=2, memories=7, pointers=16)
+    before = tree(tmp_path)
+    refused(run("track", video, "--point", "20,20", *words, "-o", "res"), 2, told)
+    assert tree(tmp_path) == before
+    assert run("track", video, "--point", "20,20", "-o", "res").exit_code == 0
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000], ids=["cut off", "deep"])
+def test_a_run_that_cannot_be_told_is_another(run, engine, video, tmp_path, text):
+    words = ("track", video, "--point", "20,20", "-o", "res")
+    assert run(*words).exit_code == 0
+    (tmp_path / "res/.edgetam/run.json").write_text(text)
+    refused(run(*words), 4, "results of another run", "--overwrite")
 
 
 def test_other_pictures_in_the_same_folder_are_another_run(run, engine, tmp_path):

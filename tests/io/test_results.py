@@ -25,6 +25,7 @@ from edgetam.structs import FrameResult, ObjectResult
 from tests.io.clips import number, picture
 
 INFO = VideoInfo("clip.mp4", 64, 48, 25.0, 12)
+DEEP = pytest.param("[" * 100_000, id="deep")
 
 
 def result(frame: int, ids: tuple[int, ...] = (1, 2), time: float | None = None) -> FrameResult:
@@ -254,6 +255,73 @@ def test_a_new_run_removes_what_the_old_one_wrote_and_nothing_else(tmp_path: Pat
     assert tree(tmp_path) == {"masks/00000.png", "masks/mine.png", ".edgetam/journal.jsonl"}
 
 
+def rewrite_journal(folder: Path, first: str | None = None, **change) -> None:
+    """Change the first line of a journal, or the entry of its last frame."""
+    path = folder / ".edgetam" / "journal.jsonl"
+    *lines, last = path.read_text().splitlines()
+    lines = lines if first is None else [first, *lines[1:]]
+    path.write_text("\n".join([*lines, json.dumps(json.loads(last) | change)]) + "\n")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "{outside}"},
+        {"name": "../../victim"},
+        {"name": ".."},
+        {"name": "../victim"},
+        {"name": ""},
+        {"name": 7},
+        {"name": None},
+        {"kinds": ["png", "gif"]},
+        {"kinds": [["png"]]},
+        {"kinds": None},
+        {"objects": [{"id": "../../victim"}]},
+        {"objects": [3]},
+        {"objects": None},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_journal_from_elsewhere_leads_to_no_other_files(tmp_path: Path, change, resume: bool) -> None:
+    folder = tmp_path / "res"
+    kinds = ["png", "objects", "npz", "cutout"]
+    write(folder, range(3), kinds=kinds)
+    victims = [tmp_path / f"victim{end}" for end in (".png", ".npz", "")] + [folder / "victim.png"]
+    for victim in victims:
+        victim.write_text("precious")
+    rewrite_journal(folder, **json.loads(json.dumps(change).replace("{outside}", str(tmp_path / "victim"))))
+    with ResultWriter(folder, kinds, INFO, resume=resume) as writer:
+        assert writer.done == ({0, 1} if resume else set())
+        writer.write(result(2), picture(2))
+    assert all(victim.read_text() == "precious" for victim in victims)
+    frames = [0, 1, 2] if resume else [2]
+    assert tree(folder / "masks") == {f"{frame:05d}.png" for frame in frames}
+    assert write(folder, [], kinds=kinds, resume=True).done == set(frames)
+
+
+@pytest.mark.parametrize("first", ["garbage", "", '{"version": 2, "name": "clip.mp4"}', "[]", DEEP])
+def test_a_journal_with_another_first_line_is_replaced(tmp_path: Path, first: str) -> None:
+    write(tmp_path, range(3), kinds=["png"])
+    rewrite_journal(tmp_path, first)
+    with pytest.raises(OutputError, match="another video"):
+        ResultWriter(tmp_path, ["png"], INFO, resume=True)
+    assert write(tmp_path, [0], kinds=["png"]).done == {0}
+    assert tree(tmp_path) == {"masks/00000.png", ".edgetam/journal.jsonl"}
+
+
+@pytest.mark.parametrize("line", ["{}", '{"frame": "3"}', '{"frame": null}', '{"frame": true}', DEEP])
+def test_a_journal_is_read_up_to_a_line_that_is_no_frame(tmp_path: Path, line: str) -> None:
+    write(tmp_path, range(2), kinds=["png"])
+    path = tmp_path / ".edgetam" / "journal.jsonl"
+    whole = path.read_text()
+    path.write_text(whole + line + "\n" + whole.splitlines()[-1].replace('"frame":1', '"frame":2') + "\n")
+    assert write(tmp_path, [], kinds=["png"], resume=True).done == {0, 1}
+    assert path.read_text() == whole
+    path.write_text(whole + line + "\n")
+    assert write(tmp_path, [], kinds=["png"]).done == set()
+
+
 def test_resuming_into_results_of_another_video(tmp_path: Path) -> None:
     write(tmp_path, [0], kinds=["png"])
     with pytest.raises(OutputError, match="another video"):
@@ -275,6 +343,10 @@ def test_wrong_input_is_refused_before_anything_is_written(tmp_path: Path) -> No
         item = ObjectResult(np.ones((4, 4), bool), None, 1.0, 1.0)
         with pytest.raises(OutputError, match="mask of object 7 on frame 0"):
             writer.write(FrameResult(0, {7: item}), picture(0))
+        for type_, name in ((np.uint8, "uint8"), (np.float32, "float32")):
+            item = ObjectResult(np.ones((48, 64), type_), None, 1.0, 1.0)
+            with pytest.raises(OutputError, match=rf"object 7 on frame 0 has type {name}; expected bool"):
+                writer.write(FrameResult(0, {7: item}), picture(0))
         with pytest.raises(OutputError, match="palette"):
             writer.write(result(0, ids=(300,)), picture(0))
         assert writer.done == set()

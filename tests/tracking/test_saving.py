@@ -132,9 +132,10 @@ def test_the_folder_may_be_unusable(tmp_path: Path) -> None:
 def test_there_may_be_no_session(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no saved session"):
         resume(tmp_path)
-    (tmp_path / "session.json").write_text("[1, 2")
-    with pytest.raises(InputError, match="no saved session"):
-        resume(tmp_path)
+    for text in ("[1, 2", "[" * 100_000):
+        (tmp_path / "session.json").write_text(text)
+        with pytest.raises(InputError, match="no saved session"):
+            resume(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +190,9 @@ def change_entry(folder: Path, **change: Any) -> None:
         {"files": [{"name": "session.json", "records": []}]},
         {"masks": "missing.safetensors"},
         {"prompts": {"0": {"points": [[1]], "labels": [1]}}},
+        {"prompts": {"0": {"points": [[1, 2]], "labels": -1}}},
+        {"prompts": {"0": {"points": [[1, 2]], "labels": [1, 1]}}},
+        {"prompts": {"0": {"points": [[1, 2]], "labels": [4]}}},
         {"prompts": {"x": {"points": [[1, 2]], "labels": [1]}}},
         {"prompts": []},
         {"visited": [0]},

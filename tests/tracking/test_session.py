@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from edgetam.errors import OutputError, PromptError
 from edgetam.tracking import TrackingSession
 from edgetam.tracking.bank import horizon
+from edgetam.tracking.session import UNDO_STEPS
 from tests.tracking.fake_engine import SIDE
 from tests.tracking.helpers import clip, fake, open_session, rectangle, state, summaries, summary
 
@@ -447,6 +448,24 @@ def test_undo_walks_back_through_all_prompts() -> None:
         assert result.frame == frame
         assert state(session.tracks) == expected
     assert session.undo() is None
+
+
+@pytest.mark.parametrize("remove", [lambda s: s.remove_prompts(0, 2), lambda s: s.remove_object(2)])
+def test_undo_goes_back_so_many_prompts_and_no_further(remove: Any) -> None:
+    session = open_session(20)
+    for frame in (0, 3):
+        session.prompt(frame, 2, points=[[3, 4]])
+    for x in range(5):
+        session.prompt(1, 1, points=[[x, x]])
+    remove(session)
+    before = state(session.tracks)
+    for x in range(UNDO_STEPS):
+        session.prompt(2 + x % 3, 1, points=[[x % 40, 9]], replace=True)
+    for _ in range(UNDO_STEPS):
+        assert session.undo() is not None
+    assert state(session.tracks) == before
+    assert session.undo() is None
+    assert state(session.tracks) == before
 
 
 def test_undo_does_not_bring_back_what_was_removed() -> None:

@@ -17,6 +17,8 @@ from edgetam.io import open_live
 from edgetam.structs import Prompt
 from edgetam.tracking import Stream, TrackerOptions, TrackingSession
 from edgetam.tracking.bank import horizon
+from edgetam.tracking.limits import check_limits
+from edgetam.tracking.prompts import read_prompt
 from tests.tracking.fake_engine import Clip, FakeEngine
 from tests.tracking.helpers import Summary, rectangle, state, summary
 
@@ -172,6 +174,11 @@ CLICK = {1: Prompt(points=[[3, 4]])}
         ((GOOD, {2: [[3, 4]]}), "prompt is a list"),
         ((GOOD, None, [7]), "no object 7; known objects: 1"),
         ((GOOD, CLICK, [1, 7]), "no object 7"),
+        ((GOOD, [Prompt(points=[[3, 4]])]), r"prompts is a list; expected \{object_id: Prompt"),
+        ((GOOD, []), "prompts is a list"),
+        ((GOOD, None, 1), "remove is 1; expected a list of object ids"),
+        ((GOOD, None, [[1]]), r"an id in remove is \[1\]; expected a whole number"),
+        ((GOOD, None, "1"), "an id in remove is '1'"),
     ],
 )
 def test_refused_prompts_leave_the_stream_as_it_was(arguments: Any, message: str) -> None:
@@ -273,3 +280,28 @@ def test_corrections_that_are_not_kept_need_no_room(keep: bool) -> None:
     else:
         session.prompt(6, 1, points=[[3, 4]])
         stream.step(Clip(9)[4], {1: Prompt(points=[[3, 4]])})
+
+
+@pytest.mark.parametrize("options", [{}, {"joint": True}, {"max_prompted": 2}], ids=str)
+@settings(max_examples=25)
+@given(placed=st.dictionaries(st.tuples(st.integers(0, 8), st.integers(1, 4)), st.integers(1, 9), max_size=7))
+def test_a_whole_run_is_refused_as_its_prompts_would_be(
+    options: dict[str, Any], placed: dict[tuple[int, int], int]
+) -> None:
+    chosen = TrackerOptions(**options)
+    points = {key: [[x, 4] for x in range(count)] for key, count in placed.items()}
+    session = TrackingSession(limited(), Clip(9), chosen)
+    said = ""
+    try:
+        for (frame, object_id), given_points in points.items():
+            session.prompt(frame, object_id, points=given_points)
+    except PromptError as error:
+        said = str(error)
+    clicks = {key: read_prompt(Prompt(given_points), 40, 30) for key, given_points in points.items()}
+    if said:
+        with pytest.raises(PromptError) as caught:
+            check_limits(limited(), clicks, chosen)
+        assert str(caught.value) == said
+    else:
+        check_limits(limited(), clicks, chosen)
+    check_limits(FakeEngine(), clicks, chosen)  # which has no limits

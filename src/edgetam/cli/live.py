@@ -18,6 +18,7 @@ from edgetam.io import LiveSource, ResultWriter, VideoInfo, open_live
 from edgetam.io.live import without_password
 from edgetam.io.results import PLACES
 from edgetam.tracking import Stream, TrackerOptions, VideoTracker
+from edgetam.tracking.limits import check_limits
 
 __all__ = ["is_live", "track_live"]
 
@@ -64,7 +65,7 @@ def _watch(job: TrackJob, stream: Stream, source: LiveSource, run: Run, screen: 
     if first is None:
         raise MediaError(f"'{source.name}' gave no frame; check the camera or the address.")
     height, width = first.image.shape[:2]
-    checked(job.prompts, (width, height))
+    check_limits(stream.engine, checked(job.prompts, (width, height)), stream.options)
     prompts = {item.object_id: item.prompt for item in job.prompts}
     done, began = 0, time.perf_counter()
     broke_off: MediaError | None = None

@@ -203,7 +203,7 @@ def read_prompt_file(path: Path) -> list[Placed]:
         content = json.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows begin it with a mark
     except OSError as error:
         raise MediaError(f"Cannot read the prompts '{path}' ({error.strerror}); check the path.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PromptError(f"The prompts '{path}' are not JSON ({error}); check the file.") from error
     entries = content.get("prompts") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:

@@ -74,7 +74,7 @@ def earlier_about(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         about = json.loads((folder / _HIDDEN / "run.json").read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return about if isinstance(about, dict) else {}
 

@@ -20,6 +20,7 @@ from edgetam.io import SAVE_KINDS, FrameSource, ResultWriter, VideoInfo, open_fr
 from edgetam.io.results import PLACES
 from edgetam.structs import FrameResult
 from edgetam.tracking import TrackerOptions, TrackingSession, VideoTracker
+from edgetam.tracking.limits import check_limits
 from edgetam.tracking.prompts import Clicks
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ def _track(
     screen: Screen,
 ) -> None:
     options = TrackerOptions(exclusive=job.exclusive, history=job.direction == "both")
+    check_limits(engine, prompts, options)
     session = VideoTracker(engine, options).open(source)
     steps = sum(len(order) for _, order in passes)
     last: int | None = None

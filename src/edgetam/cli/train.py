@@ -137,7 +137,7 @@ def _check_teacher(recipe: Recipe, job: TrainJob) -> None:
 
 
 def _open(job: TrainJob, recipe: Recipe, device: torch.device, screen: Screen) -> Run:
-    teacher = open_teacher(recipe.distill, device) if recipe.distill else None
+    teacher = open_teacher(recipe.distill, device, recipe.precision) if recipe.distill else None
     model = starting_model(recipe.model, recipe.seed)
     trainer = Trainer(recipe, model, partial(StageClips, Sources(recipe)), device, teacher)
     run = Run(trainer, job.folder, make_evaluator(recipe))

@@ -122,10 +122,23 @@ def check_free(output: Path, *, overwrite: bool) -> None:
     """Raise `OutputError` unless ``output`` is new, or a bundle that may be replaced."""
     if not output.exists():
         return
-    if not (output / MANIFEST).is_file():
+    if not _is_bundle(output):
         raise OutputError(f"'{output}' exists and is no bundle; choose another name.")
     if not overwrite:
         raise OutputError(f"The bundle '{output}' exists; pass --overwrite, or choose another name.")
+
+
+def _is_bundle(folder: Path) -> bool:
+    """Whether its manifest looks like one of ours, of any version: web apps have a file of that name too."""
+    try:
+        data = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return (
+        isinstance(data, dict)
+        and isinstance(data.get("format"), int)
+        and isinstance(data.get("programs"), list)
+    )
 
 
 def _convert_one(

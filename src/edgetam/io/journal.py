@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +23,25 @@ class Journal:
 
     Args:
         path: the file; created when missing.
-        about: what the results belong to; must agree when an existing journal is continued.
+        about: what the results belong to; must agree when an existing journal is continued. None reads any.
         resume: continue an existing journal instead of starting anew.
+        is_sound: whether an entry can be used; others are passed over, for anything may stand in a file.
 
     Raises:
         OutputError: the file cannot be written, or belongs to another video.
     """
 
-    def __init__(self, path: Path, about: Entry, *, resume: bool):
+    def __init__(
+        self,
+        path: Path,
+        about: Entry | None,
+        *,
+        resume: bool,
+        is_sound: Callable[[Entry], bool] = lambda entry: True,
+    ):
         self.path = path
-        self._header: Entry = {"version": _VERSION, **about}
+        self._header = None if about is None else {"version": _VERSION, **about}
+        self._is_sound = is_sound
         self._places: dict[int, int] = {}
         make_folder(path.parent)
         try:
@@ -45,24 +54,14 @@ class Journal:
         except OSError as error:
             raise output_error(path, error) from error
 
-    @classmethod
-    def reopen(cls, path: Path) -> Journal:
-        """Open an existing journal, whatever it is about."""
-        try:
-            with path.open("rb") as file:
-                about = _parse(file.readline()) or {}
-        except OSError as error:
-            raise output_error(path, error) from error
-        return cls(path, {key: value for key, value in about.items() if key != "version"}, resume=True)
-
     def _load(self) -> None:
         self._file.seek(0)
         header = self._file.readline()
-        if not header.endswith(b"\n"):
+        if self._header is not None and not header.endswith(b"\n"):
             self._out.truncate(0)
             self._append(self._header)
             return
-        if _parse(header) != self._header:
+        if self._header is not None and _parse(header) != self._header:
             self.close()
             raise OutputError(
                 f"The folder '{self.path.parent.parent}' holds results of another video or size; "
@@ -71,9 +70,10 @@ class Journal:
         place = self._file.tell()
         for line in iter(self._file.readline, b""):
             entry = _parse(line)
-            if entry is None or not line.endswith(b"\n"):
+            if entry is None or type(entry.get("frame")) is not int or not line.endswith(b"\n"):
                 break
-            self._places[int(entry["frame"])] = place
+            if self._is_sound(entry):
+                self._places[entry["frame"]] = place
             place = self._file.tell()
         self._out.truncate(place)
 
@@ -123,6 +123,6 @@ class Journal:
 def _parse(line: bytes) -> Entry | None:
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None

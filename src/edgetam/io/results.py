@@ -18,7 +18,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any
 
@@ -106,7 +106,7 @@ class ResultWriter:
         about = {"name": info.name, "width": info.width, "height": info.height}
         if not resume:
             self._forget_earlier()
-        self._journal = Journal(self._hidden / "journal.jsonl", about, resume=resume)
+        self._journal = Journal(self._hidden / "journal.jsonl", about, resume=resume, is_sound=_is_sound)
         self._writers = {kind: self._make(kind, self._journal) for kind in self.kinds}
         self.done = self._find_done()
         self._closed = False
@@ -120,11 +120,11 @@ class ResultWriter:
         """Write one frame.
 
         Args:
-            result: masks at the size of the video.
+            result: bool masks at the size of the video.
             image: uint8 RGB ``[H, W, 3]``; may be left out when neither "overlay" nor "cutout" is wanted.
 
         Raises:
-            OutputError: the disk is full, a mask has another size, or an id is above 255 for "png".
+            OutputError: the disk is full, a mask has another size or type, or an id is above 255 for "png".
         """
         if self._closed:
             raise OutputError(f"The results in '{self.folder}' are closed; open them again with resume=True.")
@@ -214,6 +214,11 @@ class ResultWriter:
                     f"The mask of object {identity} on frame {result.frame} has shape {np.shape(item.mask)}; "
                     f"expected {size}."
                 )
+            if np.asarray(item.mask).dtype != bool:
+                raise OutputError(
+                    f"The mask of object {identity} on frame {result.frame} has type "
+                    f"{np.asarray(item.mask).dtype}; expected bool, such as mask > 0."
+                )
 
     def _entry(self, result: FrameResult) -> dict[str, Any]:
         stem, file_name = self._name(result.frame)
@@ -250,7 +255,7 @@ class ResultWriter:
         old = self._hidden / "journal.jsonl"
         if not old.is_file():
             return
-        journal = Journal.reopen(old)
+        journal = Journal(old, None, resume=True, is_sound=_is_sound)
         writers: dict[str, Writer] = {}
         for entry in journal:
             for kind in entry["kinds"]:
@@ -258,6 +263,20 @@ class ResultWriter:
                     writers[kind] = self._make(kind, journal)
                 writers[kind].forget(entry)
         journal.close()
+
+
+def _is_sound(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry leads to files of ours only: what it names is deleted by a later run."""
+    name, kinds, objects = entry.get("name"), entry.get("kinds"), entry.get("objects")
+    return (
+        isinstance(name, str)
+        and name not in ("", ".", "..")
+        and PurePath(name).name == name
+        and isinstance(kinds, list)
+        and all(kind in SAVE_KINDS for kind in kinds)
+        and isinstance(objects, list)
+        and all(isinstance(item, dict) and type(item.get("id")) is int for item in objects)
+    )
 
 
 def _checked_kinds(kinds: Iterable[str]) -> tuple[str, ...]:

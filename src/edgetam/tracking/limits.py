@@ -1,16 +1,48 @@
-"""Engines with fixed shapes take so many objects, prompted frames and points and no more."""
+"""What an engine cannot do: track without memory, or go beyond fixed shapes. Found out beforehand."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
 
+import numpy as np
+
 from edgetam.engine.base import Engine
-from edgetam.errors import PromptError
+from edgetam.engine.manifest import Limits
+from edgetam.errors import InputError, PromptError
 from edgetam.tracking.options import TrackerOptions
 from edgetam.tracking.prompts import Clicks
 from edgetam.tracking.records import ObjectTrack
 
-__all__ = ["check_room"]
+__all__ = ["check_limits", "check_memory", "check_room"]
+
+
+def check_memory(engine: Engine) -> None:
+    """Refuse an engine that can segment images only.
+
+    Raises:
+        InputError: its weights have no memory.
+    """
+    if not np.isfinite(engine.absent_pointer).all():  # what weights lack is NaN
+        raise InputError(
+            "These weights have no memory and cannot track; load the whole file, or use ImageSegmenter."
+        )
+
+
+def check_limits(engine: Engine, prompts: Mapping[tuple[int, int], Clicks], options: TrackerOptions) -> None:
+    """Find out before anything is made whether the prompts of a whole run, in their order, have room.
+
+    ``prompts`` are by frame and object id, and all are answered before anything is tracked.
+
+    Raises:
+        PromptError: they lead beyond the limits of the engine.
+    """
+    limits = _limits(engine)
+    if limits is None:
+        return
+    prompted: dict[int, set[int]] = {}
+    for (frame, object_id), clicks in prompts.items():
+        _check(limits, prompted, {object_id: clicks}, frame, options)
+        prompted.setdefault(object_id, set()).add(frame)
 
 
 def check_room(
@@ -28,13 +60,29 @@ def check_room(
     Raises:
         PromptError: they do.
     """
-    limits = getattr(engine, "limits", None)  # only bundles have them
-    if limits is None:
-        return
+    limits = _limits(engine)
+    if limits is not None:
+        prompted = {object_id: _prompted(track) for object_id, track in tracks.items()}
+        _check(limits, prompted, prompts, frame, options, corrected)
+
+
+def _limits(engine: Engine) -> Limits | None:
+    return getattr(engine, "limits", None)  # only bundles have them
+
+
+def _check(
+    limits: Limits,
+    prompted: Mapping[int, set[int]],
+    prompts: Mapping[int, Clicks],
+    frame: int,
+    options: TrackerOptions,
+    corrected: Container[int] = (),
+) -> None:
+    """Check prompts on one frame; ``prompted`` holds the prompted frames of all objects that are there."""
     if any(len(clicks.points) > limits.points for clicks in prompts.values()):
         raise PromptError(limits.too_many_points)
-    count = len({*tracks, *prompts})
-    if count > max(limits.objects, len(tracks)):
+    count = len({*prompted, *prompts})
+    if count > max(limits.objects, len(prompted)):
         raise PromptError(
             f"This would be object number {count} and the bundle was exported for at most {limits.objects}; "
             "remove one, or export it with more --objects."
@@ -44,8 +92,8 @@ def check_room(
     for object_id in prompts:
         if object_id in corrected and not options.keep_corrections:
             continue  # the frame will not count as prompted
-        sharing = tracks.values() if options.joint else [tracks[i] for i in (object_id,) if i in tracks]
-        frames = {frame}.union(*(_prompted(track) for track in sharing))
+        sharing = prompted.values() if options.joint else [prompted.get(object_id, set())]
+        frames = {frame}.union(*sharing)
         if len(frames) > limits.prompted:
             raise PromptError(
                 f"Frame {frame} would be prompted frame number {len(frames)} of object {object_id} and the "

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save
 from edgetam.atomic import atomic_write, make_folder
 from edgetam.config import MEMORY_DIM
 from edgetam.errors import InputError
-from edgetam.tracking.prompts import Clicks
+from edgetam.tracking.prompts import BOX_LABELS, Clicks
 from edgetam.tracking.records import FrameRecord, ObjectTrack
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _video(session: TrackingSession) -> dict[str, int]:
 def _read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"There is no saved session in {folder} ({error}).") from error
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:
@@ -183,8 +183,7 @@ def _restore_track(session: TrackingSession, entry: dict[str, Any], folder: Path
     track = session.new_track(int(entry["id"]))
     masks = load_file(_inside(folder, entry["masks"])) if entry["masks"] else {}
     for key, prompt in entry["prompts"].items():
-        points = np.array(prompt["points"], np.float32).reshape(-1, 2)
-        track.prompts[int(key)] = Clicks(points, np.array(prompt["labels"], np.int64), masks.get(key))
+        track.prompts[int(key)] = _restore_clicks(prompt, masks.get(key))
     track.corrected = set(entry["corrected"])
     track.visited = {int(t): bool(reverse) for t, reverse in entry["visited"].items()}
     for file in entry["files"]:
@@ -195,6 +194,14 @@ def _restore_track(session: TrackingSession, entry: dict[str, Any], folder: Path
             _check_shapes(record, session, name)
             _place(track, name, record, entry["conditioning"])
     return track
+
+
+def _restore_clicks(prompt: dict[str, Any], mask: NDArray[np.bool_] | None) -> Clicks:
+    points = np.array(prompt["points"], np.float32).reshape(-1, 2)
+    labels = np.array(prompt["labels"], np.int64)
+    if labels.shape != (len(points),) or not np.isin(labels, (0, 1, *BOX_LABELS)).all():
+        raise ValueError(f"labels {prompt['labels']!r} do not belong to {len(points)} points")
+    return Clicks(points, labels, mask)
 
 
 def _check_shapes(record: FrameRecord, session: TrackingSession, name: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
+from collections import deque
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -22,7 +23,7 @@ from edgetam.structs import FrameResult, ImageFeatures, Prompt
 from edgetam.tracking.bank import horizon
 from edgetam.tracking.commit import clear_around, commit
 from edgetam.tracking.geometry import prepare_image
-from edgetam.tracking.limits import check_room
+from edgetam.tracking.limits import check_memory, check_room
 from edgetam.tracking.options import TrackerOptions
 from edgetam.tracking.prompts import Clicks, check_whole, read_prompt
 from edgetam.tracking.records import FrameRecord, ObjectTrack, RecordStore
@@ -35,6 +36,8 @@ V = TypeVar("V")
 
 HELD_FRAMES = 2
 """Frames whose features are kept, so that several clicks on one frame encode it once."""
+UNDO_STEPS = 100
+"""Prompts that can be taken back: each keeps what it replaced, up to three records of a frame."""
 
 
 class Frames(Protocol):
@@ -68,15 +71,19 @@ class TrackingSession:
     Memory does not grow with the video: frames are decoded on demand, features of the last two are kept,
     and tracked memories that the next frame cannot read move to a temporary folder (or are forgotten with
     ``TrackerOptions(history=False)``). Use it as a context manager, or call `close`.
+
+    Raises:
+        InputError: the engine's weights have no memory.
     """
 
     def __init__(self, engine: Engine, frames: Frames, options: TrackerOptions | None = None) -> None:
+        check_memory(engine)
         self.engine = engine
         self.frames = frames
         self.options = options or TrackerOptions()
         self.tracks: dict[int, ObjectTrack] = {}
         self._features: dict[int, ImageFeatures[Any]] = {}
-        self._journal: list[_Before] = []
+        self._journal: deque[_Before] = deque(maxlen=UNDO_STEPS)
         self._folder: Path | None = None
 
     def __enter__(self) -> TrackingSession:
@@ -172,7 +179,8 @@ class TrackingSession:
     def undo(self) -> FrameResult | None:
         """Take back the last prompt; returns its frame as it is now, or ``None`` when there is nothing left.
 
-        Frames that were tracked in between keep their results until they are tracked again.
+        Frames that were tracked in between keep their results until they are tracked again. The last 100
+        prompts can be taken back.
         """
         if not self._journal:
             return None
@@ -194,7 +202,8 @@ class TrackingSession:
         track.prompts.pop(frame, None)
         track.pending.pop(frame, None)
         track.corrected.discard(frame)
-        self._journal = [b for b in self._journal if (b.object_id, b.frame) != (object_id, frame)]
+        kept = [b for b in self._journal if (b.object_id, b.frame) != (object_id, frame)]
+        self._journal = deque(kept, UNDO_STEPS)
         self._release(frame)
         return self.result(frame)
 
@@ -328,7 +337,7 @@ class TrackingSession:
 
     def _forget(self, object_id: int) -> None:
         track = self.tracks.pop(object_id)
-        self._journal = [b for b in self._journal if b.object_id != object_id]
+        self._journal = deque((b for b in self._journal if b.object_id != object_id), UNDO_STEPS)
         if track.tracked.folder is not None:
             shutil.rmtree(track.tracked.folder, ignore_errors=True)
 

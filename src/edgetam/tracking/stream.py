@@ -12,7 +12,7 @@ from edgetam.structs import FrameResult, Prompt
 from edgetam.tracking.bank import horizon
 from edgetam.tracking.commit import commit
 from edgetam.tracking.geometry import prepare_image
-from edgetam.tracking.limits import check_room
+from edgetam.tracking.limits import check_memory, check_room
 from edgetam.tracking.options import TrackerOptions
 from edgetam.tracking.prompts import Clicks, check_whole, read_prompt
 from edgetam.tracking.records import FrameRecord, ObjectTrack, RecordStore
@@ -27,9 +27,13 @@ class Stream:
 
     What a frame cannot read any more is forgotten. With ``TrackerOptions(max_prompted=n)`` the n latest
     prompted frames of an object are kept; without, they are all kept, since all are read.
+
+    Raises:
+        InputError: the engine's weights have no memory.
     """
 
     def __init__(self, engine: Engine, options: TrackerOptions | None = None) -> None:
+        check_memory(engine)
         self.engine = engine
         self.options = options or TrackerOptions()
         self.tracks: dict[int, ObjectTrack] = {}
@@ -62,14 +66,14 @@ class Stream:
 
         Raises:
             MediaError: the frame is no picture of bytes; the stream is then as it was before the call.
-            PromptError: a prompt does not fit the frame, or ``remove`` names an unknown object; the stream
-                is then as it was before the call.
+            PromptError: ``prompts`` is no mapping, a prompt does not fit the frame, or ``remove`` is not a
+                list of known objects; the stream is then as it was before the call.
         """
         rgb = as_rgb(image)
         size = rgb.shape[1], rgb.shape[0]
-        clicks = {check_whole(i, "object_id"): read_prompt(p, *size) for i, p in (prompts or {}).items()}
+        clicks = {check_whole(i, "object_id"): read_prompt(p, *size) for i, p in _mapping(prompts).items()}
         frame = self.frame + 1
-        leaving = list(dict.fromkeys(remove))
+        leaving = _ids(remove)
         staying = {i: each for i, each in self.tracks.items() if i not in leaving}
         check_room(self.engine, staying, clicks, frame, self.options, corrected=staying)
         self._remove(leaving)
@@ -128,3 +132,17 @@ class Stream:
             for t in [] if limit is None else list(each.prompted)[:-limit]:
                 if frame - t >= horizon(self.options.memory_stride):
                     del each.prompted[t]
+
+
+def _mapping(prompts: Any) -> Mapping[Any, Prompt]:
+    if prompts is None:
+        return {}
+    if not isinstance(prompts, Mapping):
+        raise PromptError(f"prompts is a {type(prompts).__name__}; expected {{object_id: Prompt(...)}}.")
+    return prompts
+
+
+def _ids(remove: Any) -> list[int]:
+    if not isinstance(remove, Iterable):
+        raise PromptError(f"remove is {remove!r}; expected a list of object ids.")
+    return list(dict.fromkeys(check_whole(object_id, "an id in remove") for object_id in remove))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from edgetam.engine.base import Engine
 from edgetam.errors import InputError
 from edgetam.io import open_frames
+from edgetam.tracking.limits import check_memory
 from edgetam.tracking.options import TrackerOptions
 from edgetam.tracking.session import TrackingSession
 from edgetam.tracking.stream import Stream
@@ -23,12 +24,13 @@ class VideoTracker:
         options: how to track; see `TrackerOptions`.
 
     Raises:
-        InputError: ``model`` is no engine.
+        InputError: ``model`` is no engine, or its weights have no memory.
     """
 
     def __init__(self, model: Engine, options: TrackerOptions | None = None) -> None:
         if not hasattr(model, "remember"):
             raise InputError(f"model is a {type(model).__name__}; pass what edgetam.load_model() gives.")
+        check_memory(model)
         self.model = model
         self.options = options or TrackerOptions()
 
@@ -58,5 +60,8 @@ class VideoTracker:
         return session
 
     def stream(self) -> Stream:
-        """Start a live stream; memory stays constant however long it runs."""
+        """Start a live stream.
+
+        Its memory stays constant, but for prompted frames without ``TrackerOptions(max_prompted=n)``.
+        """
         return Stream(self.model, self.options)
