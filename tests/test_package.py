@@ -55,6 +55,7 @@ PUBLIC = {
         "EngineError",
         "InputError",
         "MediaError",
+        "NewerError",
         "OutputError",
         "PromptError",
         "TrainingError",

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
-from edgetam.errors import ConfigError
+from edgetam.errors import ConfigError, NewerError
 
 __all__ = [
     "VARIANTS",
+    "EncoderConfig",
     "HieraConfig",
     "MemoryLayout",
     "ModelConfig",
@@ -39,10 +40,29 @@ _LARGEST = 1 << 14
 _MOST_LAYERS = 1 << 8
 
 
+class EncoderConfig(Protocol):
+    """A frozen dataclass of whole numbers that says what an image encoder's trunk is.
+
+    Attributes:
+        kind: its name in files; one for each class.
+        trunk: ``module:class`` of the network, which is made from the configuration. It takes images
+            ``[B, 3, S, S]`` and gives four maps, ``widths`` channels at strides 4, 8, 16 and 32.
+    """
+
+    kind: ClassVar[str]
+    trunk: ClassVar[str]
+
+    @property
+    def widths(self) -> tuple[int, int, int, int]:
+        """Channels of the four maps."""
+
+
 @dataclass(frozen=True)
 class RepViTConfig:
     """RepViT trunk (arXiv 2307.09283): four stages at strides 4, 8, 16, 32."""
 
+    kind: ClassVar[str] = "repvit"
+    trunk: ClassVar[str] = "edgetam.model.repvit:RepViT"
     widths: tuple[int, int, int, int] = (48, 96, 192, 384)
     depths: tuple[int, int, int, int] = (2, 2, 14, 2)
 
@@ -51,6 +71,8 @@ class RepViTConfig:
 class HieraConfig:
     """Hiera trunk (arXiv 2306.00989) as used by SAM 2."""
 
+    kind: ClassVar[str] = "hiera"
+    trunk: ClassVar[str] = "edgetam.model.hiera:Hiera"
     embed_dim: int
     heads: int
     depths: tuple[int, int, int, int]
@@ -106,7 +128,7 @@ class ModelConfig:
     """One variant of the model."""
 
     name: str
-    encoder: RepViTConfig | HieraConfig
+    encoder: EncoderConfig
     attention_layers: int
     perceiver: PerceiverConfig | None
     absent_memory_embed: bool = False
@@ -187,7 +209,7 @@ def differences(a: ModelConfig, b: ModelConfig) -> list[str]:
 def config_to_fields(config: ModelConfig) -> dict[str, Any]:
     """A configuration as what JSON can hold."""
     fields = asdict(config)
-    fields["encoder"]["kind"] = "hiera" if isinstance(config.encoder, HieraConfig) else "repvit"
+    fields["encoder"]["kind"] = config.encoder.kind
     return fields
 
 
@@ -195,13 +217,19 @@ def config_from_fields(fields: Mapping[str, Any]) -> ModelConfig:
     """Read a configuration back.
 
     Raises:
+        NewerError: it says something that this version does not know.
         ConfigError: it is not one that `config_to_fields` gives, or has numbers that no model has.
     """
     try:
         fields = dict(fields)
+        if unknown := sorted(fields.keys() - ModelConfig.__dataclass_fields__.keys()):
+            raise NewerError(f"Its configuration has {unknown[0]!r}, which {NewerError.advice}")
         encoder = {key: tuple(x) if isinstance(x, list) else x for key, x in fields.pop("encoder").items()}
-        kinds: dict[Any, Any] = {"hiera": HieraConfig, "repvit": RepViTConfig}
-        fields["encoder"] = kinds[encoder.pop("kind")](**encoder)
+        kinds: dict[Any, Any] = {v.encoder.kind: type(v.encoder) for v in VARIANTS.values()}
+        kind = encoder.pop("kind")
+        if kind not in kinds:
+            raise NewerError(f"Its image encoder is of the kind {kind!r}, which {NewerError.advice}")
+        fields["encoder"] = kinds[kind](**encoder)
         if fields["perceiver"] is not None:
             fields["perceiver"] = PerceiverConfig(**fields["perceiver"])
         return _sane(ModelConfig(**fields))

@@ -7,6 +7,7 @@
     │   ├── MediaError        a video, image or folder cannot be read
     │   ├── PromptError       a click, box, mask, frame or object id is wrong
     │   └── ConfigError       an unknown variant, option, key or size
+    │       └── NewerError    a newer version wrote this
     ├── WeightsError          a checkpoint cannot be used
     │   ├── DownloadError     a checkpoint cannot be fetched
     │   └── BundleError       an exported bundle cannot be used
@@ -27,6 +28,7 @@ __all__ = [
     "EngineError",
     "InputError",
     "MediaError",
+    "NewerError",
     "OutputError",
     "PromptError",
     "TrainingError",
@@ -52,6 +54,12 @@ class PromptError(InputError):
 
 class ConfigError(InputError):
     """A variant, an option or a size is not one we know."""
+
+
+class NewerError(ConfigError):
+    """A newer version wrote this; nothing is wrong with it."""
+
+    advice = "this version of edgetam does not know; update it with 'pip install -U edgetam'."
 
 
 class WeightsError(EdgeTAMError):

@@ -194,15 +194,19 @@ def test_later_frames_leave_earlier_features_alone(fast: GraphEngine) -> None:
 
 
 def test_threads_take_turns(fast: GraphEngine) -> None:
-    expected = fast.encode(IMAGE).stride16
-    found: list[np.ndarray] = []
-    threads = [threading.Thread(target=lambda: found.append(fast.encode(IMAGE).stride16)) for _ in range(4)]
+    images = [np.roll(IMAGE, 20 * i, -1) for i in range(4)]
+    expected = [fast.encode(image).stride16 for image in images]
+    found: dict[int, np.ndarray] = {}
+
+    def encode(i: int) -> None:
+        found[i] = fast.encode(images[i]).stride16
+
+    threads = [threading.Thread(target=encode, args=(i,)) for i in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 4
-    assert all(np.array_equal(each, expected) for each in found)
+    assert all(np.array_equal(found[i], each) for i, each in enumerate(expected))
 
 
 WARM = """

@@ -228,6 +228,7 @@ def torn_manifest(folder: Path) -> None:
         (manifest_with(image_size=300), r"is of no known model \(image_size is 300"),
         (manifest_with(model="sam9", network=None), r"is of no known model \(Unknown model 'sam9'"),
         (manifest_with(network=["edgetam"]), r"is damaged.*network is \['edgetam'\]"),
+        (manifest_with(network={"colour": 1}), r"has 'colour', which this version.*pip install -U edgetam"),
         (manifest_with(network={}), r"is of no known model \(The configuration cannot be read"),
         (
             manifest_with(model="sam2.1-t", network=None),

@@ -139,6 +139,13 @@ def test_configurations_survive_json(config):
     assert config_from_json(config_to_json(config)) == config
 
 
+@pytest.mark.parametrize("change", [{"colour": True}, {"encoder": {"kind": "novel", "width": 8}}])
+def test_a_configuration_of_a_newer_version_says_so(change: dict[str, object]) -> None:
+    fields = json.loads(config_to_json(get_config("edgetam"))) | change
+    with pytest.raises(WeightsError, match=r"'(colour|novel)', which this version.*pip install -U edgetam"):
+        config_from_json(json.dumps(fields))
+
+
 # Image-only files
 
 

@@ -16,7 +16,7 @@ from edgetam.engine.fixed import FixedShapes
 from edgetam.engine.manifest import CONSTANTS, Limits, Manifest, TensorSpec, check_program, read_manifest
 from edgetam.engine.requirements import missing
 from edgetam.engine.verbs import Constants, GraphEngine, Runner
-from edgetam.errors import BundleError, ConfigError, EngineError
+from edgetam.errors import BundleError, ConfigError, EngineError, NewerError
 
 __all__ = ["BundleEngine", "load_bundle"]
 
@@ -116,6 +116,8 @@ def _config(folder: Path, manifest: Manifest) -> ModelConfig:
     """The model of a bundle, which its programs must fit."""
     try:
         config = _described(manifest)
+    except NewerError as error:
+        raise BundleError(f"The bundle '{folder}' cannot be used here. {error}") from error
     except ConfigError as error:
         said = str(error).rstrip(".")
         raise BundleError(f"The bundle '{folder}' is of no known model ({said}); export it again.") from error
@@ -206,7 +208,7 @@ def _constants(folder: Path) -> Constants:
         vectors = json.loads((folder / CONSTANTS).read_text(encoding="utf-8"))
         absent, none = (_vector(vectors, name) for name in ("absent_pointer", "no_memory"))
         return Constants(absent, none, str(vectors.get("weights_id", "")))  # older bundles have none
-    except (AttributeError, OSError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise BundleError(
             f"'{CONSTANTS}' in the bundle '{folder}' cannot be read ({error}); export it again."
         ) from error

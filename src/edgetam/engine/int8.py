@@ -40,28 +40,33 @@ def calibration_in_use(store: Store) -> Calibration:
     """
     try:
         found = json.loads((store.folder / CHOICE / "calibration.json").read_text())
+        if found["recipe"] != RECIPE:
+            raise ValueError("quantised in another way")
         return Calibration(tuple(found["parts"]), found["frames"], found["quantiser"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise EngineError(
-            "precision='int8' needs a calibration of these weights at this input size and there is none; "
-            "run 'edgetam quantize' with the same --weights and --imgsz first."
+            "precision='int8' needs a calibration of these weights at this input size, made by this version, "
+            "and there is none; run 'edgetam quantize' with the same --weights and --imgsz first."
         ) from error
 
 
 def quantised_graphs(store: Store) -> dict[str, Callable[[], Path]]:
     """The graphs of the calibration in use, by name: what gives the folder of each.
 
-    The function that does so raises EngineError where the graph is missing or damaged.
-
     Args:
         store: converted graphs of the network.
 
     Raises:
-        EngineError: there is no calibration, or it is damaged.
+        EngineError: there is no calibration, or it or one of its graphs is damaged.
     """
     calibration = calibration_in_use(store)
     kept = _kept(store, calibration)
-    return {graph: partial(kept.get, graph, partial(_gone, graph)) for graph in calibration.parts}
+    found: dict[str, Callable[[], Path]] = {
+        graph: partial(kept.get, graph, partial(_gone, graph)) for graph in calibration.parts
+    }
+    for folder_of in found.values():  # now, and not in the middle of a video
+        folder_of()
+    return found
 
 
 def keep_quantised(
@@ -77,7 +82,7 @@ def keep_quantised(
     kept = _kept(store, calibration)
     for graph, make in makers.items():
         kept.put(graph, make)
-    text = json.dumps(calibration._asdict(), indent=1)
+    text = json.dumps({"recipe": RECIPE, **calibration._asdict()}, indent=1)
 
     def write(folder: Path) -> None:
         (folder / "calibration.json").write_text(text)

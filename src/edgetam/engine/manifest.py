@@ -211,7 +211,7 @@ def _read_json(folder: Path) -> dict[str, Any]:
         raise BundleError(
             f"'{folder}' is not a bundle: it has no {MANIFEST}; make one with 'edgetam export'."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(
             f"'{folder / MANIFEST}' cannot be read ({error}); export the bundle again."
         ) from error

@@ -121,6 +121,10 @@ def choose_engine(
         raise EngineError(
             f"The {engine} engine runs on the CPU and device is {device!r}; use engine='torch'."
         )
+    if engine == "onnx" and precision not in ("auto", "fp32"):
+        raise EngineError(
+            f"precision is {precision!r}; the ONNX engine computes in fp32 only, so use engine='openvino'."
+        )
     return Choice(engine, "cpu", "fp32" if precision == "auto" else precision, reason)
 
 

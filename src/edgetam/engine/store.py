@@ -204,7 +204,7 @@ def _is_whole(folder: Path) -> bool:
     try:
         sums = json.loads((folder / SUMS).read_text())
         return bool(sums) and all(sha256_of(folder / name) == digest for name, digest in sums.items())
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgetam.config import HIDDEN_DIM, ModelConfig, RepViTConfig
-from edgetam.model.hiera import Hiera
+from edgetam.config import HIDDEN_DIM, ModelConfig
 from edgetam.model.layers import to_map
-from edgetam.model.repvit import RepViT
 from edgetam.structs import ImageFeatures
 
 __all__ = ["ImageEncoder", "Neck"]
@@ -75,12 +75,13 @@ class FoldedNeck(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """`RepViT` or `Hiera`, then the `Neck`."""
+    """The trunk that the configuration names, then the `Neck`."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         encoder = config.encoder
-        self.trunk: nn.Module = RepViT(encoder) if isinstance(encoder, RepViTConfig) else Hiera(encoder)
+        module, _, name = encoder.trunk.partition(":")
+        self.trunk: nn.Module = getattr(import_module(module), name)(encoder)
         self.neck = Neck(encoder.widths)
 
     def forward(self, image: Tensor) -> ImageFeatures[Tensor]:

@@ -11,8 +11,16 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from edgetam.config import VARIANTS, HieraConfig, ModelConfig, config_from_fields, config_to_fields
-from edgetam.errors import ConfigError, WeightsError
+from edgetam.config import (
+    VARIANTS,
+    EncoderConfig,
+    HieraConfig,
+    ModelConfig,
+    RepViTConfig,
+    config_from_fields,
+    config_to_fields,
+)
+from edgetam.errors import ConfigError, NewerError, WeightsError
 from edgetam.model import build_model
 from edgetam.weights.table import HF, NATIVE, OFFICIAL, TABLE
 
@@ -85,15 +93,17 @@ def _guess(names: set[str]) -> str:
 def detect_variant(shapes: Shapes) -> ModelConfig:
     """Find the published model with tensors like these (native names to shapes).
 
+    Encoders of other kinds are not looked for: files with them hold their configuration.
+
     Raises:
         WeightsError: none of the known variants fits.
     """
     kind, sizes, memory = _fingerprint(shapes)
 
     def likeness(config: ModelConfig) -> int:
-        return sum(a == b for a, b in zip(memory, _fingerprint_of(config)[2], strict=False))
+        return sum(a == b for a, b in zip(memory, _memory_parts(config), strict=False))
 
-    fitting = [config for config in VARIANTS.values() if _fingerprint_of(config)[:2] == (kind, sizes)]
+    fitting = [config for config in VARIANTS.values() if _sizes_of(config.encoder) == (kind, sizes)]
     if fitting:
         return max(fitting, key=likeness)
     raise WeightsError(
@@ -137,16 +147,17 @@ def _fingerprint(shapes: Shapes) -> Fingerprint:
     return kind, sizes, memory
 
 
-def _fingerprint_of(config: ModelConfig) -> Fingerprint:
-    memory = (config.perceiver is not None, config.absent_memory_embed, config.pointer_time)
-    encoder = config.encoder
+def _memory_parts(config: ModelConfig) -> tuple[bool, ...]:
+    return config.perceiver is not None, config.absent_memory_embed, config.pointer_time
+
+
+def _sizes_of(encoder: EncoderConfig) -> tuple[str, tuple[int, ...]] | None:
+    """Kind and sizes as `_fingerprint` finds them; none for an encoder that nobody published."""
     if isinstance(encoder, HieraConfig):
-        return "Hiera", (encoder.embed_dim, sum(encoder.depths), encoder.position_grid), memory
-    return (
-        "RepViT",
-        tuple(x for pair in zip(encoder.widths, encoder.depths, strict=True) for x in pair),
-        memory,
-    )
+        return "Hiera", (encoder.embed_dim, sum(encoder.depths), encoder.position_grid)
+    if isinstance(encoder, RepViTConfig):
+        return "RepViT", tuple(x for pair in zip(encoder.widths, encoder.depths, strict=True) for x in pair)
+    return None
 
 
 @lru_cache(maxsize=4)
@@ -186,6 +197,8 @@ def config_from_json(text: str) -> ModelConfig:
     """
     try:
         return config_from_fields(json.loads(text))
+    except NewerError as error:
+        raise WeightsError(str(error)) from error
     except (ValueError, TypeError, RecursionError, ConfigError) as error:
         raise WeightsError(
             f"The configuration in the file's header cannot be read ({error}); convert the weights again."
