@@ -117,6 +117,22 @@ def test_an_ambiguous_prompt_teaches_only_the_best_of_the_three() -> None:
     assert taught(step(masks, points=1, ambiguous=True)) == [False, False, True, False]
 
 
+def test_an_ambiguous_prompt_may_teach_all_three_a_little() -> None:
+    masks = torch.randn(1, 4, 2, 2)
+    masks[0, 2] = (2 * LEFT[0] - 1) * 3
+    one = step(masks, points=1, ambiguous=True)
+    best, mean, mixed = (total(one, losses=Losses(ambiguous=share)).item() for share in (0.0, 1.0, 0.3))
+    assert best < mixed < mean
+    each = [total(step(masks[:, [0, k, k, k]], points=1, ambiguous=True)).item() for k in (1, 2, 3)]
+    score = step_terms(one, TRUTH, AS_USUAL).score.item()
+    others = [
+        step_terms(step(masks[:, [0, k, k, k]], points=1, ambiguous=True), TRUTH, AS_USUAL).score.item()
+        for k in (1, 2, 3)
+    ]
+    assert mean - score == pytest.approx(sum(a - b for a, b in zip(each, others, strict=True)) / 3, rel=1e-4)
+    assert taught(one, Losses(ambiguous=0.3)) == [False, True, True, True]
+
+
 def test_a_clear_prompt_teaches_all_four_or_as_sam_2_the_best() -> None:
     masks = torch.randn(1, 4, 2, 2)
     masks[0, 3] = (2 * LEFT[0] - 1) * 3

@@ -25,7 +25,7 @@ from edgetam.train.rollout import RollOut, Rules, make_task, roll_out
 from edgetam.train.setup import freeze_norms, resized, starting_model
 from edgetam.train.users import RepeatingUser, SimulatedUser
 from edgetam.train.verbs import Verbs
-from tests.train.tiny import batch, recipe
+from tests.train.tiny import batch, curve, recipe, trainer
 
 MASK = Plan(3, "mask")
 
@@ -128,6 +128,16 @@ def test_recomputed_activations_give_the_same_gradients_and_statistics() -> None
         torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-4, atol=1e-6)
     for name, value in statistics[0].items():
         torch.testing.assert_close(value, statistics[1][name])
+
+
+def test_a_step_that_recomputes_is_the_same_step() -> None:
+    """Also where attention is computed by other kernels backwards than it would be by default."""
+    plain, frugal = (
+        trainer("stages.0.steps=1", f"stages.0.checkpointing={how}") for how in ("false", "true")
+    )
+    assert curve(plain) == curve(frugal)
+    for a, b in zip(plain.model.parameters(), frugal.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def test_the_truth_decides_presence_unless_the_network_is_trusted(model: EdgeTAM) -> None:
@@ -233,6 +243,43 @@ def test_training_sees_what_a_tracker_sees(model: EdgeTAM) -> None:
         for b in range(2):
             found = torch.from_numpy(results[t].objects[b + 1].logits)
             torch.testing.assert_close(found, logits[b, t - 1], rtol=1e-3, atol=1e-4)
+
+
+def test_training_skips_memories_that_a_tracker_skips() -> None:
+    """From some frame on one object is not there, and the other still is."""
+    given = batch(frames=9)
+    model = starting_model(recipe("model.skips_absent=true").model, seed=0).eval()
+    freeze_norms(model)
+
+    @torch.no_grad()
+    def presence(rules: Rules) -> Tensor:
+        plan = Plan(9, "mask")
+        done = roll_out(Verbs(model), make_task(given), plan, SimulatedUser(plan, []), rules)
+        return torch.cat([step.found.presence for step in done.steps], 1)  # [2, 8]
+
+    with torch.no_grad():
+        model.mask_decoder.presence_head.layers[-1].bias -= presence(Rules())[:, 1].mean()
+    believed = presence(Rules(trust_presence=True))
+    there = believed > 0
+    assert there[:, 0].all() and there.any(0)[1] and not there.all(0)[1]
+    tracker = VideoTracker(TorchEngine(model, fold=False), TrackerOptions(fill_holes=0, store="fp32"))
+    with tracker.open(list(given.frames[0].numpy())) as session:
+        for b in range(2):
+            session.prompt(0, b + 1, mask=given.masks[b, 0].numpy())
+        results = {result.frame: result for result in session.propagate()}
+    for t in range(1, 9):
+        for b in range(2):
+            assert results[t].objects[b + 1].presence == pytest.approx(
+                float(believed[b, t - 1].sigmoid()), abs=1e-4
+            )
+    model.config = replace(model.config, skips_absent=False)
+    assert (presence(Rules(trust_presence=True)) - believed).abs().max() > 1e-3
+
+
+def test_an_object_is_prompted_by_other_numbers_than_its_clip_was_drawn_by() -> None:
+    given = batch(frames=1)
+    for row, one in zip(given.seeds.tolist(), given.generators(3), strict=True):
+        assert one.random() != np.random.default_rng([3, row[0]]).random()
 
 
 def test_a_network_of_another_size_shares_its_parameters(model: EdgeTAM) -> None:

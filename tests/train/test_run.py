@@ -199,8 +199,24 @@ def test_a_run_starts_from_weights_and_from_other_runs(tmp_path: Path) -> None:
     for path in (first.weights, first.checkpoint):
         with pytest.raises(WeightsError, match=r"of another model|the model is"):
             trainer(f"model.init={path}", "model.attention_layers=2")
+        with pytest.raises(WeightsError, match=r"aligned_places"):  # of which no shape tells
+            trainer(f"model.init={path}", "model.aligned_places=true")
+        trainer(f"model.init={path}", "model.skips_absent=true")
     with pytest.raises(WeightsError, match=r"missing\.safetensors"):
         trainer("model.init=missing.safetensors")
+
+
+def test_a_run_goes_on_when_recipes_have_got_more_to_say(tmp_path: Path) -> None:
+    first = started(tmp_path, "stages.0.steps=1")
+    list(first.go())
+    state = load_checkpoint(first.checkpoint)
+    del state["recipe"]["model"]["aligned_places"], state["recipe"]["losses"]["ambiguous"]
+    save_checkpoint(first.checkpoint, state)
+    assert started(tmp_path, "stages.0.steps=1").resume()
+    skipping = started(tmp_path, "stages.0.steps=1", "model.skips_absent=true")
+    with pytest.raises(ConfigError, match=r"model\.skips_absent"):
+        skipping.resume()
+    assert skipping.resume(accept_changes=True)
 
 
 # The command line, with clips that are drawn.

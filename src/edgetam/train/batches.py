@@ -45,7 +45,8 @@ class Batch:
 
     def generators(self, seed: int) -> list[np.random.Generator]:
         """One source of randomness per object."""
-        return [np.random.default_rng([seed, *row]) for row in self.seeds.tolist()]
+        # without a last word that is not 0, the first object's would be the one its clip was drawn from
+        return [np.random.default_rng([seed, *row, 1]) for row in self.seeds.tolist()]
 
 
 def normalise(frames: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -190,8 +190,11 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
         for i, batch in enumerate(passes):
-            with self._unsynchronised(learner, last=i == len(passes) - 1):
-                with self._numerics():
+            # backwards too: what is recomputed there must be computed as before
+            with self._unsynchronised(learner, last=i == len(passes) - 1), self._kernels():
+                with torch.autocast(
+                    self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"
+                ):
                     terms = learner(batch.to(self.device), plan, counting)
                 terms["total"].backward()
             sums = {name: sums.get(name, 0.0) + term.detach() for name, term in terms.items()}
@@ -211,14 +214,13 @@ class Trainer:
         )
 
     @contextmanager
-    def _numerics(self) -> Iterator[None]:
-        low = self.recipe.precision == "bf16"
-        with ExitStack() as stack:
-            if self.device.type == "cpu":
-                # PyTorch's fused attention is slow backwards on CPUs where queries or keys are few
-                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-                stack.enter_context(_attention_in_bf16())
-            stack.enter_context(torch.autocast(self.device.type, torch.bfloat16, enabled=low))
+    def _kernels(self) -> Iterator[None]:
+        """What attention is computed by."""
+        if self.device.type != "cpu":
+            yield
+            return
+        # PyTorch's fused attention is slow backwards on CPUs where queries or keys are few
+        with sdpa_kernel(SDPBackend.MATH), _attention_in_bf16():
             yield
 
     def _update(self, stage: Stage) -> None:

@@ -129,7 +129,10 @@ def step_terms(step: Step, truth: Tensor, losses: Losses, void: Tensor | None = 
     if best_of_three:
         cost = losses.focal * focal + losses.dice * dice + losses.balanced * balanced
         best = cost.argmin(1, keepdim=True)
-        focal, dice, balanced = (x.gather(1, best) for x in (focal, dice, balanced))
+        focal, dice, balanced = (
+            torch.lerp(x.gather(1, best), x.mean(1, keepdim=True), losses.ambiguous)
+            for x in (focal, dice, balanced)
+        )
     there = truth.flatten(1).any(1)  # [B]
     shown = [(x.mean(1) * there).sum() for x in (focal, dice, error, balanced)]
     presence = F.binary_cross_entropy_with_logits(

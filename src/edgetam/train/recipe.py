@@ -42,7 +42,7 @@ class ModelRecipe:
         perceiver: other numbers of latents.
         attention_layers: another depth of memory attention.
         aligned_places: see `edgetam.config.ModelConfig`; for networks that learn several input sizes.
-        skips_absent: see there too; what trackers read, training goes on as published.
+        skips_absent: see there too; training reads what trackers will read.
     """
 
     variant: str = "edgetam"
@@ -113,6 +113,8 @@ class Losses:
             with empty masks first and takes long to leave that.
         tracking: which mask candidates learn where one answer is right: ``all``, so that the choice between
             them stays harmless, or the ``best`` of three as SAM 2.
+        ambiguous: where several answers could be right, the share of the loss that is the mean of the three;
+            the rest is the best. Not in the papers; where most clicks mean one thing, all should learn it.
         over_steps: ``mean`` or ``sum`` over the answers of a clip; SAM 2 sums, and clips the gradients hard.
         resolution: ``stride4`` compares with the share of each cell an object covers; ``full`` brings
             logits to the size of the image first, as SAM 2, at sixteen times the cost.
@@ -124,12 +126,15 @@ class Losses:
     presence: float = 1.0
     balanced: float = 0.0
     tracking: Literal["all", "best"] = "all"
+    ambiguous: float = 0.0
     over_steps: Literal["mean", "sum"] = "mean"
     resolution: Literal["stride4", "full"] = "stride4"
 
     def __post_init__(self) -> None:
         weights = (self.focal, self.dice, self.score, self.presence, self.balanced)
         check_least(0, **dict(zip(("focal", "dice", "score", "presence", "balanced"), weights, strict=True)))
+        if not 0 <= self.ambiguous <= 1:
+            raise ConfigError(f"ambiguous is {self.ambiguous}, expected a share from 0 to 1.")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import torch
@@ -153,6 +153,7 @@ class _Course:
         self.steps: list[Step] = []
         self.pointers: list[Tensor] = []
         self.adopted: dict[int, FrameMemory[Tensor]] = {}
+        self.there: dict[int, Tensor] = {}
 
     def run(self) -> RollOut:
         first = list(self.plan.prompted)
@@ -166,6 +167,8 @@ class _Course:
                 self.prompted.append(t)
             if place + 1 < len(order):
                 self.memories[t] = self.remember(t, answer, binarize=adopted)
+                seen = answer.presence[:, 0] > 0
+                self.there[t] = torch.ones_like(seen) if t in self.prompted else seen
                 if adopted:
                     self.adopted[t] = self.memories[t]
         return RollOut(self.encoded, self.steps, self.pointers, self.adopted)
@@ -222,15 +225,21 @@ class _Course:
         reading = read_plan(numbers[t], [numbers[i] for i in self.prompted], tracked)
         if not reading.memories:
             return None
-        kept = [self.memories[numbers.index(n)] for n, _ in reading.memories]
-        pointed = [self.memories[numbers.index(n)].pointer for n, _ in reading.pointers]
+        read = [numbers.index(n) for n, _ in reading.memories]
+        pointed = [numbers.index(n) for n, _ in reading.pointers]
+        kept = [self.memories[i] for i in read]
         batch, device = len(self.task.masks), self.task.masks.device
-        return MemoryContext(
+        pointers = [self.memories[i].pointer for i in pointed]
+        context = MemoryContext(
             tokens=torch.stack([memory.tokens for memory in kept], 1),
             ages=torch.tensor([age for _, age in reading.memories], device=device).expand(batch, -1),
-            pointers=torch.stack(pointed, 1) if pointed else kept[0].pointer[:, None][:, :0],
+            pointers=torch.stack(pointers, 1) if pointers else kept[0].pointer[:, None][:, :0],
             distances=torch.tensor([d for _, d in reading.pointers], device=device).expand(batch, -1),
         )
+        there = torch.stack([self.there[i] for i in (*read, *pointed)], 1)
+        if not self.verbs.model.config.skips_absent or there.all():
+            return context
+        return replace(context, tokens_valid=there[:, : len(read)], pointers_valid=there[:, len(read) :])
 
     def remember(self, t: int, answer: _Answer, *, binarize: bool) -> FrameMemory[Tensor]:
         gated = torch.where(answer.presence[..., None, None] > 0, answer.logits, ABSENT)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from edgetam.atomic import atomic_write, make_folder, output_error
 from edgetam.errors import ConfigError, OutputError
@@ -15,16 +16,17 @@ from edgetam.train.journal import BOARD, LOG, Journal
 from edgetam.train.loop import Trainer
 from edgetam.train.progress import Report
 from edgetam.train.ranks import collect, rank
+from edgetam.train.recipe import Recipe
 from edgetam.train.recipe_file import changes, recipe_text
-from edgetam.train.strict import plain
+from edgetam.train.strict import build, plain
 from edgetam.weights import save_native
 
 __all__ = ["Evaluator", "Run", "Scores"]
 
 logger = logging.getLogger("edgetam")
 
-_NO_MATTER = ("model.init", "model.image_size")
-"""Of the model: where it came from, and the size that is written into its weights."""
+_NO_MATTER = ("model.init", "model.image_size", "model.skips_absent")
+"""Of the model: where it came from, the size that its weights say, and which memories are read."""
 _HEADER = "# The recipe of this run in full, written by edgetam.\n"
 
 Evaluator = Callable[[Trainer, Journal], dict[str, float]]
@@ -37,6 +39,14 @@ class Scores:
 
     step: int
     scores: dict[str, float]
+
+
+def _in_full(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe of an earlier version with what recipes have got since."""
+    try:
+        return dict(plain(build(Recipe, recipe)))
+    except ConfigError:  # it has something that is no more
+        return recipe
 
 
 class Run:
@@ -102,7 +112,7 @@ class Run:
             )
         if state is None:
             return False
-        changed = changes(state["recipe"], plain(self.trainer.recipe))
+        changed = changes(_in_full(state["recipe"]), plain(self.trainer.recipe))
         of_model = [key for key in changed if key.startswith("model.") and key not in _NO_MATTER]
         if of_model or (changed and not accept_changes):
             raise ConfigError(_changed(self.checkpoint, of_model or changed, of_model=bool(of_model)))

@@ -7,14 +7,15 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from edgetam.config import ModelConfig
-from edgetam.errors import WeightsError
+from edgetam.config import ModelConfig, differences
+from edgetam.errors import ConfigError, WeightsError
 from edgetam.model import EdgeTAM, build_model
 from edgetam.model.memory_attention import CrossAttention
 from edgetam.model.memory_encoder import ConvNeXtBlock
 from edgetam.model.two_way import Attention
 from edgetam.train.checkpoint import is_checkpoint, load_checkpoint
 from edgetam.train.recipe import ModelRecipe
+from edgetam.train.strict import build
 from edgetam.weights import load_into, load_state, resolve
 from edgetam.weights.variant import without_values
 
@@ -45,18 +46,28 @@ def starting_model(recipe: ModelRecipe, seed: int) -> EdgeTAM:
     model = build_model(recipe.config)
     path = resolve(recipe.init)
     if is_checkpoint(path):
-        state = load_checkpoint(path)["average"]
+        state = load_checkpoint(path)
         try:
-            model.load_state_dict(state)
-        except RuntimeError as error:
+            _check_kin(build(ModelRecipe, state["recipe"]["model"]).config, recipe.config)
+            model.load_state_dict(state["average"])
+        except (ConfigError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise WeightsError(
                 f"{path} is a training state of another model than the recipe's ({reason}); "
                 "make the recipe's model that of its run."
             ) from error
     else:
-        load_into(model, load_state(path))
+        loaded = load_state(path)
+        own = replace(loaded.config, skips_absent=recipe.skips_absent)
+        load_into(model, replace(loaded, config=own))
     return _ready(model)
+
+
+def _check_kin(given: ModelConfig, wanted: ModelConfig) -> None:
+    """Make sure that weights of one network fit the other: not all that differs shows in shapes."""
+    differing = differences(replace(given, skips_absent=wanted.skips_absent), wanted)
+    if differing:
+        raise ConfigError(f"they differ in {', '.join(differing)}")
 
 
 @torch.no_grad()

@@ -24,15 +24,15 @@ from edgetam.weights.cache import sha256_of
 __all__ = ["Teacher", "open_teacher"]
 
 
-def open_teacher(settings: Distillation, device: torch.device) -> Teacher:
-    """Load the teacher of a recipe.
+def open_teacher(settings: Distillation, device: torch.device, precision: str = "fp32") -> Teacher:
+    """Load the teacher of a recipe, which computes in its precision; cached features are of one alone.
 
     Raises:
         WeightsError: its weights are damaged, of another model or not to be had.
     """
     path = resolve(settings.teacher)
     model = load_network(settings.variant, path).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    owner = sha256_of(path)[:16] if settings.cache else ""
+    owner = f"{sha256_of(path)[:16]}-{precision}" if settings.cache else ""
     return Teacher(model.to(device), settings, owner)
 
 

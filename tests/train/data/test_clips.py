@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from edgetam.train.batches import make_batch
 from edgetam.train.data import Ask, Clip, open_source
 from edgetam.train.data.augment import PRESETS, draw_geometry, draw_turn
+from edgetam.train.data.cast import THINGS, Stage, placed, stranger
 from edgetam.train.data.colour import Jitter, Tint, recolour
 from edgetam.train.data.geometry import Geometry, resized
-from edgetam.train.data.pseudo import emptied
+from edgetam.train.data.holes import emptied
+from edgetam.train.data.registry import open_collection
 from edgetam.train.data.sampling import Sampling, draw_window
 from edgetam.train.data.sprites import filled
 from edgetam.train.rollout import make_task
@@ -127,6 +129,36 @@ def test_after_a_cut_another_video_is_seen_and_no_object(kind: str, tmp_path: Pa
     assert not torch.stack(gone)[:, 0].any()
     last = torch.stack(gone)[:, -1]
     assert last.any() and not last.all()
+
+
+def test_erased_objects_are_gone_and_everything_else_stays(tmp_path: Path) -> None:
+    root = shaded(tmp_path, ("JPEGImages", "Annotations"), 8)
+    given = {"kind": "davis", "root": str(root), "augment": {"preset": "none", "erase": 1.0}, "reverse": 0.0}
+    source = open_source(given)
+    gone = []
+    for seed in range(16):
+        clip = source.sample(np.random.default_rng(seed), Ask(5, 1, SIZE))
+        absent = ~clip.masks.flatten(1).any(1)
+        shades = clip.frames.flatten(1).median(1).values.float()
+        assert (shades - shades[0]).abs().max() < 12  # still the same video
+        white = (clip.frames.amin(-1) > 225).flatten(1).sum(1)
+        assert (white[~absent] > 100).all() and (white[absent] < 20).all()
+        gone.append(absent)
+    assert not torch.stack(gone)[:, 0].any() and torch.stack(gone).any(1).all()
+    assert not torch.stack(gone)[:, -1].all()
+
+
+@pytest.mark.parametrize("reach", [0.2, 0.6])
+def test_what_hides_an_object_is_often_as_large(reach: float, images: Path) -> None:
+    cutouts = open_collection({"kind": "static", "root": str(images)})
+    sizes = []
+    for seed in range(40):
+        stage = Stage(np.random.default_rng(seed), 1, SIZE, THINGS, 0.0)
+        sprite = placed(stage, stranger(stage, cutouts), np.array([[0.5, 0.5]]), reach)
+        scale = float(np.sqrt(abs(np.linalg.det(sprite.maps[0, :2, :2]))))
+        sizes.append(scale * max(sprite.canvas.shape[:2]) / SIZE)
+    assert np.mean([0.65 * reach < size < 1.6 * reach for size in sizes]) > 0.3
+    assert max(sizes) < 1.1
 
 
 def test_without_another_video_there_is_no_cut(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from edgetam.train.data.clip import Rgb
 from edgetam.train.data.colour import Jitter, Tint
 from edgetam.train.data.geometry import Geometry, resized, rotation
 
-__all__ = ["PRESETS", "Augment", "draw_cut", "draw_geometry", "draw_slide", "draw_turn", "mosaic"]
+__all__ = ["PRESETS", "Augment", "draw_gap", "draw_geometry", "draw_slide", "draw_turn", "mosaic"]
 
 _SLIDING = (0.35, 0.7)
 """Part of each side that is seen while a crop slides."""
@@ -36,6 +36,7 @@ class Augment:
             without them, where it has room for that.
         cut: how often there is a cut to another video for some frames, or to the end: other things stand out
             there, and none of them is what is followed.
+        erase: how often an object is painted over for some frames, or to the end: everything else stays.
         mosaic: how often the clip becomes one of four tiles of itself.
         tint: colours.
 
@@ -50,11 +51,12 @@ class Augment:
     slide: float = 0.0
     turn: float = 0.0
     cut: float = 0.0
+    erase: float = 0.0
     mosaic: float = 0.0
     tint: Tint = field(default_factory=Tint)
 
     def __post_init__(self) -> None:
-        for name in ("flip", "slide", "turn", "cut", "mosaic"):
+        for name in ("flip", "slide", "turn", "cut", "erase", "mosaic"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 to 1: change it.")
         if not 0.1 <= self.crop <= 1:
@@ -144,9 +146,9 @@ def draw_turn(
     ]
 
 
-def draw_cut(dice: np.random.Generator, augment: Augment, frames: int) -> range:
-    """Frames of a clip that another video takes the place of: never the first, often none."""
-    if frames < 2 or not augment.cut or dice.random() >= augment.cut:
+def draw_gap(dice: np.random.Generator, odds: float, frames: int) -> range:
+    """Frames of a clip, in a row, that something happens to, with these odds; never the first."""
+    if frames < 2 or not odds or dice.random() >= odds:
         return range(0)
     first = int(dice.integers(1, frames))
     return range(first, int(dice.integers(first, frames)) + 1)

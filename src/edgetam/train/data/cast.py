@@ -21,7 +21,8 @@ __all__ = ["THINGS", "Layer", "Stage", "paced", "paint", "placed", "resident", "
 _CUTOUTS = Sampling(least=0.004, most=0.6, merge=0.25)
 _SCALE = (0.1, 0.5)
 """Longer side of a stranger, in parts of the frame's."""
-
+_HIDES, _SCALES = (0.7, 1.5), (0.1, 0.9)
+"""The same for one that hides something: in parts of that, and at most."""
 
 THINGS = Pace(shift=0.03, turn=0.05, grow=0.02, slant=0.02, squash=0.02)
 """How things move."""
@@ -84,10 +85,21 @@ def stranger(stage: Stage, collection: Collection) -> Cutout:
     return cut_out(pixels, mask)
 
 
-def placed(stage: Stage, cut: Cutout, target: NDArray[np.float64] | None) -> Sprite:
-    """Put a cut-out anywhere; with a ``target`` ``[T, 2]``, let it cross that."""
+def placed(
+    stage: Stage, cut: Cutout, target: NDArray[np.float64] | None, reach: float | None = None
+) -> Sprite:
+    """Put a cut-out anywhere.
+
+    Args:
+        stage: of the clip.
+        cut: what is put there.
+        target: ``[T, 2]`` in parts of the side, to cross that.
+        reach: longer side of what it crosses, to be about as large half of the time: it hides some of it.
+    """
     dice = stage.dice
     longest = float(np.exp(dice.uniform(*np.log(_SCALE)))) * stage.size
+    if reach is not None and dice.random() < 0.5:
+        longest = float(np.clip(reach * dice.uniform(*_HIDES), *_SCALES)) * stage.size
     height, width = cut.canvas.shape[:2]
     factor = longest / max(height, width)
     if factor < 0.7:  # drawing samples single pixels: shrink first

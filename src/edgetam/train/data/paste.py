@@ -53,10 +53,13 @@ def pasted(
     stage = Stage(dice, len(frames), size, paced(dice, THINGS), bend)
     layers, room = [], most - len(masks[0])
     for _ in range(1 + int(dice.random() < 0.3)):
-        target = _centres(masks, int(dice.integers(len(masks[0])))) if dice.random() < _CROSSING else None
+        target, reach = None, None
+        if dice.random() < _CROSSING:
+            which = int(dice.integers(len(masks[0])))
+            target, reach = _centres(masks, which), _longer_side(masks[0][which])
         labelled = room > 0 and bool(dice.random() < _LABELLED)
         room -= labelled
-        layers.append(Layer(placed(stage, stranger(stage, paste.cutouts), target), labelled))
+        layers.append(Layer(placed(stage, stranger(stage, paste.cutouts), target, reach), labelled))
     count = sum(layer.labelled for layer in layers)
     out_frames, out_masks, out_free = [], [], []
     for t, (frame, row) in enumerate(zip(frames, masks, strict=True)):
@@ -67,6 +70,11 @@ def pasted(
         out_masks.append([mask & free for mask in row] + [owner == k for k in range(1, count + 1)])
         out_free.append(free)
     return out_frames, out_masks, out_free
+
+
+def _longer_side(mask: NDArray[np.bool_]) -> float:
+    """Of a mask's box, in parts of the side."""
+    return max(cv2.boundingRect(mask.view(np.uint8))[2:]) / mask.shape[0]
 
 
 def _centres(masks: Masks, which: int) -> NDArray[np.float64]:

@@ -16,18 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetam.errors import ConfigError, MediaError
-from edgetam.train.data.augment import Augment, draw_cut, draw_geometry
+from edgetam.train.data.augment import Augment, draw_gap, draw_geometry
 from edgetam.train.data.cast import THINGS, Layer, Stage, paced, paint, placed, resident, stranger, twin
 from edgetam.train.data.clip import Ask, Clip, Mask, Rgb, stack_clip
 from edgetam.train.data.colour import recolour
 from edgetam.train.data.footage import OTHERS, TRIES, draw_footage
+from edgetam.train.data.holes import emptied
 from edgetam.train.data.items import Collection, own_and_cutouts
 from edgetam.train.data.paths import Maps, Pace, bends, centre_on, leave, motion, zoom
 from edgetam.train.data.sampling import Sampling
-from edgetam.train.data.sprites import Cutout, backdrop, cut_out, filled
+from edgetam.train.data.sprites import Cutout, backdrop, cut_out
 from edgetam.train.data.wear import worn
 
-__all__ = ["Motion", "PseudoClips", "emptied"]
+__all__ = ["Motion", "PseudoClips"]
 
 _SEEN = 0.002
 """Part of the first frame that an object covers at least."""
@@ -35,14 +36,8 @@ _SEEN = 0.002
 _VOID = 254
 """Label of pixels that nothing is said about; 255 is that of unlabelled things."""
 
-_GHOST = 0.15
-"""Part of a hole that may show the object which was cut out, mirrored."""
-
-_DECOY = 0.5
-"""How often a picture that objects were cut out of has holes of the same shape elsewhere."""
-
-_GRAIN = 8
-"""Most that grain is above or below its surroundings, of 255."""
+_FOR_GOOD = 0.3
+"""How often objects may be gone from the second frame on."""
 
 _TURNED_FROM = 0.3
 """Reach, in parts of the side, of the largest object that the camera turns away from."""
@@ -125,10 +120,11 @@ class PseudoClips:
             if not world.masks:
                 continue
             frames, owners, count = self._played(dice, ask, world)
-            chosen = _visible(owners, count)[: ask.objects]
+            again = ask.frames < 3 or dice.random() >= _FOR_GOOD
+            chosen = _visible(owners, count, again=again)[: ask.objects]
             if not chosen:
                 continue
-            if cut := draw_cut(dice, self.augment, ask.frames):
+            if cut := draw_gap(dice, self.augment.cut, ask.frames):
                 other = self._another(dice, replace(ask, frames=len(cut)), world.item)
                 for t, frame in zip(cut, other, strict=False):  # none where there is one picture only
                     frames[t], owners[t] = frame, np.zeros_like(owners[t])
@@ -197,7 +193,8 @@ class PseudoClips:
             target = centre_on(world.view, star.centre / world.canvas.shape[0]) if crossing else None
             labelled = room > 0 and bool(dice.random() < self.motion.labelled)
             room -= labelled
-            found.append(Layer(placed(stage, cut, target), labelled, nearest=crossing))
+            reach = max(star.canvas.shape[:2]) / world.canvas.shape[0] if crossing else None
+            found.append(Layer(placed(stage, cut, target, reach), labelled, nearest=crossing))
         return found
 
 
@@ -241,43 +238,12 @@ def _touches_edge(mask: Mask) -> bool:
     return bool(edge > 255 * 0.02 * mask.shape[0])
 
 
-def emptied(dice: np.random.Generator, canvas: Rgb, masks: list[Mask], rooted: list[Mask]) -> Rgb:
-    """The picture without some objects: blur with grain, or over it what a mirrored picture shows there.
-
-    Often the same is done elsewhere, where nothing was: what is filled in must not say what moves.
-    """
-    if not masks:
-        return canvas
-    reach = 2 * (canvas.shape[0] // 60) + 1  # masks are too small more often than too large
-    hole = cv2.dilate(np.bitwise_or.reduce(masks), np.ones((reach, reach), np.uint8))
-    if dice.random() < _DECOY:
-        shift = dice.integers(canvas.shape[0] // 4, 3 * canvas.shape[0] // 4, 2)
-        elsewhere = np.roll(hole, tuple(shift.tolist()), (0, 1))
-        hole |= elsewhere & cv2.bitwise_not(np.bitwise_or.reduce([*rooted, np.zeros_like(hole)]))
-    out = _grained(filled(canvas, hole), canvas, hole)
-    if dice.random() < 0.4:
-        return out
-    overlap, way = min((cv2.countNonZero(hole & cv2.flip(hole, way)), way) for way in (-1, 0, 1))
-    if overlap > _GHOST * cv2.countNonZero(hole):  # the object itself would be seen there
-        return out
-    share = cv2.blur(hole, (5, 5)).astype(np.float32) / 255
-    return cv2.blendLinear(cv2.flip(canvas, way), out, share, 1 - share)
-
-
-def _grained(out: Rgb, canvas: Rgb, hole: Mask) -> Rgb:
-    """A filled picture with the grain, not the outlines, that the mirrored one has in the hole."""
-    other = cv2.flip(canvas, 1)
-    fine = cv2.subtract(other, cv2.blur(other, (5, 5)), dtype=cv2.CV_16S).clip(-_GRAIN, _GRAIN)
-    grained = cv2.add(out, fine, mask=hole, dtype=cv2.CV_8U)
-    return cv2.copyTo(grained, hole, out)
-
-
-def _visible(owners: list[NDArray[np.uint8]], count: int) -> list[int]:
-    """Numbers of the objects that are seen on the first frame and again later."""
+def _visible(owners: list[NDArray[np.uint8]], count: int, *, again: bool) -> list[int]:
+    """Numbers of the objects that are seen on the first frame, and ``again`` later if so wished."""
     seen = np.stack([cv2.calcHist([owner], [0], None, [256], [0, 256]).ravel() for owner in owners])
     least = _SEEN * owners[0].size
     return [
         k
         for k in range(1, count + 1)
-        if seen[0, k] >= least and (len(seen) == 1 or seen[1:, k].max() >= least / 4)
+        if seen[0, k] >= least and (len(seen) == 1 or not again or seen[1:, k].max() >= least / 4)
     ]

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetam.errors import MediaError
-from edgetam.train.data.augment import Augment, draw_cut, draw_geometry, draw_slide, draw_turn, mosaic
+from edgetam.train.data.augment import Augment, draw_gap, draw_geometry, draw_slide, draw_turn, mosaic
 from edgetam.train.data.clip import Ask, Clip, Mask, Rgb, stack_clip
 from edgetam.train.data.colour import recolour
 from edgetam.train.data.footage import OTHERS, TRIES, Footage, draw_footage
 from edgetam.train.data.geometry import Geometry
+from edgetam.train.data.holes import emptied, mended
 from edgetam.train.data.items import Collection, own_and_cutouts
 from edgetam.train.data.paste import Paste, pasted
 from edgetam.train.data.sampling import Sampling
@@ -59,10 +60,12 @@ class RealClips:
         for _ in range(TRIES):
             footage = draw_footage(dice, self.collection, ask, self.rules)
             frames, masks, void = _mapped(footage, self._geometries(dice, footage, ask))
+            if gap := draw_gap(dice, self.augment.erase, ask.frames):
+                _erase(dice, frames, masks, gap)
             if dice.random() < self.paste.odds:
                 frames, masks, free = pasted(dice, frames, masks, self.paste, ask.objects)
                 void = [[mask & seen for mask in row] for row, seen in zip(void, free, strict=True)]
-            if cut := draw_cut(dice, self.augment, ask.frames):
+            if cut := draw_gap(dice, self.augment.cut, ask.frames):
                 other = self._another(dice, Ask(len(cut), 1, ask.size), footage.item)
                 for t, frame in zip(cut, other, strict=False):  # none where there is one video only
                     frames[t] = frame
@@ -100,6 +103,18 @@ class RealClips:
                 geometry = draw_geometry(dice, self.augment, ask.size)
                 return [geometry.image(picture.pixels) for picture in footage.pictures]
         return []
+
+
+def _erase(dice: np.random.Generator, frames: list[Rgb], masks: Masks, gap: range) -> None:
+    """Paint an object over on some frames, in place; on half of the others, something where nothing was."""
+    which = int(dice.integers(len(masks[0])))
+    for t, (frame, row) in enumerate(zip(frames, masks, strict=True)):
+        shown = [np.multiply(mask, 255, dtype=np.uint8) for mask in row]
+        if t in gap and row[which].any():
+            frames[t] = emptied(dice, frame, [shown.pop(which)], shown)
+            row[which] = np.zeros_like(row[which])
+        elif t not in gap and dice.random() < 0.5:
+            frames[t] = mended(dice, frame, shown)
 
 
 def _box(masks: list[Mask]) -> tuple[float, float, float, float]:
