@@ -13,6 +13,7 @@ from torch import Tensor
 from edgetam.engine.torch import TorchEngine
 from edgetam.model import EdgeTAM
 from edgetam.model.mask_decoder import Candidates
+from edgetam.structs import FrameResult
 from edgetam.tracking import TrackerOptions, VideoTracker
 from edgetam.tracking.step import PREVIOUS_LIMIT
 from edgetam.train.batches import Batch
@@ -229,16 +230,21 @@ def test_earlier_answers_are_fed_back_within_the_trackers_limit(model: EdgeTAM) 
     assert fed_back is not None and fed_back.abs().max() == PREVIOUS_LIMIT
 
 
+def tracked(model: EdgeTAM, given: Batch) -> dict[int, FrameResult]:
+    """What a session gives on the first clip, from the masks of two objects."""
+    tracker = VideoTracker(TorchEngine(model, fold=False), TrackerOptions(fill_holes=0, store="fp32"))
+    with tracker.open(list(given.frames[0].numpy())) as session:
+        for b in range(2):
+            session.prompt(0, b + 1, mask=given.masks[b, 0].numpy())
+        return {result.frame: result for result in session.propagate()}
+
+
 def test_training_sees_what_a_tracker_sees(model: EdgeTAM) -> None:
     """The roll-out and a session on the same network answer alike, over more frames than are remembered."""
     given = batch(frames=9)
     model.eval()
     logits = follow_masks(model, given).logits  # [2, 8, 64, 64]
-    tracker = VideoTracker(TorchEngine(model, fold=False), TrackerOptions(fill_holes=0, store="fp32"))
-    with tracker.open(list(given.frames[0].numpy())) as session:
-        for b in range(2):
-            session.prompt(0, b + 1, mask=given.masks[b, 0].numpy())
-        results = {result.frame: result for result in session.propagate()}
+    results = tracked(model, given)
     for t in range(1, 9):
         for b in range(2):
             found = torch.from_numpy(results[t].objects[b + 1].logits)
@@ -262,11 +268,7 @@ def test_training_skips_memories_that_a_tracker_skips() -> None:
     believed = presence(Rules(trust_presence=True))
     there = believed > 0
     assert there[:, 0].all() and there.any(0)[1] and not there.all(0)[1]
-    tracker = VideoTracker(TorchEngine(model, fold=False), TrackerOptions(fill_holes=0, store="fp32"))
-    with tracker.open(list(given.frames[0].numpy())) as session:
-        for b in range(2):
-            session.prompt(0, b + 1, mask=given.masks[b, 0].numpy())
-        results = {result.frame: result for result in session.propagate()}
+    results = tracked(model, given)
     for t in range(1, 9):
         for b in range(2):
             assert results[t].objects[b + 1].presence == pytest.approx(
