@@ -141,6 +141,9 @@ class ModelConfig:
     skips_absent: bool = False
     """Ours: trackers do not read memories of tracked frames without the object, which otherwise say for long
     that it is still gone. As published, they do."""
+    unplaced_embed: bool = False
+    """Ours: keys without a place (global latents, object pointers) carry a learned vector. As published, they
+    carry none, and to rotated queries they look as if they lay in the first cell of the image."""
     image_size: int = 1024
 
     def __post_init__(self) -> None:

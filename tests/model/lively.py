@@ -39,6 +39,7 @@ OWN = ModelConfig(
     attention_layers=1,
     perceiver=PerceiverConfig(32, 8),
     aligned_places=True,
+    unplaced_embed=True,
     image_size=256,
 )
 """A small network that nobody has published."""

@@ -17,6 +17,7 @@ from edgetam.model.memory_attention import MemoryAttention
 from edgetam.model.memory_encoder import ConvNeXtBlock
 from edgetam.model.positions import FourierPositions, Rotary, sine_grid, sine_of
 from edgetam.structs import DecoderPrompt
+from tests.model.lively import OWN, context_of, lively
 
 
 def wave(position: float, channel: int, channels: int) -> float:
@@ -96,6 +97,22 @@ def test_memory_attention_counts_as_configured(size: int, aligned: bool) -> None
     expected = 15 + (0.25 if size == 512 else 0) if aligned else config.grid - 1
     assert last[0] == pytest.approx(math.sin(expected), abs=1e-5)
     assert last[1] == pytest.approx(math.sin(15), abs=1e-5)
+
+
+def test_keys_without_a_place_carry_a_vector_of_their_own() -> None:
+    model = lively(OWN)
+    context = context_of(model, batch=2, frames=2, pointers=3)
+    attention = model.memory_attention
+    own = attention.arrange(context)
+    embed, attention.unplaced_embed = attention.unplaced_embed, None
+    plain = attention.arrange(context)
+    assert embed is not None and embed.abs().min() > 0
+    assert torch.equal(own.values, plain.values)
+    added = own.positions - plain.positions
+    latents, pointers, placed = added.split([2 * 32, 3 * 4, 2 * 64], dim=1)
+    torch.testing.assert_close(latents, embed[0].expand_as(latents))
+    torch.testing.assert_close(pointers, embed[1].expand_as(pointers))
+    assert not placed.any()
 
 
 def test_tables_do_not_travel_with_the_weights(model: EdgeTAM) -> None:

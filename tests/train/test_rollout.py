@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +36,16 @@ MASK = Plan(3, "mask")
 @pytest.fixture(scope="module")
 def model() -> EdgeTAM:
     return starting_model(recipe().model, seed=0)
+
+
+@contextmanager
+def replaced(parameter: Tensor, value: float) -> Iterator[None]:
+    before = parameter.clone()
+    parameter.fill_(value)
+    try:
+        yield
+    finally:
+        parameter.copy_(before)
 
 
 def rolled(model: EdgeTAM, given: Batch, plan: Plan, rules: Rules | None = None, seed: int = 0) -> RollOut:
@@ -276,6 +288,23 @@ def test_training_skips_memories_that_a_tracker_skips() -> None:
             )
     model.config = replace(model.config, skips_absent=False)
     assert (presence(Rules(trust_presence=True)) - believed).abs().max() > 1e-3
+
+
+def test_what_is_missed_is_shown_to_nobody(model: EdgeTAM) -> None:
+    """Trackers feed back nothing where they take the object for gone, and users see nothing there."""
+    plan = Plan(1, "point", corrected=(0,), corrections=1)
+    fed = []
+    for presence in (5.0, -5.0):
+        for rules in (Rules(), Rules(trust_presence=True)):
+            user = SimulatedUser(plan, batch(frames=1).generators(0))
+            layer = model.mask_decoder.presence_head.layers[-1]
+            with torch.no_grad(), replaced(layer.bias, presence), replaced(layer.weight, 0.0):
+                roll_out(Verbs(model.eval()), make_task(batch(frames=1)), plan, user, rules)
+            mask = user.asked[-1].mask
+            assert mask is not None
+            fed.append(mask)
+    assert torch.equal(fed[0], fed[1]) and torch.equal(fed[0], fed[2])
+    assert (fed[3] == -PREVIOUS_LIMIT).all() and not (fed[0] == -PREVIOUS_LIMIT).all()
 
 
 def test_an_object_is_prompted_by_other_numbers_than_its_clip_was_drawn_by() -> None:

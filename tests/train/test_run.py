@@ -206,6 +206,35 @@ def test_a_run_starts_from_weights_and_from_other_runs(tmp_path: Path) -> None:
         trainer("model.init=missing.safetensors")
 
 
+def test_given_weights_get_a_vector_for_keys_without_a_place(tmp_path: Path) -> None:
+    """One that lets all places of the image see these keys about alike, whatever rotary positions say."""
+    first = started(tmp_path, "stages.0.steps=1")
+    list(first.go())
+    for path in (first.weights, first.checkpoint):
+        model = trainer(f"model.init={path}", "model.unplaced_embed=true").model
+        states = [m.state_dict() for m in (model, first.trainer.average)]
+        embed = states[0].pop("memory_attention.unplaced_embed")
+        assert states[0].keys() == states[1].keys()
+        assert all(torch.equal(states[0][name], states[1][name]) for name in states[1])
+        for layer in model.requires_grad_(False).memory_attention.layers:
+            cross = layer.cross_attn
+            query = cross.q_proj(layer.norm2.bias)
+            seen = cross.rotary(query.expand(1, cross.rotary.cells, -1))[0]
+            at_home = query @ cross.k_proj.bias / 16
+            bare = seen @ cross.k_proj.bias / 16
+            assert float(bare.max() - bare.min()) > 8
+            for vector, below in zip(embed, (4, 3), strict=True):
+                level = seen @ cross.k_proj(vector) / 16
+                assert float(level.std()) < 1.5
+                assert float(at_home - level.mean()) == pytest.approx(below, abs=0.5)
+    own = trainer(*("model.unplaced_embed=true",)).model.memory_attention.unplaced_embed
+    assert own is not None and own.norm() > 1
+    with pytest.raises(WeightsError, match="unplaced_embed"):
+        kept = tmp_path / "kept.safetensors"
+        save_native(kept, trainer("model.unplaced_embed=true").model)
+        trainer(f"model.init={kept}")
+
+
 def test_a_run_goes_on_when_recipes_have_got_more_to_say(tmp_path: Path) -> None:
     first = started(tmp_path, "stages.0.steps=1")
     list(first.go())

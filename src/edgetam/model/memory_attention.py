@@ -166,6 +166,8 @@ class MemoryAttention(nn.Module):
         self.age_embed = nn.Parameter(torch.randn(MEMORY_FRAMES, MEMORY_DIM) * 0.02)
         self.no_memory_embed = nn.Parameter(torch.randn(HIDDEN_DIM) * 0.02)
         self.pointer_time = nn.Linear(HIDDEN_DIM, MEMORY_DIM) if config.pointer_time else None
+        # one for global latents, one for pointers
+        self.unplaced_embed = nn.Parameter(torch.zeros(2, MEMORY_DIM)) if config.unplaced_embed else None
         # as published: in every checkpoint, read by nothing
         self.register_buffer("unused_no_memory_position", torch.zeros(HIDDEN_DIM))
         place = POSITION_SCALE * sine_grid(HIDDEN_DIM, config.grid)
@@ -216,7 +218,8 @@ class MemoryAttention(nn.Module):
         positions = [self.pointer_positions(context), (self.memory_position + age[:, :, None]).flatten(1, 2)]
         if self.layout.latents:
             values.insert(0, latents.flatten(1, 2))
-            positions.insert(0, age.repeat_interleave(self.layout.latents, dim=1))
+            own = age if self.unplaced_embed is None else age + self.unplaced_embed[0]
+            positions.insert(0, own.repeat_interleave(self.layout.latents, dim=1))
         return MemoryKeys(
             torch.cat(values, dim=1),
             torch.cat(positions, dim=1),
@@ -228,8 +231,11 @@ class MemoryAttention(nn.Module):
         """``[B, 4P, 64]``: zero, or the distance in time in SAM 2.1."""
         batch, count, _ = context.pointers.shape
         if self.pointer_time is None:
-            return context.pointers.new_zeros(batch, count * POINTER_TOKENS, MEMORY_DIM)
-        code = self.pointer_time(sine_of(context.distances, HIDDEN_DIM))
+            code = context.pointers.new_zeros(batch, count, MEMORY_DIM)
+        else:
+            code = self.pointer_time(sine_of(context.distances, HIDDEN_DIM))
+        if self.unplaced_embed is not None:
+            code = code + self.unplaced_embed[1]
         return code.repeat_interleave(POINTER_TOKENS, dim=1)
 
     def valid_keys(self, context: MemoryContext[Tensor]) -> Tensor | None:

@@ -43,6 +43,7 @@ class ModelRecipe:
         attention_layers: another depth of memory attention.
         aligned_places: see `edgetam.config.ModelConfig`; for networks that learn several input sizes.
         skips_absent: see there too; training reads what trackers will read.
+        unplaced_embed: see there too. Given weights that have none get one that changes little at first.
     """
 
     variant: str = "edgetam"
@@ -53,6 +54,7 @@ class ModelRecipe:
     attention_layers: int | None = None
     aligned_places: bool = False
     skips_absent: bool = False
+    unplaced_embed: bool = False
 
     def __post_init__(self) -> None:
         config = get_config(self.variant, self.image_size)
@@ -78,6 +80,7 @@ class ModelRecipe:
             attention_layers=self.attention_layers or config.attention_layers,
             aligned_places=self.aligned_places,
             skips_absent=self.skips_absent,
+            unplaced_embed=self.unplaced_embed,
         )
 
 

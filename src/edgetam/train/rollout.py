@@ -195,7 +195,7 @@ class _Course:
         if not prompted:
             prompt = DecoderPrompt(prompt.points[:, :0], prompt.labels[:, :0])
         for _ in range(self.plan.corrections if t in self.plan.corrected else 0):
-            answer = answer_of(step)[0].detach().float().clamp(-PREVIOUS_LIMIT, PREVIOUS_LIMIT)
+            answer = self.shown(step).detach().float().clamp(-PREVIOUS_LIMIT, PREVIOUS_LIMIT)
             prompt = self.user.correct(prompt, answer, truth, unknown)
             step = self.decode(look, prompt)
         return self.settle(t, step)
@@ -207,6 +207,11 @@ class _Course:
         ambiguous = points == 1 and prompt.mask is None and not look.remembers
         self.steps.append(Step(look.frame, found, points, ambiguous, look.fused if look.remembers else None))
         return self.steps[-1]
+
+    def shown(self, step: Step) -> Tensor:
+        """The mask that a user sees and that is fed back: none where the network misses the object."""
+        logits = answer_of(step)[0]
+        return gate(logits, step.found.presence) if self.rules.trust_presence else logits
 
     def settle(self, t: int, step: Step) -> _Answer:
         """What is remembered of the last answer on a frame."""
@@ -242,7 +247,12 @@ class _Course:
         return replace(context, tokens_valid=there[:, : len(read)], pointers_valid=there[:, len(read) :])
 
     def remember(self, t: int, answer: _Answer, *, binarize: bool) -> FrameMemory[Tensor]:
-        gated = torch.where(answer.presence[..., None, None] > 0, answer.logits, ABSENT)
+        gated = gate(answer.logits, answer.presence)
         return self.verbs.remember(
             self.features(t), gated, answer.presence, answer.pointer, binarize=binarize
         )
+
+
+def gate(logits: Tensor, presence: Tensor) -> Tensor:
+    """Logits ``[B, 1, h, w]`` with nothing where the object is not seen to be there."""
+    return torch.where(presence[..., None, None] > 0, logits, ABSENT)

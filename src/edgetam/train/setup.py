@@ -10,7 +10,7 @@ from torch import nn
 from edgetam.config import ModelConfig, differences
 from edgetam.errors import ConfigError, WeightsError
 from edgetam.model import EdgeTAM, build_model
-from edgetam.model.memory_attention import CrossAttention
+from edgetam.model.memory_attention import CrossAttention, MemoryAttention, MemoryAttentionLayer
 from edgetam.model.memory_encoder import ConvNeXtBlock
 from edgetam.model.two_way import Attention
 from edgetam.train.checkpoint import is_checkpoint, load_checkpoint
@@ -29,6 +29,9 @@ PRESENCE_BIAS = 2.0
 """Objects start out as present."""
 PLACE_BIAS = 1.5
 """Of queries and keys to memories: with rotary positions, a constant favours the same place."""
+UNPLACED_BELOW = (4.0, 3.0)
+"""Latents and pointers start this much below keys at the place of a query: seen, without drowning them."""
+UNPLACED_RIDGE = 0.01
 FEATURE_SCALE = 0.25
 """Of the pyramid's outputs: at full strength, pictures drown what memories say about masks."""
 WINDOW_LATENTS = 0.02
@@ -43,12 +46,14 @@ def starting_model(recipe: ModelRecipe, seed: int) -> EdgeTAM:
     """
     if recipe.init == FRESH:
         return fresh_model(recipe.config, seed)
-    model = build_model(recipe.config)
     path = resolve(recipe.init)
+    wanted = recipe.config
     if is_checkpoint(path):
         state = load_checkpoint(path)
         try:
-            _check_kin(build(ModelRecipe, state["recipe"]["model"]).config, recipe.config)
+            given = build(ModelRecipe, state["recipe"]["model"]).config
+            model = build_model(_as_far_as(given, wanted))
+            _check_kin(given, model.config)
             model.load_state_dict(state["average"])
         except (ConfigError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
@@ -58,9 +63,15 @@ def starting_model(recipe: ModelRecipe, seed: int) -> EdgeTAM:
             ) from error
     else:
         loaded = load_state(path)
-        own = replace(loaded.config, skips_absent=recipe.skips_absent)
+        model = build_model(_as_far_as(loaded.config, wanted))
+        own = replace(loaded.config, skips_absent=wanted.skips_absent)
         load_into(model, replace(loaded, config=own))
-    return _ready(model)
+    return _ready(_grown(model, wanted))
+
+
+def _as_far_as(given: ModelConfig, wanted: ModelConfig) -> ModelConfig:
+    """The network that is wanted, without a vector that given weights do not have yet."""
+    return replace(wanted, unplaced_embed=wanted.unplaced_embed and given.unplaced_embed)
 
 
 def _check_kin(given: ModelConfig, wanted: ModelConfig) -> None:
@@ -68,6 +79,16 @@ def _check_kin(given: ModelConfig, wanted: ModelConfig) -> None:
     differing = differences(replace(given, skips_absent=wanted.skips_absent), wanted)
     if differing:
         raise ConfigError(f"they differ in {', '.join(differing)}")
+
+
+def _grown(model: EdgeTAM, wanted: ModelConfig) -> EdgeTAM:
+    """The same network with a vector for keys without a place, if that is wanted and there is none."""
+    if model.config.unplaced_embed == wanted.unplaced_embed:
+        return model
+    grown = build_model(wanted)
+    grown.load_state_dict(model.state_dict(), strict=False)
+    level_unplaced(grown.memory_attention)
+    return grown
 
 
 @torch.no_grad()
@@ -84,6 +105,7 @@ def fresh_model(config: ModelConfig, seed: int) -> EdgeTAM:
         _start_layer(module)
     for module in model.modules():
         _look_at_own_place(module)
+    level_unplaced(model.memory_attention)
     neck = model.image_encoder.neck
     for conv in (*neck.lateral[2:], *neck.high_res):
         assert isinstance(conv, nn.Conv2d)
@@ -133,6 +155,35 @@ def _look_at_own_place(module: nn.Module) -> None:
     elif isinstance(module, CrossAttention):
         nn.init.constant_(module.q_proj.bias, PLACE_BIAS)
         nn.init.constant_(module.k_proj.bias, PLACE_BIAS)
+
+
+@torch.no_grad()
+def level_unplaced(attention: MemoryAttention) -> None:
+    """Let every place of the image see keys without a place alike: least squares over places and layers.
+
+    Queries are rotated and these keys are not, so the biases of both alone favour the first cell, by as much
+    as they favour a query's own place among the other keys.
+    """
+    embed = attention.unplaced_embed
+    if embed is None:
+        return
+    looks, lacks = [], []
+    for layer in attention.layers:
+        assert isinstance(layer, MemoryAttentionLayer)
+        cross = layer.cross_attn
+        query, bias, scale = (
+            cross.q_proj(layer.norm2.bias),
+            cross.k_proj.bias,
+            cross.q_proj.out_features**-0.5,
+        )
+        everywhere = cross.rotary(query.expand(1, cross.rotary.cells, -1))[0] * scale
+        looks.append(everywhere @ cross.k_proj.weight)
+        lacks.append(query @ bias * scale - everywhere @ bias)
+    look = torch.cat(looks)
+    lack = torch.cat(lacks)[:, None] - torch.tensor(UNPLACED_BELOW)
+    # a little ridge: without it, vectors three times as long gain little
+    ridge = UNPLACED_RIDGE * len(look) * torch.eye(look.shape[1])
+    embed.copy_(torch.linalg.solve(look.T @ look + ridge, look.T @ lack).T)
 
 
 def freeze_norms(model: EdgeTAM) -> None:

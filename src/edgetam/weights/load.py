@@ -16,6 +16,7 @@ from edgetam.weights.files import Checkpoint, read, write_safetensors, write_tor
 from edgetam.weights.keymap import Tensors
 from edgetam.weights.table import LAYOUTS, NATIVE, OFFICIAL, TABLE
 from edgetam.weights.variant import (
+    UNPLACED_EMBED,
     config_from_json,
     config_to_json,
     detect_layout,
@@ -292,13 +293,15 @@ def convert(
         provenance = f"converted from {Path(source).name} ({loaded.layout} layout)"
         notes = {"provenance": provenance, **loaded.metadata, **(metadata or {})}
         return save_native(target, loaded.state, loaded.config, notes, dtype)
-    if loaded.config.aligned_places or loaded.config.skips_absent:
+    config = loaded.config
+    if config.aligned_places or config.skips_absent or config.unplaced_embed:
         _log.warning(
             "%s reads its memories in a way of its own, which files of the %s layout cannot say: other code "
             "will run it, and track worse.",
             *(source, layout),
         )
-    state = _stored(TABLE.from_ours(loaded.state, layout), dtype)
+    published = {name: tensor for name, tensor in loaded.state.items() if name != UNPLACED_EMBED}
+    state = _stored(TABLE.from_ours(published, layout), dtype)
     if layout == OFFICIAL:
         write_torch(Path(target), state)
     else:

@@ -40,6 +40,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 MEMORY_PREFIXES = ("memory_attention.", "memory_encoder.", "object_pointer.", "perceiver.")
 IMAGE_MEMORY = "memory_attention.no_memory_embed"
 """The one tensor of the memory attention that single images need."""
+UNPLACED_EMBED = "memory_attention.unplaced_embed"
+"""The one tensor that no published model has."""
 
 _MARKS = (
     (NATIVE, "prompt_encoder.label_embed"),

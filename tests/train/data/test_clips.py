@@ -17,11 +17,12 @@ from edgetam.train.data import Ask, Clip, open_source
 from edgetam.train.data.augment import PRESETS, draw_geometry, draw_turn
 from edgetam.train.data.cast import THINGS, Stage, placed, stranger
 from edgetam.train.data.colour import Jitter, Tint, recolour
-from edgetam.train.data.geometry import Geometry, resized
+from edgetam.train.data.geometry import FILL, Geometry, resized
 from edgetam.train.data.holes import emptied
+from edgetam.train.data.paths import draw_span
 from edgetam.train.data.registry import open_collection
 from edgetam.train.data.sampling import Sampling, draw_window
-from edgetam.train.data.sprites import filled
+from edgetam.train.data.sprites import backdrop, filled
 from edgetam.train.rollout import make_task
 from tests.train.data import fabricate
 from tests.train.data.fabricate import BLUE, RED
@@ -356,6 +357,43 @@ def test_pseudo_videos_move_hide_and_reveal(images: Path) -> None:
     assert all(int(clip.masks.sum(1).max()) <= 1 for clip in clips)  # never two objects at a pixel
     assert max(int(clip.present.sum()) for clip in clips) == 3
     assert all(not torch.equal(clip.frames[0], clip.frames[-1]) for clip in clips)
+
+
+def test_beyond_the_edge_of_a_picture_there_is_nothing() -> None:
+    """What lies there must not be a second copy of the object."""
+    canvas = np.full((SIZE, SIZE, 3), 200, np.uint8)
+    labels = np.ones((SIZE, SIZE), np.uint8)
+    aside = np.array([[1.0, 0, SIZE / 2], [0, 1, 0], [0, 0, 1]])
+    frame, owner = backdrop(canvas, labels, aside, None, SIZE)
+    assert owner[:, SIZE // 2 + 1 :].all() and not owner[:, : SIZE // 2 - 1].any()
+    assert (frame[:, : SIZE // 2 - 1] == FILL).all()
+
+
+def test_only_what_moves_is_cut_out(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object that lies still in a frame of paint would give its outline away."""
+    removed: list[int] = []
+
+    def noted(dice: Any, canvas: Any, masks: list[Any], rooted: list[Any]) -> Any:
+        removed.append(len(masks))
+        return emptied(dice, canvas, masks, rooted)
+
+    monkeypatch.setattr("edgetam.train.data.pseudo.emptied", noted)
+    source = open_source({"kind": "pseudo", "root": str(images), "motion": {"alone": 1.0}})
+    for frames, some in ((1, False), (3, True)):
+        removed.clear()
+        for seed in range(6):
+            source.sample(np.random.default_rng(seed), Ask(frames, 2, SIZE))
+        assert any(removed) == some
+
+
+def test_what_goes_comes_back_half_of_the_time() -> None:
+    dice = np.random.default_rng(0)
+    for frames in range(2, 9):
+        spans = [draw_span(dice, frames) for _ in range(300)]
+        assert all(1 <= first <= last < frames for first, last in spans)
+        back = sum(last < frames - 1 for _, last in spans) / len(spans)
+        assert back > 0.5 if frames > 2 else back == 0
+        assert {first for first, _ in spans} == set(range(1, frames))
 
 
 @pytest.mark.parametrize("alone", [0.0, 1.0])

@@ -11,6 +11,7 @@ from edgetam.errors import ConfigError
 from edgetam.train.data.clip import Rgb
 from edgetam.train.data.colour import Jitter, Tint
 from edgetam.train.data.geometry import Geometry, resized, rotation
+from edgetam.train.data.paths import draw_span
 
 __all__ = ["PRESETS", "Augment", "draw_gap", "draw_geometry", "draw_slide", "draw_turn", "mosaic"]
 
@@ -127,8 +128,7 @@ def draw_turn(
         geometries: of the frames, which stay as they are where nothing large lies beside the objects.
         boxes: x0, y0, x1, y1 around all objects of each frame ``[T, 4]``, in parts of the sides.
     """
-    first = int(dice.integers(1, len(geometries)))
-    last = int(dice.integers(first, len(geometries)))
+    first, last = draw_span(dice, len(geometries))
     x0, y0 = boxes[first : last + 1, :2].min(0)
     x1, y1 = boxes[first : last + 1, 2:].max(0)
     beside = np.array([[0, 0, x0, 1], [x1, 0, 1, 1], [0, 0, 1, y0], [0, y1, 1, 1]])
@@ -150,8 +150,8 @@ def draw_gap(dice: np.random.Generator, odds: float, frames: int) -> range:
     """Frames of a clip, in a row, that something happens to, with these odds; never the first."""
     if frames < 2 or not odds or dice.random() >= odds:
         return range(0)
-    first = int(dice.integers(1, frames))
-    return range(first, int(dice.integers(first, frames)) + 1)
+    first, last = draw_span(dice, frames)
+    return range(first, last + 1)
 
 
 def mosaic(

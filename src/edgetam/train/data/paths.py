@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Pace", "about", "bends", "centre_on", "leave", "motion", "pass_by", "zoom"]
+__all__ = ["Pace", "about", "bends", "centre_on", "draw_span", "leave", "motion", "pass_by", "zoom"]
 
 Maps = NDArray[np.float64]  # [T, 3, 3], from where things are drawn to where they are seen
 GRID = 5
@@ -116,11 +116,21 @@ def pass_by(
     return out
 
 
+def draw_span(dice: np.random.Generator, frames: int) -> tuple[int, int]:
+    """First and last of some frames in a row, never the clip's first, and half of the time not its last.
+
+    Otherwise what has gone would hardly ever come back in short clips.
+    """
+    returns = frames > 2 and dice.random() < 0.5
+    end = frames - 1 if returns else frames
+    first = int(dice.integers(1, end))
+    return first, int(dice.integers(first, end))
+
+
 def leave(dice: np.random.Generator, maps: Maps, pivot: NDArray[np.float64], reach: float) -> Maps:
     """Push a layer of radius ``reach`` just out of the frame for some frames, or all, after the first."""
     frames = len(maps)
-    first = int(dice.integers(1, frames))
-    last = int(dice.integers(first, frames))
+    first, last = draw_span(dice, frames)
     share = np.zeros(frames)
     share[first : last + 1] = 1.0
     for t in {first - 1, last + 1} & set(range(1, frames)):

@@ -169,7 +169,9 @@ class PseudoClips:
         pace = paced(dice, THINGS, self.motion.pace)
         stage = Stage(dice, ask.frames, ask.size, pace, float(dice.uniform(0.003, 0.02)) if bent else 0.0)
         cuts = [cut_out(world.canvas, mask) for mask in world.masks]
-        free = [dice.random() < self.motion.alone and not _touches_edge(mask) for mask in world.masks]
+        # still, an object that was cut out would only lie in a frame of paint
+        moves = [ask.frames > 1 and dice.random() < self.motion.alone for _ in world.masks]
+        free = [move and not _touches_edge(mask) for move, mask in zip(moves, world.masks, strict=True)]
         rooted = list(compress(world.masks, map(operator.not_, free)))
         leaves = self.motion.leaves
         layers = [Layer(resident(stage, cut, side, world.view, leaves), True) for cut in compress(cuts, free)]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetam.train.data.clip import Mask, Rgb
+from edgetam.train.data.geometry import FILL
 
 __all__ = ["Cutout", "Sprite", "backdrop", "cut_out", "draw", "filled"]
 
@@ -113,13 +114,13 @@ def backdrop(
     bend: NDArray[np.float32] | None,
     size: int,
 ) -> tuple[Rgb, NDArray[np.uint8]]:
-    """Draw a picture that fills the frame, and its labels; what lies beyond its edges is mirrored."""
+    """Draw a picture and its labels; beyond its edges is nothing, as mirrored objects would be others."""
     window = (0, 0, size, size)
     spread = None if bend is None else _spread(bend, (0, 0, size - 1, size - 1), window)
     grid = _sources(np.linalg.inv(to_frame), window, spread)
     drawn = (
-        cv2.remap(image, grid, None, way, borderMode=cv2.BORDER_REFLECT_101)
-        for image, way in ((canvas, cv2.INTER_LINEAR), (labels, cv2.INTER_NEAREST))
+        cv2.remap(image, grid, None, way, borderMode=cv2.BORDER_CONSTANT, borderValue=beyond)
+        for image, way, beyond in ((canvas, cv2.INTER_LINEAR, FILL), (labels, cv2.INTER_NEAREST, 0))
     )
     return next(drawn), next(drawn)
 
