@@ -73,7 +73,7 @@ def test_the_curve_of_a_simulated_annotator(run, data, tmp_path):
     assert f"{100 * stays:.1f}" in result.stdout and "mean" in result.stdout
     svg = ElementTree.parse(tmp_path / "res/curve.svg").getroot()
     texts = [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]
-    assert "A data set of yours, offline" in texts and f"J {100 * stays:.1f}" in texts
+    assert "offline on a data set of yours" in texts and f"J {100 * stays:.1f}" in texts
 
 
 def test_online_and_our_tracker(run, engine, data, tmp_path):

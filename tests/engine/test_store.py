@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import secrets
@@ -113,6 +114,40 @@ def test_a_cache_that_cannot_be_used_costs_one_warning(
     assert len(caplog.records) == 1
     assert caplog.records[0].levelno == logging.WARNING
     assert "EDGETAM_CACHE" in caplog.text
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def convert_two(monkeypatch: pytest.MonkeyPatch, stderr: io.StringIO, handled: str | None = None) -> str:
+    """What a script sees that has set up no logging, or a handler of one logger."""
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stderr)
+        for name in ("", "edgetam", "edgetam.engine"):
+            handlers = [logging.NullHandler()] if name == handled else []
+            patch.setattr(logging.getLogger(name), "handlers", handlers)
+        store = Store("toy-1")
+        store.say_converting("encode", "Toy")
+        store.say_converting("attend", "Toy")
+    return stderr.getvalue()
+
+
+def test_a_script_at_a_terminal_is_told_of_a_conversion_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "edgetam: converting the model for Toy, which takes a while and happens once.\n"
+    assert convert_two(monkeypatch, Terminal()) == said
+    assert convert_two(monkeypatch, io.StringIO()) == "", "files and pipes get results alone"
+
+
+@pytest.mark.parametrize("name", ["", "edgetam", "edgetam.engine"])
+def test_who_set_up_logging_is_told_by_it_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert convert_two(monkeypatch, Terminal(), name) == ""
+
+
+def test_who_wants_errors_only_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    logging.getLogger("edgetam").setLevel(logging.ERROR)
+    assert convert_two(monkeypatch, Terminal()) == ""
 
 
 def refused(*_: object, **__: object) -> None:

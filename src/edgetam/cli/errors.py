@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import traceback
 from typing import NoReturn
 
@@ -37,9 +38,9 @@ _WORDS = {
     "on_bad_frame='skip'": "--on-bad-frame skip",
     "start anew without resuming": "pass --overwrite",
     "or set TrackerOptions(history=False)": "or leave out --both",
-    "device='cpu'": "--device cpu",
     "pass a checkpoint file, or a name such as edgetam": "give --weights a file, or a name such as edgetam",
 }
+_OPTION = re.compile(r"\b(engine|device|precision)='([^']*)'")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _PATHS = {
     getattr(errno, name)
@@ -89,6 +90,7 @@ def say_error(text: str) -> None:
     """Print one error."""
     for word, option in _WORDS.items():
         text = text.replace(word, option)
+    text = _OPTION.sub(r"--\1 \2", text)
     typer.echo(f"edgetam: error: {' '.join(text.split())}", err=True)
 
 

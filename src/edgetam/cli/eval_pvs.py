@@ -67,7 +67,7 @@ def evaluate_pvs(choice: PvsChoice, screen: Screen) -> None:
         return
     results = {name: job.results.read(name) for name in dataset.names if name not in missing}
     points = mean_curve(results, mode, choice.annotator.clicks)
-    _write(run.folder, {"about": about, "missing": failures}, points, f"{dataset.benchmark.title}, {mode}")
+    _write(run.folder, {"about": about, "missing": failures}, points, f"{mode} on {dataset.benchmark.title}")
     for line in _lines(points):
         screen.say(line)
     screen.say(f"scores  {run.folder / SCORES}\ncurve   {run.folder / CURVE}")

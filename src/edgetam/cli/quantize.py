@@ -14,6 +14,7 @@ from edgetam.cli import options
 from edgetam.cli.options import ModelChoice
 from edgetam.cli.screen import Screen, open_screen
 from edgetam.engine.requirements import require_torch
+from edgetam.errors import OutputError
 
 if TYPE_CHECKING:
     from edgetam.engine.source import Source
@@ -35,6 +36,7 @@ class QuantizeJob:
         parts: graphs that compute in int8, separated by commas; by default memory attention.
         root: a data set laid out like DAVIS, to compare on.
         output: a JSON file for the report.
+        overwrite: replace ``output``.
     """
 
     choice: ModelChoice
@@ -42,6 +44,7 @@ class QuantizeJob:
     parts: str | None
     root: Path | None
     output: Path | None
+    overwrite: bool
 
 
 @app.command()
@@ -59,6 +62,7 @@ def quantize(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="JSON", help="The comparison as a file.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
     model: options.Model = None,
     weights: options.Checkpoint = None,
     imgsz: options.ImageSize = None,
@@ -67,7 +71,8 @@ def quantize(
 ) -> None:
     """Calibrate int8 for OpenVINO (--precision int8), and compare it with fp32 and bf16."""
     choice = ModelChoice(model, weights, image_size=imgsz, threads=threads)
-    quantize_weights(QuantizeJob(choice, tuple(frames or ()), parts, root, output), open_screen(quiet=quiet))
+    job = QuantizeJob(choice, tuple(frames or ()), parts, root, output, overwrite)
+    quantize_weights(job, open_screen(quiet=quiet))
 
 
 def quantize_weights(job: QuantizeJob, screen: Screen) -> None:
@@ -86,11 +91,13 @@ def quantize_weights(job: QuantizeJob, screen: Screen) -> None:
     from edgetam.weights.registry import weights_path
 
     choice = job.choice
-    given = tuple(part.strip() for part in (job.parts or "").split(",") if part.strip())
-    parts = DEFAULT_PARTS if job.parts is None else given
+    given = [part.strip() for part in (job.parts or "").split(",") if part.strip()]
+    parts = DEFAULT_PARTS if job.parts is None else tuple(dict.fromkeys(given))
     check_parts(parts)
     if job.output is not None:
         check_file(job.output)
+        if job.output.exists() and not job.overwrite:
+            raise OutputError(f"'{job.output}' exists; pass --overwrite, or choose another name.")
     dataset = None if job.root is None else open_dataset(get_benchmark("generic"), job.root)
     clips = [Clip(source) for source in job.frames] or [bundled_clip()]
     for clip in clips:

@@ -65,10 +65,10 @@ def load_bundle(path: str | Path, *, threads: int | None = None) -> BundleEngine
     absent = VERBS - {program.verb for program in manifest.programs}
     if absent:
         raise BundleError(f"The bundle '{folder}' has no program for {min(absent)}; export it again.")
-    runner = _runner(manifest, lambda program: check_program(folder, manifest, program), threads)
     config = _config(folder, manifest)
     _check_limits(folder, manifest)
     constants = _constants(folder)
+    runner = _runner(manifest, lambda program: check_program(folder, manifest, program), threads)
     fixed = FixedShapes(manifest.programs, runner, manifest.limits)
     return BundleEngine(config, constants, fixed, manifest.limits)
 

@@ -7,7 +7,6 @@ and a program is made for each larger shape that comes up.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -38,7 +37,6 @@ TOGETHER = {"remember_exclusive"}
 """Graphs that see all objects at once."""
 KEPT = 4
 """Programs of a graph that stay open, the last ones used: each holds weights."""
-_log = logging.getLogger(__name__)
 
 
 def onnx_engine(source: Source, precision: str = "fp32", threads: int | None = None) -> GraphEngine:
@@ -143,7 +141,7 @@ class ProgramsOnDemand:
         from edgetam.engine.fixed_graph import FixedGraph
         from edgetam.engine.onnx_convert import convert
 
-        _log.info("Converting '%s' for ONNX Runtime; this happens once.", program)
+        self._store.say_converting(program, "ONNX Runtime")
         graph, lengths = self._wanted[program]
         convert(FixedGraph(program, self._source.graph(graph), lengths), folder, self.precision)
 

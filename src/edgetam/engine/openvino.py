@@ -8,7 +8,6 @@ one graph serves any number of objects and memories.
 from __future__ import annotations
 
 import errno
-import logging
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +48,6 @@ ONE_BY_ONE = {"remember"}
 """Graphs whose maps of one object fill the cache: faster with fixed shapes, one object after the other."""
 REAL = ("tokens_valid", "pointers_valid")
 """Inputs that mark what is not padding."""
-_log = logging.getLogger(__name__)
 _making_core = threading.Lock()
 
 
@@ -69,10 +67,14 @@ def openvino_engine(source: Source, precision: str = "fp32", threads: int | None
     store = graph_store(source)
     quantised = quantised_graphs(store) if precision == "int8" else {}
 
+    def convert_into(graph: str, folder: Path) -> None:
+        store.say_converting(graph, "OpenVINO")
+        save(convert(source.graph(graph)), folder)
+
     def folder_of(graph: str) -> Path:
         if graph in quantised:
             return quantised[graph]()
-        return store.get(graph, lambda folder: _convert(source, graph, folder))
+        return store.get(graph, partial(convert_into, graph))
 
     return GraphEngine(source.config, source.facts.constants, OpenVINORunner(folder_of, precision, threads))
 
@@ -176,11 +178,6 @@ class OpenVINORunner:
         if full:
             ignore_padding(model)
         return core().compile_model(model, "CPU", self._settings).create_infer_request()
-
-
-def _convert(source: Source, graph: str, folder: Path) -> None:
-    _log.info("Converting '%s' for OpenVINO; this happens once.", graph)
-    save(convert(source.graph(graph)), folder)
 
 
 def save(model: ov.Model, folder: Path, *, halve: bool = False) -> None:

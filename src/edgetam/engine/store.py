@@ -14,6 +14,7 @@ import logging
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -55,6 +56,7 @@ class Store:
         self._root = _root()
         self.folder = self._root / runtime.replace("/", "-") / key
         self._spare: tempfile.TemporaryDirectory[str] | None = None
+        self._said = False
 
     def get(self, name: str, make: Callable[[Path], None]) -> Path:
         """The folder of an artifact, made by ``make(folder)`` if it is not there or damaged.
@@ -83,6 +85,20 @@ class Store:
                 f"folder ({error.strerror or error}); free some space, or set EDGETAM_CACHE to a folder that "
                 "can be written."
             ) from error
+
+    def say_converting(self, name: str, runtime: str) -> None:
+        """Tell the log what takes a while now; where nobody set one up, tell people at a terminal once.
+
+        Args:
+            name: of the artifact.
+            runtime: what people call it.
+        """
+        _log.info("Converting '%s' for %s; this happens once.", name, runtime)
+        unheard = not _log.hasHandlers() and _log.isEnabledFor(logging.WARNING)  # else somebody has chosen
+        if unheard and not self._said and sys.stderr is not None and sys.stderr.isatty():
+            self._said = True
+            said = f"edgetam: converting the model for {runtime}, which takes a while and happens once."
+            print(said, file=sys.stderr)
 
     def _warn_once(self, error: OSError) -> None:
         if self._root in _warned:

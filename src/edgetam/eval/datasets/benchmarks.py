@@ -134,7 +134,7 @@ _VKITTI = Layout(
 )
 
 _MAIN = (
-    Benchmark("generic", "A data set of yours"),
+    Benchmark("generic", "a data set of yours"),
     Benchmark(
         "davis2016",
         "DAVIS 2016",
