@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edgetam.atomic import atomic_folder, atomic_open, atomic_write, check_file, make_folder
+from edgetam.atomic import atomic_folder, atomic_open, atomic_path, atomic_write, check_file, make_folder
 from edgetam.errors import OutputError
 
 
@@ -59,6 +60,17 @@ def test_a_failing_disk_is_one_sentence(
         atomic_write(path, b"data")
     assert str(path) in str(caught.value)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("lend", [atomic_path, atomic_folder])
+@pytest.mark.parametrize(("where", "named"), [("tmp/x", "tmp/x"), ("out/.part/x", "out/a")])
+def test_the_disk_that_is_full_is_named(tmp_path: Path, lend: Any, where: str, named: str) -> None:
+    """Temporary files of what is called in the block may lie on another one."""
+    (tmp_path / "out").mkdir()
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / where))
+    with pytest.raises(OutputError) as caught, lend(tmp_path / "out" / "a"):
+        raise full
+    assert str(caught.value).startswith(f"Cannot write '{tmp_path / named}': the disk is full")
 
 
 def test_folders_that_are_missing_or_files(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(target)
     except OSError as error:
-        raise output_error(target, error) from error
+        raise output_error(_blamed(target, error), error) from error
     finally:
         if temporary is not None:
             with suppress(OSError):
@@ -149,7 +149,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             target.replace(temporary.with_suffix(".old"))
         temporary.replace(target)
     except OSError as error:
-        raise output_error(target, error) from error
+        raise output_error(_blamed(target, error), error) from error
     finally:
         if temporary is not None:
             old = temporary.with_suffix(".old")
@@ -157,6 +157,14 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
                 old.replace(target)
             shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _blamed(target: Path, error: OSError) -> Path:
+    """What could not be written: `target`, or a file elsewhere (a temporary one, say) whose disk is full."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not isinstance(error.filename, str):
+        return target
+    file = Path(error.filename).absolute()
+    return target if target.absolute().parent in file.parents else file
 
 
 def _flush(path: Path) -> None:

@@ -13,6 +13,7 @@ from edgetam.eval.metrics.labels import read_labels
 from tests.cli.conftest import refused, tree
 from tests.eval.scenes import make_dataset, make_video, square
 
+GENERIC = ("eval", "vos", "--dataset", "generic", "--root")
 OURS = """
 from tests.eval.scenes import FakeTracker
 
@@ -35,7 +36,7 @@ def about(folder: Path) -> dict:
 
 
 def test_predictions_and_scores(run, data, tmp_path):
-    result = run("eval", "vos", "--dataset", "generic", "--root", data, "--tracker", "copy", "-o", "res")
+    result = run(*GENERIC, data, "--tracker", "copy", "-o", "res")
     assert result.exit_code == 0, result.output
     assert {p.name for p in (tmp_path / "res/predictions/a").iterdir()} == {f"{t:05d}.png" for t in range(5)}
     table = scores(tmp_path / "res")
@@ -52,20 +53,7 @@ def test_predictions_and_scores(run, data, tmp_path):
 
 
 def test_our_tracker_gets_its_options(run, engine, data, tmp_path):
-    result = run(
-        "eval",
-        "vos",
-        "--dataset",
-        "generic",
-        "--root",
-        data,
-        "-o",
-        "res",
-        "--imgsz",
-        256,
-        "--prompt",
-        "3click",
-    )
+    result = run(*GENERIC, data, "-o", "res", "--imgsz", 256, "--prompt", "3click")
     assert result.exit_code == 0, result.output
     assert engine.loads[0][1]["image_size"] == 256
     clicks = [len(prompt.points[0]) for prompt, _ in engine.prompts]
@@ -76,7 +64,7 @@ def test_our_tracker_gets_its_options(run, engine, data, tmp_path):
 
 def test_a_tracker_of_ones_own(run, data, tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(OURS)
-    words = ("eval", "vos", "--dataset", "generic", "--root", data, "--tracker")
+    words = (*GENERIC, data, "--tracker")
     assert run(*words, "mine:follow", "-o", "res").exit_code == 0
     assert run(*words, "copy", "-o", "copied").exit_code == 0
     assert scores(tmp_path / "res")["summary"] == scores(tmp_path / "copied")["summary"]
@@ -85,18 +73,7 @@ def test_a_tracker_of_ones_own(run, data, tmp_path, monkeypatch):
 
 
 def test_a_changed_tracker_of_ones_own_is_another_run(run, data, tmp_path):
-    words = (
-        "eval",
-        "vos",
-        "--dataset",
-        "generic",
-        "--root",
-        data,
-        "--tracker",
-        "changing:follow",
-        "-o",
-        "res",
-    )
+    words = (*GENERIC, data, "--tracker", "changing:follow", "-o", "res")
     (tmp_path / "changing.py").write_text(OURS)
     assert run(*words).exit_code == 0
     assert "2 of 2 parts are finished already" in run(*words).stderr
@@ -109,7 +86,7 @@ def test_a_changed_tracker_of_ones_own_is_another_run(run, data, tmp_path):
 def test_objects_that_come_later_are_left_out_where_the_protocol_wants_it(run, tmp_path, protocol):
     first, later = {1: square(4, 8)}, {1: square(4, 8), 2: square(20, 2)}
     make_video(tmp_path / "set", "v", {t: later if t == 3 else first for t in range(4)}, 4)
-    words = ("eval", "vos", "--dataset", "generic", "--root", "set", "--tracker", "copy", "-o")
+    words = (*GENERIC, "set", "--tracker", "copy", "-o")
     result = run(*words, "res", "--protocol", protocol)
     assert result.exit_code == 0, result.output
     assert f"{protocol} takes the objects of each first mask" in result.stderr
@@ -124,14 +101,14 @@ def test_objects_that_come_later_are_left_out_where_the_protocol_wants_it(run, t
 def test_the_only_object_may_come_later(run, tmp_path):
     truth = {t: {255: square(4, 8)} if t else {} for t in range(4)}
     make_video(tmp_path / "set", "v", truth, 4)
-    words = ("eval", "vos", "--dataset", "generic", "--root", "set", "--tracker", "copy", "-o", "res")
+    words = (*GENERIC, "set", "--tracker", "copy", "-o", "res")
     result = run(*words, "--foreground")
     assert result.exit_code == 0 and "first mask" not in result.stderr
     assert scores(tmp_path / "res")["summary"]["J"] == 1.0
 
 
 def test_the_same_command_goes_on(run, data, tmp_path, monkeypatch):
-    words = ("eval", "vos", "--dataset", "generic", "--root", data, "--tracker", "copy", "-o", "res")
+    words = (*GENERIC, data, "--tracker", "copy", "-o", "res")
     follow = vos_run.follow
 
     def interrupted(tracker, video, **options):
@@ -153,7 +130,7 @@ def test_the_same_command_goes_on(run, data, tmp_path, monkeypatch):
 
 
 def test_shards_score_when_all_are_done(run, data, tmp_path):
-    words = ("eval", "vos", "--dataset", "generic", "--root", data, "--tracker", "copy", "-o", "res")
+    words = (*GENERIC, data, "--tracker", "copy", "-o", "res")
     first = run(*words, "--shard", "1/2")
     assert first.exit_code == 0 and "1 of 2 sequences" in first.stdout
     assert not (tmp_path / "res/scores.json").exists()
@@ -162,7 +139,7 @@ def test_shards_score_when_all_are_done(run, data, tmp_path):
 
 
 def test_results_of_another_run_are_kept_unless_asked(run, data, tmp_path):
-    words = ("eval", "vos", "--dataset", "generic", "--root", data, "-o", "res", "--tracker")
+    words = (*GENERIC, data, "-o", "res", "--tracker")
     assert run(*words, "copy").exit_code == 0
     refused(run(*words, "flow"), 4, "another run", "tracker", "--overwrite")
     assert run(*words, "flow", "--overwrite").exit_code == 0
@@ -178,7 +155,7 @@ def test_sets_of_a_server_give_a_submission(run, tmp_path):
 
 
 def test_lenient_needs_something_that_is_not_broken(run, data, tmp_path):
-    words = ("eval", "vos", "--dataset", "generic", "--root", data, "--tracker", "copy", "--lenient")
+    words = (*GENERIC, data, "--tracker", "copy", "--lenient")
     (data / "Annotations/b/00000.png").write_bytes(b"no picture")
     one = run(*words, "-o", "one")
     assert one.exit_code == 0 and "left out: Sequence 'b'" in one.stderr

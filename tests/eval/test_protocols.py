@@ -13,6 +13,17 @@ from edgetam.eval.metrics.protocols.mosev2 import stretches
 from tests.eval.folders import labels, pair, save, video, write_json
 
 
+def with_void(root: Path, guess: np.ndarray) -> tuple[Path, Path]:
+    """Truth whose lower rows are void, and a prediction that is the same on every frame."""
+    gt, pred = pair(root, ("cat",))
+    truth = labels(1, 2)
+    truth[15:] = 255
+    for t in range(5):
+        save(gt / f"cat/{t:05d}.png", truth)
+        save(pred / f"cat/{t:05d}.png", guess)
+    return gt, pred
+
+
 def test_davis2016_takes_whatever_is_not_black(tmp_path: Path) -> None:
     gt, pred = pair(tmp_path)
     for t in range(5):
@@ -59,14 +70,9 @@ def test_davis_notes_objects_that_come_later(tmp_path: Path) -> None:
 
 
 def test_unsupervised_matches_proposals_and_ignores_void(tmp_path: Path) -> None:
-    gt, pred = pair(tmp_path, ("cat",))
-    for t in range(5):
-        shown = labels(1, 2)
-        shown[15:] = 255
-        save(gt / f"cat/{t:05d}.png", shown)
-        guess = labels(9, 4)
-        guess[16:, :10] = 9  # in the void: costs nothing
-        save(pred / f"cat/{t:05d}.png", guess)
+    guess = labels(9, 4)
+    guess[16:, :10] = 9  # in the void: costs nothing
+    gt, pred = with_void(tmp_path, guess)
     scores = score_folder("davis2017-unsupervised", gt, pred)
     assert scores.summary["J&F"] == 1.0
     assert [(entry.object, entry.pred_value) for entry in scores.objects] == [("2", 4), ("1", 9)]
@@ -88,14 +94,9 @@ def test_vos_benchmark_counts_from_where_an_object_is_seen(tmp_path: Path) -> No
 
 
 def test_vos_benchmark_may_take_void_for_background(tmp_path: Path) -> None:
-    gt, pred = pair(tmp_path, ("cat",))
-    for t in range(5):
-        shown = labels(1, 2)
-        shown[15:] = 255
-        save(gt / f"cat/{t:05d}.png", shown)
-        guess = labels(1, 2)
-        guess[15:, :16] = 1  # in the void: costs as much as anywhere else
-        save(pred / f"cat/{t:05d}.png", guess)
+    guess = labels(1, 2)
+    guess[15:, :16] = 1  # in the void: costs as much as anywhere else
+    gt, pred = with_void(tmp_path, guess)
     scores = score_folder("vos-benchmark-void", gt, pred)
     area = (labels(1) == 1).sum()
     assert [(entry.object, entry.scores["J"]) for entry in scores.objects] == [

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
 import logging
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +20,21 @@ from edgetam import load_bundle
 from edgetam.engine.fixed_graph import FixedGraph
 from edgetam.errors import EngineError, WeightsError
 from edgetam.export import Agreement, BundleSpec, bundle, export_bundle
-from edgetam.export.parity import ProgramAgreement, compare_programs
+from edgetam.export.parity import ProgramAgreement, compare_programs, rehearse
 from edgetam.export.programs import fixed_graphs, make_limits
 from edgetam.model import EdgeTAM, inference_form
+from tests.tracking.fake_engine import FakeEngine
 
 GOOD = Agreement(0, 1, 0.1, 1.0, 0.0)
 NAN = float("nan")
+
+
+def test_a_rehearsal_needs_no_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**options: Any) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    assert len(rehearse(FakeEngine(), make_limits(3, 1, 2))) == 7
 
 
 class Altered:

@@ -300,6 +300,43 @@ def test_a_journal_from_elsewhere_leads_to_no_other_files(tmp_path: Path, change
     assert write(folder, [], kinds=kinds, resume=True).done == set(frames)
 
 
+@pytest.mark.parametrize("lost", ["file_name", "time", "presence", "score", "segmentation", "bbox", "area"])
+def test_a_line_that_lacks_something_is_passed_over(tmp_path: Path, lost: str) -> None:
+    write(tmp_path, range(3))
+    whole = tree(tmp_path)
+    path = tmp_path / ".edgetam" / "journal.jsonl"
+    *lines, last = path.read_text().splitlines()
+    entry = json.loads(last)
+    for part in (entry, *entry["objects"]):
+        part.pop(lost, None)
+    path.write_text("\n".join([*lines, json.dumps(entry)]) + "\n")
+    with ResultWriter(tmp_path, SAVE_KINDS, INFO, resume=True) as writer:
+        assert writer.done == {0, 1}
+    images = json.loads((tmp_path / "masks.json").read_text())["images"]
+    assert [image["frame"] for image in images] == [0, 1]
+    assert write(tmp_path, [2], resume=True).done == {0, 1, 2}
+    assert tree(tmp_path) == whole
+    assert len(json.loads((tmp_path / "masks.json").read_text())["images"]) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"file_name": 7},
+        {"time": "soon"},
+        {"time": float("nan")},
+        {"time": True},
+        {"objects": [{"id": 1, "presence": None, "score": 1.0}]},
+        {"objects": [{"id": 1, "presence": 1.0, "score": "high"}]},
+    ],
+    ids=str,
+)
+def test_a_line_of_other_types_is_passed_over(tmp_path: Path, change) -> None:
+    write(tmp_path, range(2), kinds=["png", "overlay"])
+    rewrite_journal(tmp_path, **change)
+    assert write(tmp_path, [], kinds=["png", "overlay"], resume=True).done == {0}
+
+
 @pytest.mark.parametrize("first", ["garbage", "", '{"version": 2, "name": "clip.mp4"}', "[]", DEEP])
 def test_a_journal_with_another_first_line_is_replaced(tmp_path: Path, first: str) -> None:
     write(tmp_path, range(3), kinds=["png"])

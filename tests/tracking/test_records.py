@@ -62,6 +62,17 @@ def test_a_store_without_one_keeps_the_last_records(actions: list[tuple[str, int
         assert store.get(frame, None) is None or store[frame].logits[0, 0] == frame
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_what_is_put_back_goes_before_what_was_reached_later(reverse: bool) -> None:
+    store, order = RecordStore(4), [9, 8, 6, 5] if reverse else [1, 2, 4, 5]
+    for frame in order:
+        store[frame] = record(frame)
+    store.put_back(7 if reverse else 3, record(7), reverse=reverse)
+    assert store.by_recency() == [order[1], 7 if reverse else 3, *order[2:]]
+    store.put_back(order[0], record(0), reverse=reverse)
+    assert store.by_recency()[0] == order[0]
+
+
 def test_records_come_back_from_disk_bit_by_bit(tmp_path: Path) -> None:
     store = RecordStore(1, tmp_path / "deep" / "er")
     put = [record(1 / 3), record(-0.1, memory=False), record(5)]

@@ -208,6 +208,38 @@ def test_damaged_sessions_are_refused(tmp_path: Path, change: dict[str, Any]) ->
         resume(tmp_path / "session")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prompts": {"40": {"points": [[1, 2]], "labels": [1]}}},
+        {"prompts": {"-1": {"points": [[1, 2]], "labels": [1]}}},
+        {"corrected": [40]},
+        {"visited": {"-1": False}},
+    ],
+    ids=str,
+)
+def test_sessions_of_frames_that_the_video_lacks_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    begin().save(tmp_path)
+    change_entry(tmp_path, **change)
+    with pytest.raises(InputError, match=r"speaks of frame (40|-1), and the video has frames 0 to 39"):
+        resume(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["prompted", "pending", "tracked"])
+def test_memories_of_frames_that_the_video_lacks_are_refused(tmp_path: Path, kind: str) -> None:
+    begin().save(tmp_path)
+    manifest = json.loads((tmp_path / "session.json").read_text())
+    (file,) = manifest["objects"][0]["files"]
+    name = next(name for name in file["records"] if name.startswith(kind))
+    file["records"] = [f"{kind}.40" if each == name else each for each in file["records"]]
+    manifest["objects"][0]["conditioning"]["40"] = True
+    (tmp_path / "session.json").write_text(json.dumps(manifest))
+    path = tmp_path / file["name"]
+    save_file({n.replace(f"{name}.", f"{kind}.40."): a for n, a in load_file(path).items()}, path)
+    with pytest.raises(InputError, match=r"speaks of frame 40, and the video has frames 0 to 39"):
+        resume(tmp_path)
+
+
 def test_damaged_memories_are_refused_and_the_video_is_closed(tmp_path: Path) -> None:
     begin().save(tmp_path)
     for file in tmp_path.glob("*.safetensors"):

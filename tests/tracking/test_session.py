@@ -349,6 +349,34 @@ def test_joint_frames_stay_prompted_until_nobody_prompts_them() -> None:
     assert [5 in t.tracked for t in session.tracks.values()] == [True] * 2
 
 
+def test_joint_frames_of_a_removed_object_count_as_tracked() -> None:
+    session = open_session(20, joint=True)
+    session.prompt(0, 1, points=[[3, 4]])
+    session.prompt(5, 2, points=[[9, 9]])
+    list(session.propagate())
+    shown = summary(session.result(5))[1]
+    session.remove_object(2)
+    track = session.tracks[1]
+    assert (list(track.prompted), 5 in track.tracked) == ([0], True)
+    assert summary(session.result(5))[1] == shown
+    again = summaries(session.propagate())
+    alone = open_session(20, joint=True)
+    alone.prompt(0, 1, points=[[3, 4]])
+    assert again == summaries(alone.propagate())
+
+
+def test_joint_corrections_of_a_removed_object_are_tracked_again() -> None:
+    session = open_session(20, joint=True, keep_corrections=False)
+    for object_id in (1, 2):
+        session.prompt(0, object_id, points=[[3, 4 * object_id]])
+    list(session.propagate())
+    session.prompt(8, 2, points=[[20, 20]])
+    list(session.propagate())
+    assert session.tracks[1].corrected == {8}
+    session.remove_object(2)
+    assert session.tracks[1].corrected == set()
+
+
 def test_taking_back_a_joint_prompt_takes_it_from_all() -> None:
     session = open_session(20, joint=True)
     session.prompt(0, 1, points=[[3, 4]])
@@ -483,7 +511,7 @@ def test_undo_does_not_bring_back_what_was_removed() -> None:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["prompt", "box", "walk", "back", "commit", "remove"]),
+        st.sampled_from(["prompt", "box", "walk", "back", "commit", "remove", "forget"]),
         st.integers(0, 11),
         st.integers(1, 3),
     ),
@@ -503,8 +531,10 @@ def take(session: TrackingSession, steps: list[tuple[str, int, int]]) -> None:
                 list(session.propagate(start=frame, frames=4, reverse=kind == "back"))
             elif kind == "commit":
                 session.commit()
-            else:
+            elif kind == "remove":
                 session.remove_prompts(frame, object_id)
+            else:
+                session.remove_object(object_id)
         except PromptError:
             continue
 

@@ -106,6 +106,13 @@ def test_rates_and_schedules(name: str) -> None:
 
 
 @parametrised
+def test_batch_norms_use_no_statistics_of_a_single_clip(name: str) -> None:
+    recipe, stage, _ = read(name)
+    assert (stage.norms == "frozen") == (min(kind.clips for kind in stage.kinds) == 1)
+    assert stage.norms == "batch" or recipe.model.init != "fresh", "running statistics come from somewhere"
+
+
+@parametrised
 def test_weights_of_losses(name: str) -> None:
     recipe, stage, _ = read(name)
     losses, teacher = recipe.losses, recipe.distill

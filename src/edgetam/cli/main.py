@@ -334,69 +334,10 @@ def eval_(ctx: typer.Context) -> None:
     _pass_on(ctx, "edgetam.cli.eval")
 
 
-@app.command()
-def score(
-    protocol: Annotated[str, typer.Option(metavar="NAME", help="davis2017, sav, mosev2, youtube-vos, ...")],
-    gt: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="The benchmark's root, or its folder of sequences.")
-    ],
-    pred: Annotated[
-        list[Path], typer.Option(metavar="FOLDER", help="Predicted masks; several are compared.")
-    ],
-    name: Annotated[
-        list[str] | None, typer.Option(metavar="TEXT", help="What to call each prediction.")
-    ] = None,
-    split: Annotated[str | None, typer.Option(metavar="NAME", help="val, test-dev, ...")] = None,
-    sequences: Annotated[str | None, typer.Option(metavar="A,B", help="Only these sequences.")] = None,
-    meta: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="meta.json, when it is not in the root.")
-    ] = None,
-    groups: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Which categories or videos are unseen.")
-    ] = None,
-    lenient: Annotated[
-        bool, typer.Option("--lenient", help="Score what is there and list what is not.")
-    ] = False,
-    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Processes.")] = 1,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FOLDER", help="For JSON and CSV files.", rich_help_panel="Results"
-        ),
-    ] = None,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="For a page to look at.", rich_help_panel="Results")
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Frames to draw errors on.", rich_help_panel="Results"),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, for programs.", rich_help_panel="Results")
-    ] = False,
-    quiet: options.Quiet = False,
-) -> None:
+@app.command("score", context_settings=PASS_ON)
+def score_(ctx: typer.Context) -> None:
     """Score predicted masks by the rules of a benchmark."""
-    from edgetam.cli.score import ScoreChoice, score_predictions
-
-    only = tuple(part.strip() for part in (sequences or "").split(",") if part.strip())
-    choice = ScoreChoice(
-        protocol,
-        gt,
-        pred,
-        name or (),
-        split,
-        meta,
-        groups,
-        only,
-        lenient,
-        jobs,
-        output,
-        report,
-        images,
-        as_json,
-    )
-    score_predictions(choice, open_screen(quiet=quiet))
+    _pass_on(ctx, "edgetam.cli.score")
 
 
 def _pass_on(ctx: typer.Context, module: str) -> None:

@@ -7,16 +7,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
-from edgetam.cli.screen import Screen
+from edgetam.cli import options
+from edgetam.cli.screen import Screen, open_screen
 from edgetam.errors import InputError
 from edgetam.eval.metrics import Scores, score_folder
 from edgetam.eval.report import Comparison, Illustrations, Row, as_json, compare, write_report, write_scores
 
-__all__ = ["ScoreChoice", "name_gaps", "score_predictions", "show_scores"]
+__all__ = ["ScoreChoice", "app", "name_gaps", "score_predictions", "show_scores"]
+
+app = typer.Typer(add_completion=False)
 
 _SHOWN = 10
 """Rows of the table of sequences."""
@@ -64,6 +69,69 @@ def _ends(paths: Sequence[Path]) -> list[str]:
     while len({path.parts[-length:] for path in paths}) < len(set(paths)):
         length += 1
     return ["/".join(path.parts[-length:]) for path in paths]
+
+
+@app.command()
+def score(
+    protocol: Annotated[str, typer.Option(metavar="NAME", help="davis2017, sav, mosev2, youtube-vos, ...")],
+    gt: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="The benchmark's root, or its folder of sequences.")
+    ],
+    pred: Annotated[
+        list[Path], typer.Option(metavar="FOLDER", help="Predicted masks; several are compared.")
+    ],
+    name: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="What to call each prediction.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(metavar="NAME", help="val, test-dev, ...")] = None,
+    sequences: Annotated[str | None, typer.Option(metavar="A,B", help="Only these sequences.")] = None,
+    meta: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="meta.json, when it is not in the root.")
+    ] = None,
+    groups: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Which categories or videos are unseen.")
+    ] = None,
+    lenient: Annotated[
+        bool, typer.Option("--lenient", help="Score what is there and list what is not.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Processes.")] = 1,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="For JSON and CSV files.", rich_help_panel="Results"
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="For a page to look at.", rich_help_panel="Results")
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Frames to draw errors on.", rich_help_panel="Results"),
+    ] = None,
+    print_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, for programs.", rich_help_panel="Results")
+    ] = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Score predicted masks by the rules of a benchmark."""
+    only = tuple(part.strip() for part in (sequences or "").split(",") if part.strip())
+    choice = ScoreChoice(
+        protocol,
+        gt,
+        pred,
+        name or (),
+        split,
+        meta,
+        groups,
+        only,
+        lenient,
+        jobs,
+        output,
+        report,
+        images,
+        print_json,
+    )
+    score_predictions(choice, open_screen(quiet=quiet))
 
 
 def score_predictions(choice: ScoreChoice, screen: Screen) -> None:

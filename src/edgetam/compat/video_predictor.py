@@ -263,11 +263,7 @@ class SAM2VideoPredictor(SAM2Base):
         if obj_id not in session.tracks:
             return []
         frames = sorted(session.tracks[obj_id].prompts)
-        for frame in frames:  # one by one: frames nobody else prompted stop being prompted for all
-            if obj_id in session.tracks:
-                session.remove_prompts(frame, obj_id)
-        if obj_id in session.tracks:
-            session.remove_object(obj_id)
+        session.remove_object(obj_id)
         return frames
 
     def _apply(

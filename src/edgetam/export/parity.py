@@ -87,7 +87,9 @@ def drawn_clip() -> NDArray[np.uint8]:
 
 def rehearse(engine: Engine, limits: Limits) -> list[FrameResult]:
     """Track up to three objects (a click, a box, a mask) and correct the first one on the way."""
-    objects, options = limits.objects, TrackerOptions(store="fp32", max_prompted=limits.prompted)
+    objects = limits.objects
+    # nothing goes to the temporary folder, whose disk may be full: the clip is too short for a history
+    options = TrackerOptions(store="fp32", max_prompted=limits.prompted, history=False)
     clip = drawn_clip()
     with VideoTracker(engine, options).open(clip) as session:
         session.prompt(0, 1, points=[[80, 90]])

@@ -49,7 +49,7 @@ class CocoWriter:
 
     def holds(self, entry: Mapping[str, Any]) -> bool:
         """Whether the journal holds the masks of a frame."""
-        return all("segmentation" in item for item in entry["objects"])
+        return all({"segmentation", "bbox", "area"} <= item.keys() for item in entry["objects"])
 
     def forget(self, entry: Mapping[str, Any]) -> None:
         """Remove the assembled file."""

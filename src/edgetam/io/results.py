@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -266,7 +267,7 @@ class ResultWriter:
 
 
 def _is_sound(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry leads to files of ours only: what it names is deleted by a later run."""
+    """Whether an entry is whole, and leads to files of ours only: what it names is deleted by a later run."""
     name, kinds, objects = entry.get("name"), entry.get("kinds"), entry.get("objects")
     return (
         isinstance(name, str)
@@ -274,8 +275,12 @@ def _is_sound(entry: Mapping[str, Any]) -> bool:
         and PurePath(name).name == name
         and isinstance(kinds, list)
         and all(kind in SAVE_KINDS for kind in kinds)
+        and isinstance(entry.get("file_name"), str)
+        and "time" in entry
+        and (entry["time"] is None or (isinstance(entry["time"], float) and math.isfinite(entry["time"])))
         and isinstance(objects, list)
         and all(isinstance(item, dict) and type(item.get("id")) is int for item in objects)
+        and all(isinstance(item.get(fact), float) for item in objects for fact in ("presence", "score"))
     )
 
 

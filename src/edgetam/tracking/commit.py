@@ -8,7 +8,7 @@ from edgetam.tracking.options import TrackerOptions
 from edgetam.tracking.records import ObjectTrack
 from edgetam.tracking.step import Moment, absent_record, remember
 
-__all__ = ["clear_around", "commit"]
+__all__ = ["clear_around", "commit", "release"]
 
 CLEARED_FRAMES = 7
 """As published: tracked frames up to this many strides away from a prompt are forgotten."""
@@ -43,6 +43,18 @@ def clear_around(track: ObjectTrack, frame: int, options: TrackerOptions) -> Non
     for t in range(frame - reach, frame + reach + 1):
         if t not in track.corrected and t in track.tracked:
             del track.tracked[t]
+
+
+def release(tracks: Collection[ObjectTrack], frame: int, options: TrackerOptions) -> None:
+    """Where nobody is prompted on a frame any more, let what was seen there count as tracked."""
+    for each in tracks:
+        sharing = tracks if options.joint else [each]
+        if any(frame in other.prompts for other in sharing):
+            continue
+        each.corrected.discard(frame)
+        if frame in each.prompted:
+            reverse = each.visited.pop(frame, False)
+            each.tracked.put_back(frame, each.prompted.pop(frame), reverse=reverse)
 
 
 def _commit_frame(

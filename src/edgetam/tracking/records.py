@@ -110,6 +110,12 @@ class RecordStore(MutableMapping[int, FrameRecord]):
     def __len__(self) -> int:
         return len(self._filed) + len(self._held)
 
+    def put_back(self, frame: int, record: FrameRecord, *, reverse: bool) -> None:
+        """Put in a record as of the time when its frame was reached, so that it outlives no later one."""
+        self[frame] = record
+        for t in [t for t in self._held if (t < frame if reverse else t > frame)]:
+            self._held.move_to_end(t)
+
     def by_recency(self) -> list[int]:
         """All frames, those put in last at the end: the order in which a copy has to be filled."""
         return [*sorted(self._filed), *self._held]

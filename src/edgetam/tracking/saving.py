@@ -183,17 +183,24 @@ def _restore_track(session: TrackingSession, entry: dict[str, Any], folder: Path
     track = session.new_track(int(entry["id"]))
     masks = load_file(_inside(folder, entry["masks"])) if entry["masks"] else {}
     for key, prompt in entry["prompts"].items():
-        track.prompts[int(key)] = _restore_clicks(prompt, masks.get(key))
-    track.corrected = set(entry["corrected"])
-    track.visited = {int(t): bool(reverse) for t, reverse in entry["visited"].items()}
+        track.prompts[_frame(session, key)] = _restore_clicks(prompt, masks.get(key))
+    track.corrected = {_frame(session, t) for t in entry["corrected"]}
+    track.visited = {_frame(session, t): bool(reverse) for t, reverse in entry["visited"].items()}
     for file in entry["files"]:
         arrays = load_file(_inside(folder, file["name"]))
         for name in file["records"]:
             parts = {n.removeprefix(f"{name}."): a for n, a in arrays.items() if n.startswith(f"{name}.")}
             record = FrameRecord.from_arrays(parts)
             _check_shapes(record, session, name)
+            _frame(session, _parse(name)[1])
             _place(track, name, record, entry["conditioning"])
     return track
+
+
+def _frame(session: TrackingSession, number: str | int) -> int:
+    if not 0 <= int(number) < len(session):
+        raise ValueError(f"it speaks of frame {number}, and the video has frames 0 to {len(session) - 1}")
+    return int(number)
 
 
 def _restore_clicks(prompt: dict[str, Any], mask: NDArray[np.bool_] | None) -> Clicks:

@@ -21,7 +21,7 @@ from edgetam.engine.base import Engine
 from edgetam.errors import OutputError, PromptError
 from edgetam.structs import FrameResult, ImageFeatures, Prompt
 from edgetam.tracking.bank import horizon
-from edgetam.tracking.commit import clear_around, commit
+from edgetam.tracking.commit import clear_around, commit, release
 from edgetam.tracking.geometry import prepare_image
 from edgetam.tracking.limits import check_memory, check_room
 from edgetam.tracking.options import TrackerOptions
@@ -210,11 +210,16 @@ class TrackingSession:
     def remove_object(self, object_id: int) -> None:
         """Forget an object and everything known about it.
 
+        With ``TrackerOptions(joint=True)``, frames that no other object is prompted on count as tracked from
+        now on.
+
         Raises:
             PromptError: there is no such object.
         """
-        self._known(object_id)
+        track = self._known(object_id)
         self._forget(object_id)
+        for frame in track.prompts:
+            self._release(frame)
 
     def reset(self) -> None:
         """Forget all objects; the video stays open."""
@@ -313,11 +318,8 @@ class TrackingSession:
 
     def _release(self, frame: int) -> None:
         """Demote a frame where its prompts are gone, and forget objects without any prompted frame."""
+        release(self.tracks.values(), frame, self.options)
         for each in list(self.tracks.values()):
-            sharing = self.tracks.values() if self.options.joint else [each]
-            if frame in each.prompted and not any(frame in other.prompts for other in sharing):
-                each.tracked[frame] = each.prompted.pop(frame)
-                each.visited.pop(frame, None)
             if not each.prompted and not any(conditioning for _, conditioning in each.pending.values()):
                 self._forget(each.object_id)
 

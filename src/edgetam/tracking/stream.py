@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from edgetam.engine.base import Engine
@@ -10,7 +11,7 @@ from edgetam.errors import PromptError
 from edgetam.io.arrays import as_rgb
 from edgetam.structs import FrameResult, Prompt
 from edgetam.tracking.bank import horizon
-from edgetam.tracking.commit import commit
+from edgetam.tracking.commit import commit, release
 from edgetam.tracking.geometry import prepare_image
 from edgetam.tracking.limits import check_memory, check_room
 from edgetam.tracking.options import TrackerOptions
@@ -103,7 +104,8 @@ class Stream:
                 known = ", ".join(map(str, self.tracks)) or "none"
                 raise PromptError(f"There is no object {object_id!r}; known objects: {known}.")
         for object_id in ids:
-            del self.tracks[object_id]
+            for frame in self.tracks.pop(object_id).prompts:
+                release(self.tracks.values(), frame, self.options)
 
     def _track(self, moment: Moment) -> None:
         tracks = list(self.tracks.values())
@@ -120,18 +122,27 @@ class Stream:
             record = answer(moment, each, given, self.options, conditioned=known is not None)
             answered.append((each, record, known is None or self.options.keep_corrections))
         for each, record, conditioning in answered:
+            # masks would take room and are not read again
+            each.prompts[moment.frame] = replace(clicks[each.object_id], mask=None)
             each.pending[moment.frame] = record, conditioning
             self.tracks[each.object_id] = each
         commit(self.tracks.values(), lambda _: moment, self.options)
 
     def _forget(self, frame: int) -> None:
-        """Keep the ``max_prompted`` latest prompted frames, and others while they are read as recent ones."""
+        """Keep the ``max_prompted`` latest prompted frames, and others while they are read as recent ones.
+
+        Where objects share them, those of an object itself too: the others go when their objects are removed.
+        """
         limit = self.options.max_prompted
         for each in self.tracks.values():
             each.corrected.intersection_update(each.tracked)
-            for t in [] if limit is None else list(each.prompted)[:-limit]:
-                if frame - t >= horizon(self.options.memory_stride):
-                    del each.prompted[t]
+            if limit is not None:
+                own = [t for t in each.prompted if t in each.prompts]
+                for t in set(each.prompted) - {*list(each.prompted)[-limit:], *own[-limit:]}:
+                    if frame - t >= horizon(self.options.memory_stride):
+                        del each.prompted[t]
+            for t in each.prompts.keys() - each.prompted.keys() - each.corrected:
+                del each.prompts[t]
 
 
 def _mapping(prompts: Any) -> Mapping[Any, Prompt]:
