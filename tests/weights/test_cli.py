@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from edgetam.cli.weights import app
 from edgetam.engine.store import Store
 from edgetam.errors import EdgeTAMError, OutputError
-from edgetam.weights import load_state, registry
+from edgetam.weights import load_state, registry, save_native
 
 
 @pytest.fixture
@@ -55,6 +57,44 @@ def test_convert_to_hugging_face_and_never_over_a_file(run, official_file, tmp_p
     assert isinstance(run("convert", official_file, target, "--to", "hf").exception, OutputError)
     assert run("convert", official_file, target, "--to", "native", "--force").exit_code == 0
     assert load_state(target).layout == "native"
+
+
+def test_an_average_of_weights(run, official_file, tmp_path):
+    first = load_state(official_file)
+    moved = {name: x + 1 if x.is_floating_point() else x for name, x in first.state.items()}
+    other = save_native(tmp_path / "moved.safetensors", moved, first.config)
+    target = tmp_path / "mean.safetensors"
+    result = run("average", official_file, other, "--share", 3, "--share", 1, "-o", target)
+    assert result.exit_code == 0, result.exception
+    for name, tensor in load_state(target).state.items():
+        expected = first.state[name] + 0.25 if tensor.is_floating_point() else first.state[name]
+        torch.testing.assert_close(tensor, expected)
+    assert isinstance(run("average", official_file, other, "-o", target).exception, OutputError)
+    assert run("average", official_file, other, "-o", target, "--force").exit_code == 0
+    name = "mask_decoder.score_token"
+    assert name in first.state
+    torch.testing.assert_close(load_state(target).state[name], first.state[name] + 0.5)
+
+
+def test_an_average_that_makes_no_sense(run, official_file, tmp_path):
+    target = tmp_path / "mean.safetensors"
+    first = load_state(official_file)
+    config = replace(first.config, aligned_places=True)
+    aligned = save_native(tmp_path / "aligned.safetensors", first.state, config)
+    smaller = save_native(tmp_path / "s.safetensors", first.state, replace(first.config, image_size=512))
+    for arguments, message in (
+        ((official_file,), "two or more"),
+        ((official_file, aligned), "aligned_places"),
+        ((official_file, smaller), "image_size"),
+        ((official_file, official_file, "--share", 1), "one for each"),
+        ((official_file, official_file, "--share", 1, "--share", 0), "above 0"),
+        ((official_file, official_file, "--share", 1, "--share", "nan"), "above 0"),
+        ((official_file, "nothing.pt"), "nothing.pt"),
+    ):
+        error = run("average", *arguments, "-o", target).exception
+        assert isinstance(error, EdgeTAMError), arguments
+        assert message in str(error)
+        assert not target.exists()
 
 
 def test_download_prints_the_path(run, monkeypatch, own_cache):

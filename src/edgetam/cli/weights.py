@@ -149,6 +149,25 @@ def convert_(
     typer.echo(convert(path, target, to, dtype, notes))
 
 
+@app.command("average")
+def average_(
+    sources: Annotated[list[str], typer.Argument(metavar="SRC...", help="Files or published names.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The native file to write.")],
+    share: Annotated[
+        list[float] | None,
+        typer.Option("--share", help="How much each counts, once for each; alike if none."),
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
+    force: Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")] = False,
+) -> None:
+    """Write the mean of weights that were trained from the same ones."""
+    from edgetam.weights.averaging import average
+
+    if output.exists() and not force:
+        raise OutputError(f"{output} exists already; pass --force to replace it, or another name.")
+    typer.echo(average([resolve(source) for source in sources], output, share or None, dtype))
+
+
 @app.command()
 def clean(
     days: Annotated[

@@ -1,8 +1,8 @@
 """Weights: where they come from, and how they get into a model.
 
-`load_state` reads the official ``.pt``, Hugging Face's safetensors and our own, and
-`convert` writes them; `resolve` turns names, addresses and paths into files. Reading is strict
-and never runs code from a file. Finding files needs no PyTorch and hashing them no downloads, so parts are
+`load_state` reads the official ``.pt``, Hugging Face's safetensors and our own, `convert` writes them and
+`average` makes one of several; `resolve` turns names, addresses and paths into files. Reading is strict and
+never runs code from a file. Finding files needs no PyTorch and hashing them no downloads, so parts are
 imported when they are asked for.
 """
 
@@ -13,6 +13,7 @@ from edgetam.weights.bundled import bundled_path
 from edgetam.weights.cache import cache_dir
 
 if TYPE_CHECKING:
+    from edgetam.weights.averaging import average
     from edgetam.weights.load import LoadedWeights, convert, load_into, load_state, load_weights, save_native
     from edgetam.weights.network import load_network
     from edgetam.weights.registry import REGISTRY, Published, download, resolve
@@ -21,6 +22,7 @@ __all__ = [
     "REGISTRY",
     "LoadedWeights",
     "Published",
+    "average",
     "bundled_path",
     "cache_dir",
     "convert",
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "average": "averaging",
     "load_network": "network",
     **dict.fromkeys(("REGISTRY", "Published", "download", "resolve"), "registry"),
 }
