@@ -151,10 +151,17 @@ def _batches(
         pin_memory=device.type == "cuda",
         worker_init_fn=_start_worker,
     )
-    for batch in loader:
-        if isinstance(batch, EdgeTAMError):
-            raise batch
-        yield batch
+    batches = iter(loader)
+    try:
+        for batch in batches:
+            if isinstance(batch, EdgeTAMError):
+                raise batch
+            yield batch
+    finally:
+        # PyTorch does this once nobody refers to the iterator, as tracebacks do. Until then it raises the
+        # death of a worker again, wherever the process happens to be, whenever any child of it ends
+        if data.workers:
+            batches._shutdown_workers()  # type: ignore[attr-defined]
 
 
 @contextmanager
