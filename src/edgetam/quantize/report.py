@@ -17,6 +17,7 @@ from edgetam.engine.openvino import OpenVINORunner
 from edgetam.engine.verbs import GraphEngine
 from edgetam.eval.datasets import Dataset
 from edgetam.eval.metrics import frame_scores, region_similarity
+from edgetam.eval.predictions import exclusive
 from edgetam.eval.protocols.vos import follow
 from edgetam.eval.trackers.ours import EdgeTAMTracker
 from edgetam.quantize.clips import Clip
@@ -128,10 +129,10 @@ def _score(engine: GraphEngine, dataset: Dataset, name: str, run: _Run) -> None:
     last = max(video.annotated)  # not scored, as in DAVIS
     for frame, scores in _timed(follow(EdgeTAMTracker(VideoTracker(engine)), video), run):
         truth = video.masks(frame) if frame in video.annotated and frame != last else {}
-        for object_id, logits in scores.items():
+        for object_id, mask in exclusive(scores).items():
             if frame <= first[object_id]:
                 continue
-            run.masks[name, frame, object_id] = mask = logits > 0
+            run.masks[name, frame, object_id] = mask
             if truth:
                 expected = truth.get(object_id, np.zeros_like(mask))
                 run.jf.append(statistics.mean(frame_scores(mask, expected)))
