@@ -76,6 +76,7 @@ def test_a_first_start_without_pytorch_says_so(
     runtime: str, model: EdgeTAM, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     weights = save_native(tmp_path / "w.safetensors", model)
+    monkeypatch.setenv("EDGETAM_CACHE", str(tmp_path / "cache"))  # another test may have saved the same bytes
     monkeypatch.setattr(requirements, "missing", lambda modules: [m for m in modules if m == "torch"])
     with pytest.raises(EngineError, match="needs PyTorch, which is not installed; run: pip install torch"):
         load_model(weights=weights, engine=runtime)
