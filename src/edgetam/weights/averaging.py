@@ -45,8 +45,8 @@ def average(
         )
     first = load_state(sources[0])
     total: dict[str, torch.Tensor] = {}
-    for source, share in zip(sources, shares, strict=True):
-        loaded = load_state(source)
+    for i, (source, share) in enumerate(zip(sources, shares, strict=True)):
+        loaded = load_state(source) if i else first
         _check_alike(sources[0], first, source, loaded)
         for name, tensor in loaded.state.items():
             part = tensor.double() * (share / sum(shares))
