@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -275,11 +276,33 @@ def test_every_window_is_drawn() -> None:
 @settings(max_examples=30)
 @given(st.integers(0, 10**6), st.sampled_from(sorted(PRESETS)))
 def test_a_mask_of_everything_stays_where_the_picture_is(seed: int, preset: str) -> None:
-    geometry = draw_geometry(np.random.default_rng(seed), PRESETS[preset], 40)
+    geometry = draw_geometry(np.random.default_rng(seed), PRESETS[preset], 40, (50, 70))
     white = np.full((50, 70, 3), 255, np.uint8)
     shown = geometry.image(white).min(-1) > 189  # halfway from the mean colour to white
     mask = geometry.mask(np.full((100, 140), 255, np.uint8), (50, 70))
     assert (shown == mask).mean() > 0.97
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10**6), st.sampled_from([(150, 100), (100, 100), (90, 160), (100, 300)]))
+def test_portraits_get_the_shape_of_films_but_never_a_wider_one(seed: int, like: tuple[int, int]) -> None:
+    def drawn(widen: float) -> tuple[float, float]:
+        augment = replace(PRESETS["pseudo"], crop=1.0, widen=widen)
+        x0, y0, x1, y1 = draw_geometry(np.random.default_rng(seed), augment, 40, like).box
+        assert 0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1
+        return x1 - x0, (x1 - x0) * like[1] / ((y1 - y0) * like[0])
+
+    own = like[1] / like[0]
+    assert drawn(0.0) == pytest.approx((1, own))
+    width, ratio = drawn(1.0)
+    assert width == pytest.approx(1) and own - 1e-9 <= ratio <= max(own, 16 / 9) + 1e-9
+
+
+def test_widening_is_as_often_as_asked_and_goes_all_the_way() -> None:
+    augment = replace(PRESETS["pseudo"], crop=1.0, widen=0.5)
+    boxes = [draw_geometry(np.random.default_rng(s), augment, 40, (150, 100)).box for s in range(400)]
+    ratios = np.array([100 / ((y1 - y0) * 150) for _, y0, _, y1 in boxes])
+    assert 0.4 < (ratios > 0.67).mean() < 0.6 and ratios.max() > 1.6
 
 
 def test_mosaics_label_one_tile(videos: Path) -> None:

@@ -21,6 +21,8 @@ _RETURNING = 0.4
 """How often it comes back."""
 _BESIDE = 0.2
 """Part of each side that is free of objects, at least, where a crop can turn away from them."""
+_FILM = 16 / 9
+"""Width of most videos, in parts of their height."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Augment:
         degrees: rotation at most, either way.
         shear: slant at most, either way, in degrees.
         crop: smallest part of each side that is kept.
+        widen: how often a crop that is narrower than a film (16:9) becomes lower, down to that shape: people
+            in a portrait that is squeezed into a square are 2.7 times as wide as people in a film are there.
         slide: how often a smaller part is kept that slides over the frames, so that objects leave and return.
         turn: how often the crop turns away from all objects for some frames, or to the end: the same scene
             without them, where it has room for that.
@@ -49,6 +53,7 @@ class Augment:
     degrees: float = 25.0
     shear: float = 20.0
     crop: float = 1.0
+    widen: float = 0.0
     slide: float = 0.0
     turn: float = 0.0
     cut: float = 0.0
@@ -57,7 +62,7 @@ class Augment:
     tint: Tint = field(default_factory=Tint)
 
     def __post_init__(self) -> None:
-        for name in ("flip", "slide", "turn", "cut", "erase", "mosaic"):
+        for name in ("flip", "widen", "slide", "turn", "cut", "erase", "mosaic"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 to 1: change it.")
         if not 0.1 <= self.crop <= 1:
@@ -82,9 +87,11 @@ PRESETS = {
 """By name: no changes, the paper's for images and for videos, and stronger ones."""
 
 
-def draw_geometry(dice: np.random.Generator, augment: Augment, size: int) -> Geometry:
-    """Draw a crop, a flip and an affine map."""
+def draw_geometry(dice: np.random.Generator, augment: Augment, size: int, like: tuple[int, int]) -> Geometry:
+    """Draw a crop, a flip and an affine map for pictures of a height and width ``like`` that."""
     sides = dice.uniform(augment.crop, 1.0, 2)
+    if augment.widen and dice.random() < augment.widen:
+        sides[1] = _lowered(dice, sides, like[1] / like[0])
     x, y = dice.random(2) * (1 - sides)
     degrees, shear = dice.uniform(-1, 1, 2) * (augment.degrees, augment.shear)
     return Geometry(
@@ -93,6 +100,12 @@ def draw_geometry(dice: np.random.Generator, augment: Augment, size: int) -> Geo
         flip=bool(dice.random() < augment.flip),
         affine=rotation(degrees, shear) if augment.degrees or augment.shear else None,
     )
+
+
+def _lowered(dice: np.random.Generator, sides: NDArray[np.float64], ratio: float) -> float:
+    """Height of a crop, in parts of the picture's, between its own and that of a film as wide."""
+    narrower = max(1.0, _FILM * sides[1] / (sides[0] * ratio))
+    return float(sides[1] * narrower ** -dice.random())
 
 
 def draw_slide(

@@ -147,8 +147,9 @@ class PseudoClips:
     def _world(self, dice: np.random.Generator, ask: Ask) -> _World:
         footage = draw_footage(dice, self.collection, Ask(1, ask.objects, ask.size), self.rules)
         margin = float(dice.uniform(1.0, 1.25))
-        geometry = draw_geometry(dice, self.augment, round(ask.size * margin)).still()
         pixels = footage.pictures[0].pixels
+        side = round(ask.size * margin)
+        geometry = draw_geometry(dice, self.augment, side, pixels.shape[:2]).still()
         masks = _disjoint([geometry.mask(mask, pixels.shape[:2]) for mask in footage.masks[0]])
         unknown = (geometry.mask(mask, pixels.shape[:2]) for mask in footage.void[0])
         void = next(unknown, np.zeros((geometry.size, geometry.size), bool))

@@ -86,7 +86,8 @@ class RealClips:
 
     def _geometries(self, dice: np.random.Generator, footage: Footage, ask: Ask) -> list[Geometry]:
         """One for each frame; they differ only where the crop slides or turns away."""
-        geometry = draw_geometry(dice, self.augment, ask.size)
+        shape = footage.pictures[0].pixels.shape[:2]
+        geometry = draw_geometry(dice, self.augment, ask.size, shape)
         out = [geometry] * ask.frames
         if ask.frames > 1 and self.augment.slide and dice.random() < self.augment.slide:
             x0, y0, x1, y1 = _box([footage.masks[0][int(dice.integers(len(footage.masks[0])))]])
@@ -100,7 +101,8 @@ class RealClips:
         for _ in range(OTHERS):
             footage = draw_footage(dice, self.collection, ask, self.rules)
             if footage.item != item:
-                geometry = draw_geometry(dice, self.augment, ask.size)
+                shape = footage.pictures[0].pixels.shape[:2]
+                geometry = draw_geometry(dice, self.augment, ask.size, shape)
                 return [geometry.image(picture.pixels) for picture in footage.pictures]
         return []
 
