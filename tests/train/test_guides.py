@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from edgetam.model import EdgeTAM
+from edgetam.model.layers import to_tokens
 from edgetam.structs import ImageFeatures
 from edgetam.train.guides import SHARPNESS, THRESHOLD, FeatureGuide, make_guides
 from edgetam.train.losses import balanced_loss, cover, dice_loss
@@ -70,9 +71,9 @@ def test_pixels_that_look_like_their_object_cost_little() -> None:
     with torch.no_grad():
         guide.scale.copy_(torch.tensor([20.0, 0.0]))
     _, done, _ = rolled(Plan(2, "box"))
-    guide.embed = lambda _: _painted(task)  # type: ignore[method-assign]
+    guide.embed = lambda _: to_tokens(_painted(task))  # type: ignore[method-assign]
     alike = guide(done, task).item()
-    guide.embed = lambda _: _painted(task).flip(2)  # type: ignore[method-assign]
+    guide.embed = lambda _: to_tokens(_painted(task).flip(2))  # type: ignore[method-assign]
     assert alike < 0.4 * guide(done, task).item()
 
 
@@ -128,7 +129,7 @@ def test_the_feature_guide_is_likeness_to_the_first_frame_in_each_objects_own_cl
     maps = torch.randn(3 * frames, 64, 16, 16, generator=dice)
     masks = torch.rand(4, frames, 64, 64, generator=dice) > 0.6
     guide = FeatureGuide()
-    guide.embed = lambda _: maps  # type: ignore[method-assign]
+    guide.embed = lambda _: to_tokens(maps)  # type: ignore[method-assign]
     features = ImageFeatures(maps, maps, maps)
     task = Task(torch.zeros(3, frames, 3, 64, 64), masks, clip)
     units = torch.nn.functional.normalize(maps, dim=1).unflatten(0, (3, frames))

@@ -30,10 +30,13 @@ __all__ = [
     "split_heads",
     "to_map",
     "to_tokens",
+    "with_kernel",
 ]
 
 LAYER_NORM_EPS = 1e-6
 """Of norms over the channels of maps, as in ConvNeXt."""
+FEW_CHANNELS = 8
+"""PyTorch's layer norm, and above all its gradient, is slow on a CPU where it has as few to go over."""
 
 
 def to_tokens(x: Tensor) -> Tensor:
@@ -81,6 +84,11 @@ class LayerNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``[B, C, H, W]`` over C."""
+        if len(self.weight) < FEW_CHANNELS:
+            x = x.to(torch.promote_types(x.dtype, torch.float32))
+            centred = x - x.mean(1, keepdim=True)
+            scale = torch.rsqrt(centred.square().mean(1, keepdim=True) + LAYER_NORM_EPS)
+            return torch.addcmul(self.bias[:, None, None], centred * scale, self.weight[:, None, None])
         y = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, LAYER_NORM_EPS)
         return y.permute(0, 3, 1, 2)
 
@@ -174,15 +182,26 @@ class ConvNorm(nn.Module):
         """Convolve and normalise."""
         return self.norm(self.conv(x))
 
-    def folded(self) -> nn.Conv2d:
-        """One convolution with bias that computes the same with running statistics."""
-        old, norm = self.conv, self.norm
+    def kernel(self) -> tuple[Tensor, Tensor]:
+        """Filters and bias of the one convolution that computes the same with running statistics."""
+        norm = self.norm
         assert norm.running_var is not None and norm.running_mean is not None
         scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        new = copy.deepcopy(old)
-        new.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
-        new.weight.data.copy_(old.weight * scale[:, None, None, None])
-        return new
+        return self.conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+
+    def folded(self) -> nn.Conv2d:
+        """That convolution."""
+        return with_kernel(self.conv, self.kernel())
+
+
+@torch.no_grad()
+def with_kernel(conv: nn.Conv2d, kernel: tuple[Tensor, Tensor]) -> nn.Conv2d:
+    """A convolution of the same shape with other filters and a bias."""
+    new = copy.deepcopy(conv)
+    weight, bias = kernel
+    new.weight.copy_(weight)
+    new.bias = nn.Parameter(bias.detach())
+    return new
 
 
 M = TypeVar("M", bound=nn.Module)

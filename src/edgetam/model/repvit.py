@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from edgetam.config import RepViTConfig
-from edgetam.model.layers import ConvNorm
+from edgetam.model.layers import ConvNorm, with_kernel
 
 __all__ = ["RepViT"]
 
@@ -28,13 +29,19 @@ class RepVggDepthwise(nn.Module):
         """Mix each channel over its neighbourhood: ``[B, C, H, W]``."""
         return self.conv3(x) + self.conv1(x) + x
 
+    @property
+    def conv(self) -> nn.Conv2d:
+        """The convolution that the others become part of."""
+        return self.conv3.conv
+
+    def kernel(self) -> tuple[Tensor, Tensor]:
+        """Filters and bias of one depthwise 3x3 convolution: the other branches sit at its centre tap."""
+        (weight, bias), (point, shift) = self.conv3.kernel(), self.conv1.kernel()
+        return weight + F.pad(point + 1, (1, 1, 1, 1)), bias + shift
+
     def folded(self) -> nn.Conv2d:
-        """One depthwise 3x3 convolution: the other branches sit at its centre tap."""
-        conv, point = self.conv3.folded(), self.conv1.folded()
-        assert conv.bias is not None and point.bias is not None
-        conv.weight.data[:, :, 1, 1] += point.weight.data[:, :, 0, 0] + 1
-        conv.bias.data += point.bias.data
-        return conv
+        """That convolution."""
+        return with_kernel(self.conv, self.kernel())
 
 
 class SqueezeExcite(nn.Module):

@@ -50,29 +50,32 @@ class FeatureGuide(nn.Module):
         self.scale = nn.Parameter(torch.tensor([SHARPNESS, -THRESHOLD]))
 
     def embed(self, features: ImageFeatures[Tensor]) -> Tensor:
-        """Vectors ``[N, 64, 4g, 4g]`` of N frames, of any length."""
+        """Vectors ``[N, 4g * 4g, 64]`` of N frames, of any length.
+
+        Channels stay last in memory: the other way round, gradients of enlarging take eight times as long.
+        """
         size = features.stride4.shape[-2:]
         coarser = (self.middle(features.stride8), self.coarse(features.stride16))
         grown = [F.interpolate(x, size=size, mode="bilinear") for x in coarser]
-        return (self.fine(features.stride4) + grown[0] + grown[1]).float()
+        return to_tokens(self.fine(features.stride4) + grown[0] + grown[1]).float()
 
     def forward(self, done: RollOut, task: Task) -> Tensor:
         """Sum over objects of the mean cost over frames."""
         count, side = task.masks.shape[1], done.features.stride4.shape[-1]
-        seen = self.embed(done.features).flatten(2)  # [V * T, 64, hw]
+        seen = self.embed(done.features)  # [V * T, hw, 64]
         # only directions matter; unit vectors would cost several maps of 64 channels more
-        shrink = torch.linalg.vector_norm(seen, dim=1).clamp(min=1e-12).reciprocal()  # [V * T, hw]
+        shrink = torch.linalg.vector_norm(seen, dim=-1).clamp(min=1e-12).reciprocal()  # [V * T, hw]
         seen, shrink = seen.unflatten(0, (-1, count)), shrink.unflatten(0, (-1, count))
         targets = [cover(mask) for mask in task.masks.unbind(1)]
         shown = targets[0].flatten(1)
         weights = torch.stack([shown, 1 - shown]) * shrink[task.clip, 0]  # [2, B, hw]
         counts = task.clip.bincount(minlength=len(seen)).tolist()  # objects are listed clip by clip
         parts = zip(weights.split(counts, 1), seen[:, 0], strict=True)
-        inside, outside = torch.cat([part @ x.mT for part, x in parts], 1)
+        inside, outside = torch.cat([part @ x for part, x in parts], 1)
         axis = F.normalize(inside, dim=1) - F.normalize(outside, dim=1)  # [B, 64]
         costs = []
         for t, target in enumerate(targets):
-            alike = [own @ x for own, x in zip(axis.split(counts), seen[:, t], strict=True)]
+            alike = [own @ x.mT for own, x in zip(axis.split(counts), seen[:, t], strict=True)]
             likeness = torch.cat(alike) * shrink[task.clip, t]
             logits = self.scale[0] * likeness.unflatten(1, (side, side)) + self.scale[1]
             costs.append(_mask_cost(logits, target, task.unknown(t)))

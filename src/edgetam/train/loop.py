@@ -36,6 +36,7 @@ from edgetam.train.setup import freeze_norms, resized
 from edgetam.train.stage import Stage
 from edgetam.train.strict import plain
 from edgetam.train.teacher import Teacher
+from edgetam.train.training_form import training_form
 
 __all__ = ["Opener", "Trainer"]
 
@@ -147,10 +148,7 @@ class Trainer:
         self.average = resized(self.average, stage.image_size)
         self.model.image_encoder.requires_grad_(stage.encoder == "trained")
         sizes = {kind.image_size for kind in stage.kinds}
-        models = {size: resized(self.model, size).train() for size in sorted(sizes)}
-        if stage.norms == "frozen" or stage.encoder == "frozen":
-            for model in models.values():
-                freeze_norms(model)
+        models = {size: self._to_train(size, stage) for size in sorted(sizes)}
         learner = Learner(models, self.guides, self.recipe, stage, self.teacher)
         if world() == 1:
             return learner
@@ -163,6 +161,14 @@ class Trainer:
             return DistributedDataParallel(
                 learner, find_unused_parameters=True, broadcast_buffers=False, gradient_as_bucket_view=True
             )
+
+    def _to_train(self, size: int, stage: Stage) -> EdgeTAM:
+        """The network for an input size, in the form that is trained."""
+        model = resized(self.model, size).train()
+        frozen = stage.norms == "frozen" or stage.encoder == "frozen"
+        if frozen:
+            freeze_norms(model)
+        return training_form(model, norms_frozen=frozen, own_gradients=self.device.type == "cpu")
 
     def _step(
         self, learner: nn.Module, batches: Iterator[Batch], order: Order
