@@ -51,7 +51,8 @@ class Upscaling(nn.Sequential):
         up1, norm, act1, up2, act2 = self
         x = act1(norm(up1(to_map(image)) + features.stride8))
         fine = act2(up2(x) + features.stride4)  # [B, 32, 4g, 4g]
-        return (weights @ fine.flatten(2)).unflatten(2, fine.shape[2:])
+        masks = to_tokens(fine) @ weights.mT  # channels stay last: gradients in another layout are slow
+        return masks.mT.contiguous().unflatten(2, fine.shape[2:])
 
     def folded(self) -> FoldedUpscaling:
         """The same with channels last."""
