@@ -1,4 +1,4 @@
-"""Clips per second, share of time spent waiting for data and peak memory of training.
+"""Clips per second, processor time, share of time spent waiting for data and peak memory of training.
 
     python -m benchmarks.training recipes/demo.yaml [KEY=VALUE]... --steps 20
 
@@ -13,6 +13,7 @@ import json
 import resource
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -45,11 +46,12 @@ def measure(recipe: Recipe, number: int, steps: int) -> dict[str, Any]:
     trainer = Trainer(
         one, starting_model(one.model, one.seed), partial(StageClips, Sources(one)), device, teacher
     )
-    reports = []
+    reports, start = [], 0.0
     for report in trainer.run():
         reports.append(report)
         if len(reports) == WARM_UP:
-            trainer.progress.window = Window()
+            trainer.progress.window, start = Window(), time.process_time()
+    spent = time.process_time() - start
     last = reports[-1]
     assert isinstance(last, Report)
     return {
@@ -58,6 +60,7 @@ def measure(recipe: Recipe, number: int, steps: int) -> dict[str, Any]:
         "accumulate": stage.accumulate,
         "steps": steps,
         "clips_per_second": round(last.clips_per_second, 3),
+        "processor_s_per_step": round(spent / steps, 3),  # of this process, without its data workers
         "share_waiting_for_data": round(last.waiting, 4),
         "peak_memory_mb": round(_peak_memory(device)),
     }
