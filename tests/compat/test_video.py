@@ -253,6 +253,37 @@ def test_points_add_up_when_old_ones_are_kept(predictor: SAM2VideoPredictor, vid
     assert one_by_one.session.tracks[1].prompts[0].labels.tolist() == [0]
 
 
+@pytest.mark.parametrize("tensors", [False, True])
+def test_points_that_were_given_may_be_written_over(
+    predictor: SAM2VideoPredictor, video: Video, tensors: bool
+) -> None:
+    place, label = np.array([[54, 33]], np.float32), np.array([1], np.int64)
+    given = (torch.from_numpy(place), torch.from_numpy(label)) if tensors else (place, label)
+    state = predictor.init_state(video)
+    predictor.add_new_points_or_box(state, 0, 1, *given)
+    place[:], label[:] = (90, 20), 0
+    predictor.add_new_points_or_box(state, 0, 1, *given, clear_old_points=False)
+    clicks = state.session.tracks[1].prompts[0]
+    assert clicks.points.tolist() == [[54, 33], [90, 20]]
+    assert clicks.labels.tolist() == [1, 0]
+
+
+def test_sessions_are_saved_with_all_that_scripts_may_give(
+    predictor: SAM2VideoPredictor, video: Video, tmp_path: Path
+) -> None:
+    state = predictor.init_state(video)
+    predictor.add_new_points_or_box(state, 0, -3, points=[[54, 33], [0, 0]], labels=[1, -1])
+    predictor.add_new_mask(state, 0, 2, (torch.rand(33, 47) > 0.5).T)  # not as it lies in memory
+    for _ in range(2):
+        state.session.save(tmp_path)
+    assert len(list(tmp_path.glob("object--3-*"))) == 1
+    resumed = VideoTracker(predictor.engine, state.session.options).resume(tmp_path, video)
+    assert resumed.objects == [-3, 2]
+    assert resumed.tracks[-3].prompts[0].labels.tolist() == [1, -1]
+    expected, found = state.session.tracks[2].prompts[0].mask, resumed.tracks[2].prompts[0].mask
+    assert np.array_equal(np.asarray(found), np.asarray(expected))
+
+
 def test_objects_do_not_overlap_when_told_so(build: Build, video: Video) -> None:
     predictor = build("++model.non_overlap_masks=true")
     state = clicked(predictor, video[:3])

@@ -194,6 +194,9 @@ def test_images_that_cannot_be_used(tmp_path: Path) -> None:
     broken = coco(tmp_path, annotations=[{"id": 9, "image_id": 7, "segmentation": [[1, 2]]}])
     with pytest.raises(MediaError, match="annotation 9"):
         CocoImages(broken, tmp_path / "pics")["a.jpg"]
+    boxes = coco(tmp_path, annotations=[{"id": 9, "image_id": 7, "bbox": [0, 0, 2, 2]}])
+    with pytest.raises(MediaError, match=r"Image 'a.jpg', annotation 9 has no 'segmentation' in"):
+        CocoImages(boxes, tmp_path / "pics")["a.jpg"]
     for text in ("{", "[]", '{"images": []}'):
         file.write_text(text)
         with pytest.raises(MediaError, match="is not a COCO file"):

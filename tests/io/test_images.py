@@ -76,6 +76,16 @@ def test_every_kind_of_pixels_becomes_rgb(tmp_path: Path) -> None:
     assert np.array_equal(read_image(tmp_path / "1.png")[..., 0], np.where(grey > 100, 255, 0))
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_dark_frames_of_16_bits_stay_dark(tmp_path: Path, suffix: str) -> None:
+    for index, brightest in enumerate((200, 256, 60000)):
+        wide = np.linspace(0, brightest, 48).astype(np.uint16).reshape(6, 8)
+        Image.fromarray(wide).save(tmp_path / f"{index}.{suffix}")
+    with open_frames(tmp_path) as source:
+        assert [int(source[index].max()) for index in range(3)] == [0, 1, 60000 >> 8]
+        assert np.array_equal(source[0], as_rgb(np.full((6, 8), 200, np.uint16)))  # as arrays are read
+
+
 def turned(image: np.ndarray, orientation: int) -> np.ndarray:
     """The pixels as they are to be shown."""
     image = image.transpose(1, 0, 2) if orientation >= 5 else image

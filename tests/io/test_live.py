@@ -44,6 +44,28 @@ def test_a_generator_is_read_one_frame_at_a_time() -> None:
     assert closed == [True]
 
 
+def test_a_source_may_be_closed_while_another_thread_waits_for_a_frame() -> None:
+    waits, goes_on, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def slow() -> Iterator[np.ndarray]:
+        try:
+            waits.set()
+            assert goes_on.wait(10)
+            yield picture(0)
+        finally:
+            closed.set()
+
+    source, frames = open_live(slow()), list[LiveFrame]()
+    thread = threading.Thread(target=lambda: frames.extend(source))
+    thread.start()
+    assert waits.wait(10)
+    source.close()
+    goes_on.set()
+    thread.join(10)
+    assert closed.is_set()
+    assert frames == []
+
+
 def test_images_of_other_kinds_and_times_pass_through() -> None:
     items = [Image.fromarray(picture(3)), LiveFrame(9, picture(4), 1.5), np.zeros((4, 4), np.uint8)]
     frames = list(open_live(items))

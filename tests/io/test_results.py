@@ -139,6 +139,20 @@ def test_variable_times_are_kept(tmp_path: Path) -> None:
         assert [video.time(index) for index in range(4)] == pytest.approx(times, abs=1e-4)
 
 
+def test_pauses_of_many_hours_are_shortened(tmp_path: Path) -> None:
+    hour = 3600.0
+    gaps = [1.0, 3 * hour, 400 * hour, 2.0, *[5 * hour] * 9]
+    times = np.cumsum([0.0, *gaps]).tolist()
+    with ResultWriter(tmp_path, ["overlay", "coco"], INFO) as writer:
+        for frame, time in enumerate(times):
+            writer.write(result(frame, time=time), picture(frame))
+    with open_frames(tmp_path / "overlay.mp4") as video:
+        shown = [video.time(index) or 0.0 for index in range(len(times))]
+    assert np.diff(shown) == pytest.approx(np.minimum(gaps, hour), abs=1e-3)
+    written = json.loads((tmp_path / "masks.json").read_bytes())
+    assert [image["time"] for image in written["images"]] == times
+
+
 def test_a_frame_written_again_replaces_the_first(tmp_path: Path) -> None:
     with ResultWriter(tmp_path, SAVE_KINDS, INFO) as writer:
         writer.write(result(0, ids=(1, 2)), picture(0))

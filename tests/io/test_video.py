@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgetam.errors import ConfigError, MediaError
-from edgetam.io import open_frames
+from edgetam.io import FrameSource, open_frames
 from edgetam.io.video import Orientation
 from tests.io.clips import damage, make_video, number, picture
 
@@ -182,6 +183,29 @@ def test_two_threads_share_a_source(long_clip: Path) -> None:
         for thread in threads:
             thread.join()
     assert wrong == []
+
+
+def test_a_source_may_be_closed_while_another_thread_reads(long_clip: Path) -> None:
+    for _ in range(10):
+        source, said = open_frames(long_clip), list[str]()
+        begun = threading.Event()
+
+        def read(
+            source: FrameSource = source, said: list[str] = said, begun: threading.Event = begun
+        ) -> None:
+            try:
+                for index in itertools.cycle(range(len(source))):
+                    source[index]
+                    begun.set()
+            except MediaError as error:
+                said.append(str(error))
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        begun.wait(10)
+        source.close()  # FFmpeg would crash the process if a frame were being decoded
+        thread.join()
+        assert "has been closed" in said[0]
 
 
 def test_damaged_frame_stops_by_default(tmp_path: Path) -> None:

@@ -658,6 +658,21 @@ def test_history_changes_no_result() -> None:
     assert forgotten.result(5).objects == {}
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_without_history_corrections_push_out_nothing_that_is_read(keep: bool) -> None:
+    session = open_session(60, history=False, keep_corrections=keep)
+    session.prompt(0, 1, points=[[3, 4]])
+    list(session.propagate(frames=31))
+    for frame in (20, 22, 24, 26):
+        session.prompt(frame, 1, points=[[3, 4]])
+        session.commit()
+        if keep:  # else they have become tracked frames by themselves
+            session.undo()
+    for result in session.propagate(31, frames=15):
+        last = result.frame
+        assert set(range(last + 1 - horizon(), last + 1)) <= set(session.tracks[1].tracked)
+
+
 def test_history_is_read_back_from_disk_and_deleted_at_the_end() -> None:
     with open_session(60) as session:
         session.prompt(0, 1, points=[[3, 4]])

@@ -88,7 +88,7 @@ class SAM2Base:
 
 
 def to_array(value: Any, dtype: Any, what: str) -> NDArray[Any]:
-    """A tensor, an array or nested lists as an array.
+    """A tensor, an array or nested lists as an array of its own: the caller may reuse theirs.
 
     Raises:
         PromptError: it is none of them, or holds NaN or infinity.
@@ -97,7 +97,7 @@ def to_array(value: Any, dtype: Any, what: str) -> NDArray[Any]:
         value = value.detach().cpu()
         value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()  # NumPy has no bfloat16
     try:
-        array = np.asarray(value, dtype)
+        array = np.array(value, dtype, order="C")  # laid out as it will be saved
     except (TypeError, ValueError) as error:
         raise PromptError(
             f"{what} is {value!r}; expected numbers in a list, an array or a tensor."

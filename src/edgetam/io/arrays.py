@@ -79,7 +79,8 @@ def pil_to_rgb(image: Image.Image, *, turn: bool = True) -> Rgb:
         image = upright(image)
     if image.mode.startswith("I"):
         wide = np.asarray(image).astype(np.int64)  # [H, W]
-        shift = 8 if wide.size and int(wide.max()) > 255 else 0
+        # 16 bits lose their lower byte whatever they show: dark frames must not flare up
+        shift = 8 if image.mode != "I" or (wide.size and int(wide.max()) > 255) else 0
         grey = (wide >> shift).clip(0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     if image.mode == "F":

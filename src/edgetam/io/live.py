@@ -68,20 +68,32 @@ class LiveSource:
         self.name = name
         self._frames: Any = _Newest(frames) if newest else frames
         self._count = 0
+        self._closed = False
 
     def __iter__(self) -> LiveSource:
         return self
 
     def __next__(self) -> LiveFrame:
         image, seconds = next(self._frames)
+        if self._closed:  # by another thread, meanwhile
+            self.close()
+            raise StopIteration
         self._count += 1
         return LiveFrame(self._count - 1, image, seconds)
 
     def close(self) -> None:
-        """Let go of the camera, the connection or the generator."""
+        """Let go of the camera, the connection or the generator.
+
+        A thread that is waiting for a frame does it once that has come.
+        """
+        self._closed = True
         close = getattr(self._frames, "close", None)
-        if close is not None:
-            close()
+        try:
+            if close is not None:
+                close()
+        except ValueError as error:
+            if "already executing" not in str(error):
+                raise
 
     def __enter__(self) -> LiveSource:
         return self

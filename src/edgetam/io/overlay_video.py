@@ -31,6 +31,8 @@ __all__ = ["OverlayWriter", "encode_video"]
 
 Rgb = npt.NDArray[np.uint8]
 _CLOCK = 90_000  # ticks per second: divides all usual frame rates
+# Between two frames: MP4 counts in 31 bits how long a frame waits for five or so that are coded before it.
+_LONGEST = 3600 * _CLOCK
 _JPEG_QUALITY = 95
 _ENCODERS = {
     "libx264": {"preset": "veryfast", "crf": "20"},
@@ -49,7 +51,8 @@ def encode_video(
 
     Args:
         path: the file; replaced whole or not at all.
-        frames: seconds, ascending, and uint8 RGB ``[H, W, 3]`` of one size; odd sides grow by one pixel.
+        frames: seconds, ascending, and uint8 RGB ``[H, W, 3]`` of one size; odd sides grow by one pixel,
+            and pauses of more than an hour last one.
         fps: frames per second, a hint for the encoder; the seconds decide.
         comment: text kept in the file.
 
@@ -67,7 +70,7 @@ def encode_video(
 
 def _encode(path: Path, frames: Iterable[tuple[float, Rgb]], fps: float, comment: str) -> None:
     stream: Any = None
-    start, last, step = 0.0, -1, round(_CLOCK / fps)
+    start, last, step = 0.0, -1, min(round(_CLOCK / fps), _LONGEST)
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         container.metadata["comment"] = comment
         for seconds, image in frames:
@@ -76,6 +79,9 @@ def _encode(path: Path, frames: Iterable[tuple[float, Rgb]], fps: float, comment
                 stream = _add_stream(container, image.shape[1], image.shape[0], fps)
                 start = seconds
             ticks = max(last + 1, round((seconds - start) * _CLOCK))
+            if last >= 0 and ticks - last > _LONGEST:
+                start += (ticks - last - _LONGEST) / _CLOCK
+                ticks = last + _LONGEST
             step = ticks - last if last >= 0 else step
             last = ticks
             _mux(container, stream.encode(_picture(image, ticks)), step)

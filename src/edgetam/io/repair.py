@@ -51,7 +51,8 @@ class FrameReader:
         self._skips = on_bad_frame == "skip"
         self._recent: OrderedDict[int, Rgb] = OrderedDict()
         self._bad: dict[int, str] = {}
-        self._lock = threading.RLock()  # a prefetching thread and the user's own may both ask
+        # A prefetching thread and the user's own may both ask; whoever closes the source has to hold it too.
+        self.lock = threading.RLock()
 
     @property
     def bad_frames(self) -> tuple[int, ...]:
@@ -61,7 +62,7 @@ class FrameReader:
     def __getitem__(self, index: int) -> Rgb:
         if not 0 <= index < self._count:
             raise IndexError(f"Frame {index} of '{self._name}' is outside 0..{self._count - 1}.")
-        with self._lock:
+        with self.lock:
             frame = self._try(index)
             if frame is None and not self._skips:
                 raise MediaError(
@@ -75,7 +76,7 @@ class FrameReader:
 
     def close(self) -> None:
         """Forget the frames that are kept."""
-        with self._lock:
+        with self.lock:
             self._recent.clear()
 
     def _try(self, index: int) -> Rgb | None:

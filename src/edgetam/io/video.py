@@ -121,8 +121,7 @@ class VideoFrames:
         return len(self._index.pts)
 
     def __getitem__(self, index: int) -> npt.NDArray[np.uint8]:
-        if self._closed:
-            raise MediaError(f"'{self.name}' has been closed; open it again to read frames.")
+        self._check_open()
         return self._reader[index]
 
     def time(self, index: int) -> float | None:
@@ -130,12 +129,13 @@ class VideoFrames:
         return None if self._index.seconds is None else float(self._index.seconds[index])
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._held.clear()
-        self._reader.close()
-        if not self._closed:
-            self._closed = True
-            self._decoder.close()
+        """Let go of the file, once no other thread is decoding a frame of it."""
+        with self._reader.lock:
+            self._held.clear()
+            self._reader.close()
+            if not self._closed:
+                self._closed = True
+                self._decoder.close()
 
     def __enter__(self) -> VideoFrames:
         return self
@@ -143,7 +143,12 @@ class VideoFrames:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise MediaError(f"'{self.name}' has been closed; open it again to read frames.")
+
     def _read(self, index: int) -> npt.NDArray[np.uint8]:
+        self._check_open()  # again: another thread may have closed it meanwhile
         if index >= self._index.readable:
             raise UnreadableFrameError(f"the file breaks off after frame {self._index.readable - 1}")
         if index not in self._held:

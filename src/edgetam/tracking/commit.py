@@ -72,6 +72,6 @@ def _commit_frame(
         if conditioning:
             member.prompted[frame] = record
         else:
-            member.tracked[frame] = record
+            member.tracked.put_back(frame, record, reverse=member.visited.get(frame, False))
             member.corrected.add(frame)
         clear_around(member, frame, options)

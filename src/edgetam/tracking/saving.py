@@ -28,8 +28,10 @@ __all__ = ["restore_session", "save_session"]
 
 FORMAT = 1
 MANIFEST = "session.json"
-_MEMORIES = re.compile(r"object-\d+-([0-9a-f]{8})-(?:\d{4,}|masks)\.safetensors")
+_MEMORIES = re.compile(r"object--?\d+-([0-9a-f]{8})-(?:\d{4,}|masks)\.safetensors")
 _OLD_S = 86_400.0
+_LABELS = (-1, 0, 1, *BOX_LABELS)
+"""Scripts written for SAM 2 may give -1, which is no point at all, and ids below 0."""
 CHUNK = 64
 """Records per file, so that writing and reading need little memory."""
 
@@ -206,7 +208,7 @@ def _frame(session: TrackingSession, number: str | int) -> int:
 def _restore_clicks(prompt: dict[str, Any], mask: NDArray[np.bool_] | None) -> Clicks:
     points = np.array(prompt["points"], np.float32).reshape(-1, 2)
     labels = np.array(prompt["labels"], np.int64)
-    if labels.shape != (len(points),) or not np.isin(labels, (0, 1, *BOX_LABELS)).all():
+    if labels.shape != (len(points),) or not np.isin(labels, _LABELS).all():
         raise ValueError(f"labels {prompt['labels']!r} do not belong to {len(points)} points")
     return Clicks(points, labels, mask)
 

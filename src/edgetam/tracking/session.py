@@ -368,7 +368,10 @@ def _restore(track: ObjectTrack, before: _Before) -> None:
     _put(track.prompts, before.frame, before.clicks)
     _put(track.pending, before.frame, before.pending)
     _put(track.prompted, before.frame, before.prompted)
-    _put(track.tracked, before.frame, before.tracked)
+    track.tracked.pop(before.frame, None)
+    if before.tracked is not None:
+        reverse = track.visited.get(before.frame, False)
+        track.tracked.put_back(before.frame, before.tracked, reverse=reverse)
     if before.corrected:
         track.corrected.add(before.frame)
     else:

@@ -137,6 +137,17 @@ def test_crops_are_encoded_on_their_own_and_placed() -> None:
         assert around.any()
 
 
+@pytest.mark.parametrize("size", [(1, 1), (40, 3), (2, 200)])
+def test_tiny_images_have_no_empty_crops(size: tuple[int, int]) -> None:
+    auto, engine = masker(points_per_side=2, crop_layers=2)
+    told: list[tuple[int, int]] = []
+    found = auto.generate(np.zeros((*size, 3), np.uint8), lambda done, total: told.append((done, total)))
+    assert 1 <= engine.encoded < 1 + 4 + 16
+    assert told[-1] == (4 * engine.encoded,) * 2
+    assert found
+    assert all(one.mask.shape == size for one in found)
+
+
 def test_small_islands_go() -> None:
     image = picture()
     image[20:24, 44:47] = 60  # as bright as the first rectangle

@@ -151,10 +151,17 @@ class CocoImages:
 
         about, masks = self._images[name], {}
         for each in self._masks[name]:
-            what = f"Image '{name}', annotation {each['id']}"
-            mask = decode_rle(each["segmentation"], (about["height"], about["width"]), what) > 0
+            what = f"Image '{name}', annotation {each.get('id')}"
+            try:
+                label, code, size = str(each["id"]), each["segmentation"], (about["height"], about["width"])
+            except KeyError as error:
+                raise MediaError(
+                    f"{what} has no {error} in '{self.file}'; expected masks with an id, and images with "
+                    "height and width."
+                ) from error
+            mask = decode_rle(code, size, what) > 0
             if mask.any():
-                masks[str(each["id"])] = mask
+                masks[label] = mask
         return EvalImage(name, self._folder / name, masks)
 
 

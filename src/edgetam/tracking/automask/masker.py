@@ -60,7 +60,12 @@ class AutoMasker:
         """
         rgb = as_rgb(image)
         size = (rgb.shape[1], rgb.shape[0])
-        crops = list_crops(*size, self.options.crop_layers, self.options.crop_overlap)
+        crops = [
+            crop
+            for crop in list_crops(*size, self.options.crop_layers, self.options.crop_overlap)
+            # sides of a few pixels leave nothing for the last parts, which published code stumbles over
+            if crop.box[0] < crop.box[2] and crop.box[1] < crop.box[3]
+        ]
         total = sum(len(self.grids[crop.layer]) for crop in crops)
         done = 0
         found: list[AutoMask] = []
