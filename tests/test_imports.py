@@ -50,7 +50,7 @@ TORCH_FREE_ENGINE = (
 )
 TORCH_FREE_FILES = [
     *(f"engine/{name}.py" for name in TORCH_FREE_ENGINE),
-    *("weights/__init__.py", "weights/registry.py", "eval/"),
+    *("weights/__init__.py", "weights/registry.py", "weights/digest.py", "eval/"),
 ]
 
 

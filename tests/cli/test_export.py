@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from edgetam.cli.main import app
 from edgetam.export.parity import drawn_clip
+from edgetam.weights import save_native
+from tests.cli.conftest import refused
+from tests.model.lively import OWN, lively
 
 RUNNER = CliRunner()
 
@@ -44,6 +51,40 @@ def test_a_folder_in_the_way_is_left_alone(manifest: str | None, tmp_path: Path)
     assert done.exit_code == 4
     assert "exists and is no bundle" in done.output
     assert (tmp_path / "mine.txt").read_text() == "precious"
+
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/small/torchinductor_me")
+NOWHERE = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/small', '/tmp']")
+
+
+@pytest.mark.parametrize(
+    ("disk", "words"),
+    [
+        (FULL, ["PyTorch cannot write to '/small/torchinductor_me' (No space left on device)", "TMPDIR"]),
+        (NOWHERE, ["cannot write to any temporary folder (No usable temporary directory found in ['/small'"]),
+    ],
+)
+def test_a_full_temporary_folder_is_named(
+    disk: OSError, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for library in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(library)
+
+    def export(*arguments: Any, **options: Any) -> None:
+        """As PyTorch fails: it imports a module again that could not make its folder."""
+        try:
+            try:
+                raise disk
+            finally:
+                raise AssertionError("already registered")
+        except AssertionError as error:
+            raise RuntimeError("Failed to export the model") from error
+
+    monkeypatch.setattr(torch.onnx, "export", export)
+    weights = save_native(tmp_path / "own.safetensors", lively(OWN))
+    command = ["export", "--target", "onnx", "--weights", str(weights), "-o", str(tmp_path / "bundle")]
+    refused(RUNNER.invoke(app, command), 4, *words)
+    assert list(tmp_path.iterdir()) == [weights]
 
 
 @pytest.mark.slow

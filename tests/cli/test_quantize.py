@@ -14,13 +14,14 @@ from typer.testing import CliRunner
 pytest.importorskip("openvino")
 pytest.importorskip("nncf", reason="NNCF is not installed: pip install 'edgetam[quantize]'")
 
+from edgetam.cli.errors import StoppedError
 from edgetam.cli.main import app
 from edgetam.engine import load_model
 from edgetam.engine.openvino import capabilities
 from edgetam.quantize.calibrate import FRAMES
 from edgetam.weights import save_native
 from tests.cli.conftest import refused, tree
-from tests.eval.scenes import make_dataset
+from tests.eval.scenes import make_dataset, save_ids
 from tests.model.lively import OWN, lively
 
 OPENVINO = ("--engine", "openvino", "--threads", 1)
@@ -131,6 +132,63 @@ def test_mistakes_are_told_before_anything_is_computed(
     refused(run("quantize", *options), code, *words)
     assert tree(tmp_path) == before
     assert (tmp_path / "odd" / "notes.txt").read_text() == "mine"
+
+
+@pytest.fixture
+def calibrating(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing long begins; what would begin is said."""
+
+    def stop(*arguments: object, **options: object) -> None:
+        raise StoppedError("calibrating")
+
+    monkeypatch.setattr("edgetam.quantize.quantize", stop)
+
+
+def break_mask(data: Path) -> None:
+    (data / "Annotations" / "b" / "00002.png").write_bytes(b"not a picture")
+
+
+def shrink_mask(data: Path) -> None:
+    save_ids(data / "Annotations" / "b" / "00002.png", {1: np.ones((9, 9), bool)}, (9, 9))
+
+
+def cut_frame(data: Path) -> None:
+    (data / "JPEGImages" / "b" / "00003.jpg").write_bytes(b"not a picture")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (break_mask, ["Sequence 'b', frame 00002", "00002.png' cannot be read"]),
+        (shrink_mask, ["Sequence 'b', frame 00002", "the mask is 9x9 and the frames are 32x24"]),
+        (cut_frame, ["Frame 3 of 'b' cannot be read"]),
+    ],
+)
+@pytest.mark.usefixtures("calibrating")
+def test_a_data_set_is_read_before_anything_long(run, data: Path, spoil, words: list[str]) -> None:
+    spoil(data)
+    refused(run("quantize", "--root", data), 2, *words)
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ({"a": 4, "b": 4}, None),
+        ({"a": 4, "b": 1}, "1 of 2 sequences in '{}', such as 'b', have no mask between the prompts and"),
+        ({"a": 2, "b": 1}, "2 of 2 sequences in '{}', such as 'a', have no mask between the prompts and"),
+    ],
+)
+@pytest.mark.usefixtures("calibrating")
+def test_sequences_that_cannot_be_scored_are_told_first(run, data: Path, kept: dict[str, int], said) -> None:
+    for name, count in kept.items():
+        for mask in sorted((data / "Annotations" / name).iterdir())[count:]:
+            mask.unlink()
+    done = run("quantize", "--root", data)
+    assert isinstance(done.exception, SystemExit | StoppedError)
+    if said is None:
+        assert "no J&F" not in done.stderr
+    else:
+        assert said.format(data) in done.stderr
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from edgetam.engine.torch import TorchEngine
 from edgetam.errors import WeightsError
 from edgetam.export.parity import drawn_clip
 from edgetam.weights import load, save_native
+from edgetam.weights.digest import FORMAT_KEY
 from edgetam.weights.files import write_safetensors
-from edgetam.weights.load import FORMAT_KEY
 from edgetam.weights.variant import config_to_json, is_memory
 from tests.model.lively import OWN, lively, shared_model
 
@@ -126,6 +126,13 @@ def test_one_network_is_converted_once_however_it_is_asked_for(weights: Path) ->
     identities = {Source.of_weights(weights, "edgetam", size, partial).identity for size, partial in asked}
     assert len(identities) == 1
     assert Source.of_weights(weights, "edgetam", 512).identity not in identities
+
+
+def test_weights_saved_again_are_converted_once(weights: Path, tmp_path: Path) -> None:
+    notes = {"provenance": "another run", "licence": "ours"}
+    again = save_native(tmp_path / "again.safetensors", shared_model("edgetam", 256), metadata=notes)
+    assert again.read_bytes() != weights.read_bytes()
+    assert Source.of_weights(again, "edgetam").identity == Source.of_weights(weights, "edgetam").identity
 
 
 def test_what_was_not_asked_for_is_refused_from_the_cache_too(

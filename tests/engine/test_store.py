@@ -121,6 +121,12 @@ class Terminal(io.StringIO):
         return True
 
 
+class Notebook(io.StringIO):
+    """What a kernel puts in the place of stderr."""
+
+    __module__ = "ipykernel.iostream"
+
+
 def convert_two(monkeypatch: pytest.MonkeyPatch, stderr: io.StringIO, handled: str | None = None) -> str:
     """What a script sees that has set up no logging, or a handler of one logger."""
     with monkeypatch.context() as patch:
@@ -134,9 +140,12 @@ def convert_two(monkeypatch: pytest.MonkeyPatch, stderr: io.StringIO, handled: s
     return stderr.getvalue()
 
 
-def test_a_script_at_a_terminal_is_told_of_a_conversion_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stderr", [Terminal, Notebook, type("Outer", (Notebook,), {})])
+def test_a_script_at_a_terminal_is_told_of_a_conversion_once(
+    stderr: type[io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = "edgetam: converting the model for Toy, which takes a while and happens once.\n"
-    assert convert_two(monkeypatch, Terminal()) == said
+    assert convert_two(monkeypatch, stderr()) == said
     assert convert_two(monkeypatch, io.StringIO()) == "", "files and pipes get results alone"
 
 

@@ -377,6 +377,28 @@ def test_joint_corrections_of_a_removed_object_are_tracked_again() -> None:
     assert session.tracks[1].corrected == set()
 
 
+@pytest.mark.parametrize("how", ["remove", "undo"])
+def test_joint_corrections_go_with_the_last_prompt_of_their_object(how: str) -> None:
+    session = open_session(20, joint=True, keep_corrections=False)
+    session.prompt(0, 1, points=[[3, 4]])
+    alone = summaries(session.propagate())
+    session.prompt(2, 2, points=[[9, 9]])
+    list(session.propagate())
+    for frame in (8, 12):
+        session.prompt(frame, 2, points=[[20, 20]])
+    list(session.propagate())
+    assert session.tracks[1].corrected == {8, 12}
+    if how == "undo":
+        session.prompt(1, 2, points=[[9, 9]])
+        session.remove_prompts(2, 2)
+        session.undo()
+    else:
+        session.remove_prompts(2, 2)
+    assert session.objects == [1]
+    assert session.tracks[1].corrected == set()
+    assert summaries(session.propagate()) == alone
+
+
 def test_taking_back_a_joint_prompt_takes_it_from_all() -> None:
     session = open_session(20, joint=True)
     session.prompt(0, 1, points=[[3, 4]])

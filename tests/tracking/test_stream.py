@@ -291,6 +291,19 @@ def test_corrections_that_are_not_kept_need_no_room(keep: bool) -> None:
         stream.step(Clip(9)[4], {1: Prompt(points=[[3, 4]])})
 
 
+def test_what_leaves_with_an_object_makes_room_in_the_same_call() -> None:
+    stream = Stream(limited(), TrackerOptions(joint=True))
+    for frame, object_id in enumerate((1, 2, 3, 3)):
+        stream.step(Clip(9)[frame], {object_id: Prompt(points=[[3, 4]])})
+    with pytest.raises(PromptError, match="prompted frame number 5"):
+        stream.step(Clip(9)[4], {1: Prompt(points=[[3, 4]])})
+    stream.step(Clip(9)[4], {1: Prompt(points=[[3, 4]]), 4: Prompt(points=[[9, 9]])}, remove=[3])
+    assert stream.objects == [1, 2, 4]
+    assert list(stream.tracks[1].prompted) == [0, 1, 4]
+    with pytest.raises(PromptError, match="object number 4"):
+        stream.step(Clip(9)[5], {5: Prompt(points=[[3, 4]])})
+
+
 @pytest.mark.parametrize("options", [{}, {"joint": True}, {"max_prompted": 2}], ids=str)
 @settings(max_examples=25)
 @given(placed=st.dictionaries(st.tuples(st.integers(0, 8), st.integers(1, 4)), st.integers(1, 9), max_size=7))

@@ -19,6 +19,7 @@ from edgetam.errors import OutputError
 if TYPE_CHECKING:
     from edgetam.engine.source import Source
     from edgetam.engine.verbs import GraphEngine
+    from edgetam.eval.datasets import Dataset
     from edgetam.quantize import Report
 
 __all__ = ["QuantizeJob", "app", "quantize_weights"]
@@ -102,6 +103,8 @@ def quantize_weights(job: QuantizeJob, screen: Screen) -> None:
     clips = [Clip(source) for source in job.frames] or [bundled_clip()]
     for clip in clips:
         clip.check()
+    if dataset is not None:
+        _check(dataset, screen)
     path = weights_path(choice.name, choice.weights)
     source = Source.of_weights(path, choice.name, choice.image_size)
     quantize(source, clips, parts, threads=choice.threads, say=screen.note)
@@ -110,6 +113,17 @@ def quantize_weights(job: QuantizeJob, screen: Screen) -> None:
     _show(report, parts, screen)
     if job.output is not None:
         atomic_write(job.output, json.dumps(report.as_json(), indent=1).encode())
+
+
+def _check(dataset: Dataset, screen: Screen) -> None:
+    from edgetam.quantize import check_truth
+
+    screen.note(f"Reading {len(dataset.names)} sequences, to find what is damaged before it is needed.")
+    if without := check_truth(dataset):
+        screen.note(
+            f"edgetam: {len(without)} of {len(dataset.names)} sequences in '{dataset.root}', such as "
+            f"'{without[0]}', have no mask between the prompts and the last frame with one, and get no J&F."
+        )
 
 
 def _engines(source: Source, threads: int | None) -> Mapping[str, GraphEngine]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +13,23 @@ from onnxscript import opset23 as op
 
 from edgetam.engine.fixed_graph import FixedGraph
 from edgetam.engine.quiet import quiet
+from edgetam.errors import OutputError
 from edgetam.model.inference import in_full_precision
 
 __all__ = ["convert"]
 
 OPSET = 23
 """The first with attention."""
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def convert(graph: FixedGraph, folder: Path, precision: str) -> None:
-    """Write ``model.onnx``, weights included; fp16 converts inside and keeps float32 at the borders."""
-    with quiet("torch.onnx"), torch.no_grad(), in_full_precision():
+    """Write ``model.onnx``, weights included; fp16 converts inside and keeps float32 at the borders.
+
+    Raises:
+        OutputError: PyTorch has no room for temporary files.
+    """
+    with quiet("torch.onnx"), torch.no_grad(), in_full_precision(), _telling_full_disks():
         program = torch.onnx.export(
             graph.graph.module.eval(),
             graph.examples(),
@@ -38,6 +47,34 @@ def convert(graph: FixedGraph, folder: Path, precision: str) -> None:
 
         model = convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
+
+
+@contextmanager
+def _telling_full_disks() -> Iterator[None]:
+    """PyTorch makes a temporary folder, goes on without it, and fails with an error that names neither."""
+    try:
+        yield
+    except Exception as error:
+        disk = _disk_error(error)
+        if disk is None:
+            raise
+        where = f"'{disk.filename}'" if disk.filename else "any temporary folder"
+        raise OutputError(
+            f"PyTorch cannot write to {where} ({disk.strerror}); free some space there, or point TMPDIR at "
+            "another disk, and start again."
+        ) from error
+
+
+def _disk_error(error: BaseException | None) -> OSError | None:
+    """What a disk had to do with an error."""
+    while error is not None:
+        # where no folder will do, tempfile raises FileNotFoundError without a file
+        if isinstance(error, OSError) and (
+            error.errno in _DISK or (error.errno == errno.ENOENT and not error.filename)
+        ):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _attention(

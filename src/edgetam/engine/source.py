@@ -15,7 +15,7 @@ from edgetam.engine.requirements import require_torch
 from edgetam.engine.store import Store
 from edgetam.engine.verbs import Constants
 from edgetam.errors import WeightsError
-from edgetam.hashing import sha256_of
+from edgetam.weights.digest import weights_digest
 from edgetam.weights.wanted import check_memory, check_partial, settle
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _check_unchanged(path: Path, digest: str) -> None:
 
 def _hash(path: Path) -> str:
     try:
-        return sha256_of(path)
+        return weights_digest(path)
     except OSError as error:
         raise WeightsError(
             f"{path} cannot be read ({error.strerror or error}); check the file and the disk."

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from edgetam.errors import EngineError, OutputError
 from edgetam.weights.cache import alone, cache_dir, sha256_of
@@ -87,7 +87,7 @@ class Store:
             ) from error
 
     def say_converting(self, name: str, runtime: str) -> None:
-        """Tell the log what takes a while now; where nobody set one up, tell people at a terminal once.
+        """Tell the log what takes a while now; where nobody set one up, tell people once if they look.
 
         Args:
             name: of the artifact.
@@ -95,7 +95,7 @@ class Store:
         """
         _log.info("Converting '%s' for %s; this happens once.", name, runtime)
         unheard = not _log.hasHandlers() and _log.isEnabledFor(logging.WARNING)  # else somebody has chosen
-        if unheard and not self._said and sys.stderr is not None and sys.stderr.isatty():
+        if unheard and not self._said and _is_watched(sys.stderr):
             self._said = True
             said = f"edgetam: converting the model for {runtime}, which takes a while and happens once."
             print(said, file=sys.stderr)
@@ -153,6 +153,13 @@ class Store:
             for left in _left_behind(self._root):
                 shutil.rmtree(left, ignore_errors=True)
         return folder
+
+
+def _is_watched(stream: TextIO | None) -> bool:
+    """Whether it is a terminal, or the output of a notebook's cell, which says that it is none."""
+    if stream is None:
+        return False
+    return stream.isatty() or any(kind.__module__ == "ipykernel.iostream" for kind in type(stream).__mro__)
 
 
 def _root() -> Path:

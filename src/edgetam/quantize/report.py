@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgetam.engine.openvino import OpenVINORunner
 from edgetam.engine.verbs import GraphEngine
 from edgetam.eval.datasets import Dataset
+from edgetam.eval.datasets.video import EvalVideo
 from edgetam.eval.metrics import frame_scores, region_similarity
 from edgetam.eval.predictions import exclusive
 from edgetam.eval.protocols.vos import follow
@@ -24,7 +25,7 @@ from edgetam.quantize.clips import Clip
 from edgetam.quantize.observer import Observer, observed
 from edgetam.tracking import VideoTracker
 
-__all__ = ["Case", "Report", "measure"]
+__all__ = ["Case", "Report", "check_truth", "measure"]
 
 Masks = dict[tuple[str, int, int], NDArray[np.bool_]]
 """By video, frame and object."""
@@ -78,6 +79,31 @@ class _Run:
     jf: list[float] = field(default_factory=list)
 
 
+def check_truth(dataset: Dataset) -> list[str]:
+    """Read what `measure` will read after a long calibration; it is fast beside tracking it.
+
+    Returns:
+        Videos that have nothing to score by, and get no J&F.
+
+    Raises:
+        MediaError: frames or masks are missing, damaged or do not fit.
+    """
+    without = []
+    for name in dataset.names:
+        video = dataset.video(name)
+        first = min(video.first_frames(late=dataset.benchmark.late).values())
+        with video.open() as frames:
+            size = frames.width, frames.height
+            for frame in range(first, len(frames)):
+                _ = frames[frame]
+        for frame in video.annotated:
+            for mask in video.masks(frame).values():
+                video.check_size(frame, mask, size)
+        if not any(frame > first for frame in _scored(video)):
+            without.append(name)
+    return without
+
+
 def measure(
     engines: Mapping[str, GraphEngine],
     clips: Sequence[Clip],
@@ -126,9 +152,9 @@ def _follow(engine: GraphEngine, clip: Clip, frames: int, run: _Run) -> None:
 def _score(engine: GraphEngine, dataset: Dataset, name: str, run: _Run) -> None:
     video = dataset.video(name)
     first = video.first_frames(late=dataset.benchmark.late)
-    last = max(video.annotated)  # not scored, as in DAVIS
+    scored = _scored(video)
     for frame, scores in _timed(follow(EdgeTAMTracker(VideoTracker(engine)), video), run):
-        truth = video.masks(frame) if frame in video.annotated and frame != last else {}
+        truth = video.masks(frame) if frame in scored else {}
         for object_id, mask in exclusive(scores).items():
             if frame <= first[object_id]:
                 continue
@@ -136,6 +162,11 @@ def _score(engine: GraphEngine, dataset: Dataset, name: str, run: _Run) -> None:
             if truth:
                 expected = truth.get(object_id, np.zeros_like(mask))
                 run.jf.append(statistics.mean(frame_scores(mask, expected)))
+
+
+def _scored(video: EvalVideo) -> tuple[int, ...]:
+    """Frames with ground truth; not the last one, as in DAVIS."""
+    return video.annotated[:-1]
 
 
 def _timed(results: Iterable[Any], run: _Run) -> Iterable[Any]:

@@ -52,17 +52,22 @@ def check_room(
     frame: int,
     options: TrackerOptions,
     corrected: Container[int] = (),
+    leaving: Container[int] = (),
 ) -> None:
     """Find out before anything is computed whether prompts lead beyond the limits of the engine.
 
-    ``corrected`` are objects whose prompts correct what tracking found on the frame.
+    ``corrected`` are objects whose prompts correct what tracking found on the frame. Those ``leaving`` are
+    removed before, with the frames that only they are prompted on.
 
     Raises:
         PromptError: they do.
     """
     limits = _limits(engine)
     if limits is not None:
-        prompted = {object_id: _prompted(track) for object_id, track in tracks.items()}
+        staying = {object_id: track for object_id, track in tracks.items() if object_id not in leaving}
+        freed = {t for object_id, track in tracks.items() if object_id in leaving for t in track.prompts}
+        freed -= {t for track in staying.values() for t in track.prompts}
+        prompted = {object_id: _prompted(track) - freed for object_id, track in staying.items()}
         _check(limits, prompted, prompts, frame, options, corrected)
 
 

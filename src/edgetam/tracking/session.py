@@ -218,8 +218,7 @@ class TrackingSession:
         """
         track = self._known(object_id)
         self._forget(object_id)
-        for frame in track.prompts:
-            self._release(frame)
+        self._release(*track.prompts)
 
     def reset(self) -> None:
         """Forget all objects; the video stays open."""
@@ -316,12 +315,15 @@ class TrackingSession:
 
         save_session(self, Path(folder))
 
-    def _release(self, frame: int) -> None:
-        """Demote a frame where its prompts are gone, and forget objects without any prompted frame."""
-        release(self.tracks.values(), frame, self.options)
-        for each in list(self.tracks.values()):
-            if not each.prompted and not any(conditioning for _, conditioning in each.pending.values()):
-                self._forget(each.object_id)
+    def _release(self, *frames: int) -> None:
+        """Demote frames where their prompts are gone, and forget objects without any prompted frame."""
+        waiting = list(frames)
+        while waiting:
+            release(self.tracks.values(), waiting.pop(0), self.options)
+            for each in list(self.tracks.values()):
+                if not each.prompted and not any(conditioning for _, conditioning in each.pending.values()):
+                    self._forget(each.object_id)
+                    waiting += each.prompts  # its corrections, which others may share
 
     def _is_fixed(self, track: ObjectTrack, frame: int) -> bool:
         """Frames whose answer is given and not tracked again."""

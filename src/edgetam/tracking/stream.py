@@ -75,8 +75,8 @@ class Stream:
         clicks = {check_whole(i, "object_id"): read_prompt(p, *size) for i, p in _mapping(prompts).items()}
         frame = self.frame + 1
         leaving = _ids(remove)
-        staying = {i: each for i, each in self.tracks.items() if i not in leaving}
-        check_room(self.engine, staying, clicks, frame, self.options, corrected=staying)
+        staying = self.tracks.keys() - leaving
+        check_room(self.engine, self.tracks, clicks, frame, self.options, staying, leaving)
         self._remove(leaving)
         if self.tracks or clicks:
             features = self.engine.encode(prepare_image(rgb, self.engine.config.image_size, "video"))

@@ -19,7 +19,7 @@ from edgetam.train.setup import resized
 from edgetam.train.users import RepeatingUser
 from edgetam.train.verbs import Verbs
 from edgetam.weights import load_network, resolve
-from edgetam.weights.cache import sha256_of
+from edgetam.weights.digest import weights_digest
 
 __all__ = ["Teacher", "open_teacher"]
 
@@ -32,7 +32,7 @@ def open_teacher(settings: Distillation, device: torch.device, precision: str = 
     """
     path = resolve(settings.teacher)
     model = load_network(settings.variant, path).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    owner = f"{sha256_of(path)[:16]}-{precision}" if settings.cache else ""
+    owner = f"{weights_digest(path)[:16]}-{precision}" if settings.cache else ""
     return Teacher(model.to(device), settings, owner)
 
 

@@ -12,6 +12,7 @@ import torch
 from edgetam.config import ModelConfig, differences
 from edgetam.errors import WeightsError
 from edgetam.model import EdgeTAM
+from edgetam.weights.digest import CONFIG_KEY, FORMAT_KEY
 from edgetam.weights.files import Checkpoint, read, write_safetensors, write_torch
 from edgetam.weights.keymap import Tensors
 from edgetam.weights.table import LAYOUTS, NATIVE, OFFICIAL, TABLE
@@ -28,7 +29,6 @@ from edgetam.weights.wanted import check_memory, check_partial
 
 __all__ = ["DTYPES", "LoadedWeights", "convert", "load_into", "load_state", "load_weights", "save_native"]
 
-FORMAT_KEY = "edgetam_format"
 FORMAT_VERSION = 1
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 """Types a file can store; loading always gives float32."""
@@ -80,9 +80,9 @@ def _interpret(checkpoint: Checkpoint, partial: str | None) -> LoadedWeights:
     metadata = checkpoint.metadata
     layout = NATIVE if FORMAT_KEY in metadata else detect_layout(checkpoint.state)
     ours = {name: _ours(name, layout) for name in checkpoint.state}
-    if "config" in metadata and FORMAT_KEY in metadata:
+    if CONFIG_KEY in metadata and FORMAT_KEY in metadata:
         _check_version(metadata)
-        config = config_from_json(metadata["config"])
+        config = config_from_json(metadata[CONFIG_KEY])
     else:
         config = detect_variant(
             {own: tuple(checkpoint.state[name].shape) for name, own in ours.items() if own is not None}
@@ -243,7 +243,7 @@ def save_native(
     notes = {"licence": "unknown", "provenance": "unknown", **(metadata or {})}
     notes |= {
         FORMAT_KEY: str(FORMAT_VERSION),
-        "config": config_to_json(config),
+        CONFIG_KEY: config_to_json(config),
         "dtype": dtype,
         "format": "pt",
     }
