@@ -87,22 +87,21 @@ def test_encoding_needs_no_more_axes_than_coreml_allows(model: EdgeTAM) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("target", "precision", "logits", "iou"),
+    ("target", "precision", "apart", "iou"),
     [
-        ("onnx", "fp32", 1e-3, 0.999),
-        ("onnx", "fp16", 0.5, 0.99),
-        ("openvino", "fp16", 0.5, 0.99),
-        ("openvino", "bf16", 2.0, 0.97),
-        ("executorch", "fp32", 1e-3, 0.999),
+        ("onnx", "fp32", 1e-4, 0.999),
+        ("onnx", "fp16", 0.01, 0.99),
+        ("openvino", "fp16", 0.01, 0.99),
+        ("openvino", "bf16", 0.05, 0.97),
+        ("executorch", "fp32", 1e-4, 0.999),
     ],
 )
-def test_bundles_that_run_here(
-    target: str, precision: str, logits: float, iou: float, tmp_path: Path
-) -> None:
+def test_bundles_that_run_here(target: str, precision: str, apart: float, iou: float, tmp_path: Path) -> None:
     """Whole clips with two objects and a correction; the export compares them itself.
 
-    With trained weights: masks of random ones hang on rounding. Low precision is judged by the object given
-    by a box, because scores of the candidates for a click may tie, and then the other one may be chosen.
+    With trained weights: masks of random ones hang on rounding. Numbers are judged program by program: where
+    scores of candidates tie, low precision may draw another one, whose outline is nearly the same but whose
+    logits are not. For a click even the outline may differ, so that low precision is judged by the box.
     """
     need(target)
     network = load_network("edgetam", bundled_path(), image_size=256)
@@ -110,8 +109,9 @@ def test_bundles_that_run_here(
     _, agreements = export_bundle(network, spec, tmp_path / "bundle")
     assert len(agreements) == 13
     judged = [each for each in agreements if precision == "fp32" or each.object_id == BOXED]
-    assert max(each.logits for each in judged) < logits
     assert min(each.iou for each in judged) > iou
+    report = json.loads((tmp_path / "bundle" / "parity.json").read_text())
+    assert max(each["relative"] for each in report["programs"]) < apart
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ def read(**prompt: Any) -> Any:
         ({"points": [[1, 2]]}, [[1, 2]], [1]),
         ({"points": (1.5, 2)}, [[1.5, 2]], [1]),
         ({"points": np.array([[1, 2], [3, 4]]), "labels": [0, 1]}, [[1, 2], [3, 4]], [0, 1]),
+        ({"points": torch.tensor([[1, 2]]), "labels": torch.tensor([0])}, [[1, 2]], [0]),
         ({"points": [[1, 2]], "labels": 0}, [[1, 2]], [0]),
         ({"points": [[1, 2]], "labels": [True]}, [[1, 2]], [1]),
         ({"points": [[0, 0], [40, 30]]}, [[0, 0], [40, 30]], [1, 1]),

@@ -41,4 +41,4 @@ class ExecuTorchRunner:
                 program = Runtime.get().load_program(self.folder_of(graph) / "model.pte")
                 self._loaded[graph] = program, program.load_method("forward")
             outputs = self._loaded[graph][1].execute(tensors)
-            return [np.array(out) for out in outputs]  # copies: outputs lie in memory that is used again
+            return [out.numpy().copy() for out in outputs]  # outputs lie in memory that is used again

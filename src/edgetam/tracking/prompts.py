@@ -83,7 +83,8 @@ def read_prompt(prompt: Prompt, width: int, height: int) -> Clicks:
 def _numbers(value: Any, what: str) -> Floats:
     try:
         with np.errstate(over="ignore"):  # too large a number becomes infinity, which is caught below
-            array = np.array(value, dtype=np.float32)  # a copy: the caller may reuse theirs
+            # a copy, since the caller may reuse theirs; tensors cannot be asked for one by np.array
+            array = np.asarray(value, dtype=np.float32).copy()
     except (TypeError, ValueError, OverflowError) as error:
         raise PromptError(f"{what} is {value!r}; expected numbers.") from error
     if not np.isfinite(array).all():
