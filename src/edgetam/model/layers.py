@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 __all__ = [
+    "LAYER_NORM_EPS",
     "MLP",
     "ConvNorm",
     "FoldedLayerNorm2d",
@@ -35,8 +36,6 @@ __all__ = [
 
 LAYER_NORM_EPS = 1e-6
 """Of norms over the channels of maps, as in ConvNeXt."""
-FEW_CHANNELS = 8
-"""PyTorch's layer norm, and above all its gradient, is slow on a CPU where it has as few to go over."""
 
 
 def to_tokens(x: Tensor) -> Tensor:
@@ -84,11 +83,6 @@ class LayerNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``[B, C, H, W]`` over C."""
-        if len(self.weight) < FEW_CHANNELS:
-            x = x.to(torch.promote_types(x.dtype, torch.float32))
-            centred = x - x.mean(1, keepdim=True)
-            scale = torch.rsqrt(centred.square().mean(1, keepdim=True) + LAYER_NORM_EPS)
-            return torch.addcmul(self.bias[:, None, None], centred * scale, self.weight[:, None, None])
         y = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, LAYER_NORM_EPS)
         return y.permute(0, 3, 1, 2)
 

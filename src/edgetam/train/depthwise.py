@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_weight
 
 __all__ = ["depthwise", "has_slow_gradients"]
 
@@ -38,7 +39,7 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int) -> Te
         x: ``[B, C, H, W]``.
         weight: ``[C, 1, k, k]``, k odd.
         bias: ``[C]``.
-        stride: 1 or 2.
+        stride: of both axes.
     """
     if torch.is_autocast_enabled(x.device.type):
         kind = torch.get_autocast_dtype(x.device.type)
@@ -80,21 +81,7 @@ def _of_filters(x: Tensor, slope: Tensor, weight: Tensor, stride: int) -> Tensor
     side, width = weight.shape[-1], x.shape[-1]
     parts = next(n for n in range(1, width + 1) if width % n == 0 and width // n <= _WIDEST)
     if stride > 1 or side < _LARGE or width // parts < side:
-        ends = [side // 2] * 2
-        found: Tensor = torch.ops.aten.convolution_backward(
-            slope,
-            x,
-            weight,
-            None,
-            [stride] * 2,
-            ends,
-            [1, 1],
-            False,
-            [0, 0],
-            len(weight),
-            [False, True, False],
-        )[1]
-        return found
+        return conv2d_weight(x, weight.shape, slope, stride, side // 2, groups=len(weight))
     return _by_rows(x, slope, side, parts).to(weight.dtype)
 
 
@@ -108,12 +95,11 @@ def _by_rows(x: Tensor, slope: Tensor, side: int, parts: int) -> Tensor:
     piece, edge = width // parts, side // 2
     rows = F.pad(x.transpose(0, 1), [edge] * 4)  # [C, B, H + k - 1, W + k - 1]
     back = slope.transpose(0, 1).reshape(channels, batch * height, parts, piece).permute(0, 2, 3, 1)
+    exact = torch.promote_types(x.dtype, torch.float32)
     found = []
     for i in range(side):
         own = rows[:, :, i : i + height].reshape(channels, batch * height, -1)
         own = own.unfold(2, piece + side - 1, piece).transpose(1, 2)  # [C, parts, B * H, piece + k - 1]
-        pairs = (back @ own).sum(
-            1, dtype=torch.promote_types(x.dtype, torch.float32)
-        )  # [C, piece, piece + k - 1]
+        pairs = (back @ own).sum(1, dtype=exact)  # [C, piece, piece + k - 1]
         found.append(torch.stack([pairs.diagonal(j, 1, 2).sum(-1) for j in range(side)], -1))
     return torch.stack(found, 1)[:, None]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgetam.model import EdgeTAM
-from edgetam.model.layers import shallow_copy
+from edgetam.model.layers import LAYER_NORM_EPS, LayerNorm2d, shallow_copy
 from edgetam.train.depthwise import depthwise, has_slow_gradients
 
 __all__ = ["training_form"]
+
+_FEW_CHANNELS = 8
+"""PyTorch's layer norm, and above all its gradient, is slow on a CPU where it has as few to go over."""
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -56,6 +60,19 @@ class _Depthwise(nn.Module):
         return depthwise(x, self.conv.weight, self.conv.bias, self.conv.stride[0])
 
 
+class _NarrowNorm(nn.Module):
+    """A layer norm over few channels."""
+
+    def __init__(self, norm: LayerNorm2d) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        centred = x.float() - x.float().mean(1, keepdim=True)
+        scale = torch.rsqrt(centred.square().mean(1, keepdim=True) + LAYER_NORM_EPS)
+        return torch.addcmul(self.norm.bias[:, None, None], centred * scale, self.norm.weight[:, None, None])
+
+
 def training_form(model: EdgeTAM, *, norms_frozen: bool, own_gradients: bool) -> EdgeTAM:
     """A network that holds the parameters of ``model`` itself and computes the same.
 
@@ -64,7 +81,8 @@ def training_form(model: EdgeTAM, *, norms_frozen: bool, own_gradients: bool) ->
         norms_frozen: norms use their running statistics, so each is merged with the convolution before it,
             and branches with each other, as in the inference form, but anew at every use. So no maps are
             normed or added up, forwards or backwards.
-        own_gradients: compute the gradients of depthwise convolutions by `edgetam.train.depthwise`: on CPUs.
+        own_gradients: depthwise convolutions (`edgetam.train.depthwise`) and norms over few channels in ways
+            whose gradients are fast on a CPU.
     """
     return _with_parts(model, norms_frozen, own_gradients)
 
@@ -81,4 +99,6 @@ def _formed(module: nn.Module, merge: bool, own: bool) -> nn.Module:
         return _Merged(module, own_gradients=own)
     if own and isinstance(module, nn.Conv2d) and has_slow_gradients(module):
         return _Depthwise(module)
+    if own and isinstance(module, LayerNorm2d) and len(module.weight) < _FEW_CHANNELS:
+        return _NarrowNorm(module)
     return _with_parts(module, merge, own)
