@@ -20,6 +20,7 @@ import numpy as np
 
 from edgetam.engine.int8 import quantised_graphs
 from edgetam.engine.openvino_attention import LEVELS, ignore_padding, unfuse_attention
+from edgetam.engine.openvino_decoder import softmax_across, unfuse_tokens
 from edgetam.engine.quiet import unreported
 from edgetam.engine.silent_openvino import op, ov
 from edgetam.engine.source import Source
@@ -195,6 +196,8 @@ class OpenVINORunner:
             model.reshape({p.any_name: ov.PartialShape([1, *p.partial_shape[1:]]) for p in model.inputs})
         if full is not None:
             model.reshape({name: ov.PartialShape(shape) for name, shape in full})
+        unfuse_tokens(model)
+        softmax_across(model)
         unfuse_attention(model)
         if full is not None:
             ignore_padding(model)
