@@ -55,7 +55,7 @@ def test_what_weights_alone_decide_is_computed_once(
     fast: GraphEngine, graph: str, gone: str, kept: str
 ) -> None:
     assert isinstance(fast.runner, OpenVINORunner)
-    compiled = fast.runner._compile(graph, full=False).get_compiled_model().get_runtime_model()
+    compiled = fast.runner._compile(graph).get_compiled_model().get_runtime_model()
     names = " ".join(
         op.get_friendly_name()
         for op in compiled.get_ops()
@@ -83,7 +83,27 @@ def test_memories_with_and_without_padding(
     fast.runner._requests.clear()
     got = fast.attend(ImageFeatures(*(x.numpy() for x in vars(features).values())), given)
     assert np.abs(got - expected).max() < 2e-5 * np.abs(expected).max()
-    assert list(fast.runner._requests) == [("attend", not missing and (frames, pointers) == (4, 16))]
+    [(graph, fixed)] = fast.runner._requests
+    assert graph == "attend"
+    assert (fixed is not None) == (not missing and (frames, pointers) == (4, 16))
+
+
+def test_few_numbers_of_objects_have_graphs_of_their_own(
+    model: EdgeTAM, fast: GraphEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino, "FIXED", 2)
+    assert isinstance(fast.runner, OpenVINORunner)
+    fast.runner._requests.clear()
+    features = features_of(model)
+    for count in (1, 3, 1, 2, 3, 4):
+        context = context_of(model, count, 4, 16)
+        with torch.inference_mode():
+            expected = model.attend(features, context).numpy()
+        given = MemoryContext(*(None if x is None else x.numpy() for x in vars(context).values()))
+        got = fast.attend(ImageFeatures(*(x.numpy() for x in vars(features).values())), given)
+        assert np.abs(got - expected).max() < 2e-5 * np.abs(expected).max()
+    fixed = [shapes and dict(shapes)["tokens"][0] for _, shapes in fast.runner._requests]
+    assert fixed == [1, 3, None]
 
 
 INTERRUPTED = """
@@ -148,7 +168,7 @@ def test_the_number_of_threads_is_honoured(fast: GraphEngine) -> None:
     fast.encode(IMAGE)
     runner = fast.runner
     assert isinstance(runner, OpenVINORunner)
-    compiled = runner._requests["encode", False].get_compiled_model()
+    compiled = runner._requests["encode", None].get_compiled_model()
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
 
 

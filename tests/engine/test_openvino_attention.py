@@ -31,6 +31,10 @@ def answers(model: ov.Model, inputs: list[np.ndarray]) -> np.ndarray:
     return np.array(compiled(inputs)[0])
 
 
+def softmaxes(model: ov.Model) -> list[ov.Node]:
+    return [node for node in model.get_ops() if node.get_type_name() == "Softmax"]
+
+
 def numbers(*, bias: bool = False) -> list[np.ndarray]:
     generator = np.random.default_rng(0)
     lengths = [(2, 1, 7, 8), (2, 1, KEYS, 8), (2, 1, KEYS, VALUES)]
@@ -57,9 +61,22 @@ def test_many_queries_go_block_by_block(queries: int) -> None:
     model = attention(queries, bias=True)
     expected = answers(model, inputs)
     unfuse_attention(model)
-    softmaxes = [node for node in model.get_ops() if node.get_type_name() == "Softmax"]
-    assert len(softmaxes) == -(-queries // BLOCK)
+    assert len(softmaxes(model)) == -(-queries // BLOCK)
     assert np.allclose(answers(model, inputs), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_objects_go_one_by_one_where_their_number_is_known(shared: bool) -> None:
+    """Queries may be one object's for all."""
+    inputs = numbers(bias=True)
+    inputs[0] = np.random.default_rng(1).normal(size=(1 if shared else 2, 1, BLOCK + 1, 8)).astype(np.float32)
+    model = attention(BLOCK + 1, bias=True)
+    expected = answers(model, inputs)
+    model.reshape(dict(zip(model.inputs, (list(x.shape) for x in inputs), strict=True)))
+    assert unfuse_attention(model) == 1
+    assert [node.shape[0] for node in softmaxes(model)] == [1] * 4
+    assert np.allclose(answers(model, inputs), expected, atol=1e-6)
+    assert ignore_padding(model) == 4
 
 
 def test_padding_is_ignored_where_there_is_none() -> None:

@@ -2,7 +2,8 @@
 
 Graphs are converted once and kept on disk (`edgetam.engine.store`). What is kept does not depend on the CPU:
 compiling a graph for it takes a tenth of a second, as long as reading compiled code. Axes are dynamic:
-one graph serves any number of objects and memories.
+one graph serves any number of objects and memories. Where memories are full, as they stay once they are, it
+is compiled again for the shapes at hand.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 from edgetam.engine.int8 import quantised_graphs
 from edgetam.engine.openvino_attention import LEVELS, ignore_padding, unfuse_attention
+from edgetam.engine.openvino_decoder import softmax_across, unfuse_tokens
 from edgetam.engine.quiet import unreported
 from edgetam.engine.silent_openvino import op, ov
 from edgetam.engine.source import Source
@@ -48,6 +50,9 @@ ONE_BY_ONE = {"remember"}
 """Graphs whose maps of one object fill the cache: faster with fixed shapes, one object after the other."""
 REAL = ("tokens_valid", "pointers_valid")
 """Inputs that mark what is not padding."""
+FIXED = 4
+"""So many numbers of objects have graphs of their own where memories are full; any others share one."""
+Shapes = tuple[tuple[str, tuple[int, ...]], ...]
 _making_core = threading.Lock()
 
 
@@ -156,26 +161,45 @@ class OpenVINORunner:
     def __init__(self, folder_of: Callable[[str], Path], precision: str, threads: int | None) -> None:
         self.folder_of, self.precision = folder_of, precision
         self._settings = settings(precision, threads)
-        self._requests: dict[tuple[str, bool], ov.InferRequest] = {}
+        self._requests: dict[tuple[str, Shapes | None], ov.InferRequest] = {}
         self._lock = threading.Lock()
 
     def run(self, graph: str, inputs: Mapping[str, Any]) -> Sequence[Any]:
         """See `Runner.run`."""
         with self._lock:
-            full = all(name in inputs and np.all(inputs[name]) for name in REAL)
-            request = self._requests.get((graph, full)) or self._compile(graph, full=full)
-            self._requests[graph, full] = request
             arrays = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
-            infer = partial(_infer, request)
+            infer = partial(_infer, self._request(graph, arrays))
             return one_by_one(infer, arrays) if graph in ONE_BY_ONE else infer(arrays)
 
-    def _compile(self, graph: str, *, full: bool) -> ov.InferRequest:
-        """Prepare a graph, or what is left of it where its memories are ``full``: none is padding."""
+    def _request(self, graph: str, arrays: Mapping[str, Any]) -> ov.InferRequest:
+        """The graph for such inputs, compiled when it is first needed."""
+        key = graph, self._fixed(arrays)
+        if key not in self._requests:
+            self._requests[key] = self._compile(*key)
+        return self._requests[key]
+
+    def _fixed(self, arrays: Mapping[str, Any]) -> Shapes | None:
+        """The shapes of full memories, unless too many others have graphs already."""
+        if not all(name in arrays and np.all(arrays[name]) for name in REAL):
+            return None
+        shapes = tuple((name, array.shape) for name, array in arrays.items())
+        others = {known for _, known in self._requests} - {None, shapes}
+        return shapes if len(others) < FIXED else None
+
+    def _compile(self, graph: str, full: Shapes | None = None) -> ov.InferRequest:
+        """Prepare a graph, or what is left of it for ``full`` memories: none is padding, shapes are known.
+
+        Then OpenVINO puts the weights of one block of queries where those of the one before were.
+        """
         model = core().read_model(self.folder_of(graph) / "model.xml")
         if graph in ONE_BY_ONE and model.is_dynamic():
             model.reshape({p.any_name: ov.PartialShape([1, *p.partial_shape[1:]]) for p in model.inputs})
+        if full is not None:
+            model.reshape({name: ov.PartialShape(shape) for name, shape in full})
+        unfuse_tokens(model)
+        softmax_across(model)
         unfuse_attention(model)
-        if full:
+        if full is not None:
             ignore_padding(model)
         return core().compile_model(model, "CPU", self._settings).create_infer_request()
 
