@@ -139,6 +139,27 @@ def test_variable_times_are_kept(tmp_path: Path) -> None:
         assert [video.time(index) for index in range(4)] == pytest.approx(times, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([0.0] * 4, [0.0, 0.04, 0.08, 0.12]),
+        ([0.0, 1e-5, 2e-5, 3e-5], [0.0, 0.04, 0.08, 0.12]),
+        ([0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.54, 1.04]),
+        ([7.0, 9.0, 0.0, 0.5], [0.0, 2.0, 2.04, 2.54]),
+    ],
+    ids=["all alike", "nearly alike", "two alike", "set back"],
+)
+def test_frames_whose_clock_does_not_go_forward_are_shown_all_the_same(
+    times: list[float], expected: list[float], tmp_path: Path
+) -> None:
+    with ResultWriter(tmp_path, ["overlay"], INFO) as writer:
+        for frame, time in enumerate(times):
+            writer.write(result(frame, time=time), picture(frame))
+    assert shown(tmp_path / "overlay.mp4") == [0, 1, 2, 3]
+    with open_frames(tmp_path / "overlay.mp4") as video:
+        assert [video.time(index) for index in range(4)] == pytest.approx(expected, abs=1e-4)
+
+
 def test_pauses_of_many_hours_are_shortened(tmp_path: Path) -> None:
     hour = 3600.0
     gaps = [1.0, 3 * hour, 400 * hour, 2.0, *[5 * hour] * 9]
