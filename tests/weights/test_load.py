@@ -104,7 +104,8 @@ def test_the_same_tensors_and_notes_are_the_same_bytes(tmp_path):
     state = {"z": torch.ones(2), "a": torch.zeros(3, dtype=torch.int64), "ä": torch.zeros(0)}
     notes = {f"note {i}": f'"{i}"\n\x01\x7f ü \\' for i in range(8)}
     for i in range(4):
-        write_safetensors(tmp_path / f"{i}.safetensors", state, dict(reversed(notes.items())) if i % 2 else notes)
+        given = dict(reversed(notes.items())) if i % 2 else notes
+        write_safetensors(tmp_path / f"{i}.safetensors", state, given)
     assert len({(tmp_path / f"{i}.safetensors").read_bytes() for i in range(4)}) == 1
     again = read(tmp_path / "0.safetensors")
     assert_same(again.state, state)

@@ -187,7 +187,7 @@ def write_safetensors(path: Path, state: Mapping[str, torch.Tensor], metadata: M
 
 
 def _sort_header(path: Path) -> None:
-    """Bring a header's entries into the order of their names: safetensors leaves that of the notes to chance."""
+    """Bring a header's entries into the order of their names: safetensors leaves that to chance."""
     with path.open("r+b") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
