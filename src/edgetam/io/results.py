@@ -211,8 +211,8 @@ class ResultWriter:
                 "An overlay or a cut-out needs the picture; pass the frame's RGB image to write()."
             )
         if image is not None and not (isinstance(image, np.ndarray) and image.dtype == np.uint8):
-            kind = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
-            raise OutputError(f"The image of frame {result.frame} is {kind}; expected a uint8 array.")
+            found = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
+            raise OutputError(f"The image of frame {result.frame} is {found}; expected a uint8 array.")
         if image is not None and image.shape != (*size, 3):
             raise OutputError(
                 f"The image of frame {result.frame} has shape {image.shape}; expected {(*size, 3)}."
