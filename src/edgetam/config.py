@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from numbers import Integral
 from typing import Any, ClassVar, Protocol
 
 from edgetam.errors import ConfigError, NewerError
@@ -192,12 +193,17 @@ def get_config(name: str, image_size: int | None = None) -> ModelConfig:
     Raises:
         ConfigError: unknown name, or a size that is not a multiple of 256.
     """
-    if name not in VARIANTS:
+    if not isinstance(name, str) or name not in VARIANTS:
         raise ConfigError(
             f"Unknown model {name!r}; expected one of {', '.join(VARIANTS)}, and a checkpoint as weights=..."
         )
     config = VARIANTS[name]
-    return config if image_size is None else replace(config, image_size=image_size)
+    return config if image_size is None else replace(config, image_size=_as_int(image_size))
+
+
+def _as_int(value: Any) -> Any:
+    """NumPy's whole numbers as ints, which they are not."""
+    return int(value) if isinstance(value, Integral) else value
 
 
 def differences(a: ModelConfig, b: ModelConfig) -> list[str]:
@@ -265,11 +271,13 @@ def _sane(config: ModelConfig) -> ModelConfig:
     return config
 
 
-def check_whole(name: str, value: object, least: int) -> None:
-    """Refuse a setting that is no whole number, or too small.
+def check_whole(name: str, value: Any, least: int) -> int:
+    """A setting as an int; refused where it is no whole number, or too small.
 
     Raises:
         ConfigError: names the setting.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    number = _as_int(value)
+    if not isinstance(number, int) or isinstance(value, bool) or number < least:
         raise ConfigError(f"{name} is {value!r}; expected a whole number of at least {least}.")
+    return number

@@ -133,6 +133,7 @@ def test_which_frames(run, engine, video, tmp_path, options, expected):
     assert result.exit_code == 0, result.output
     assert sorted(int(p.stem) for p in (tmp_path / "res/masks").iterdir()) == expected
     assert frames_in(tmp_path / "res/overlay.mp4") == len(expected)
+    assert f"{len(expected)} frames in" in result.stdout
 
 
 def test_both_directions_keep_what_the_first_found(run, engine, video, tmp_path):

@@ -176,6 +176,17 @@ def test_coco(tmp_path: Path) -> None:
         assert (mask == TRUTH).all()
 
 
+def test_boxes_alone_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    square = {"id": 1, "image_id": 7, "segmentation": [[0, 1, 3, 1, 3, 4, 0, 4]]}
+    box = {"image_id": 7, "bbox": [0, 0, 2, 2]}
+    bare = [{"id": 2, **box}, {"id": 3, **box, "segmentation": []}, {"id": 4, **box, "segmentation": [[]]}]
+    file = coco(tmp_path, annotations=[*bare, square, {**bare[0], "id": 5, "image_id": 8}])
+    images = CocoImages(file, tmp_path / "pics")
+    assert images.names == ("a.jpg",)
+    assert list(images["a.jpg"].masks) == ["1"]
+    assert "4 annotations of" in caplog.text and "have no mask" in caplog.text
+
+
 def test_images_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="no folder"):
         FolderImages(tmp_path / "nowhere")
@@ -194,9 +205,9 @@ def test_images_that_cannot_be_used(tmp_path: Path) -> None:
     broken = coco(tmp_path, annotations=[{"id": 9, "image_id": 7, "segmentation": [[1, 2]]}])
     with pytest.raises(MediaError, match="annotation 9"):
         CocoImages(broken, tmp_path / "pics")["a.jpg"]
-    boxes = coco(tmp_path, annotations=[{"id": 9, "image_id": 7, "bbox": [0, 0, 2, 2]}])
-    with pytest.raises(MediaError, match=r"Image 'a.jpg', annotation 9 has no 'segmentation' in"):
-        CocoImages(boxes, tmp_path / "pics")["a.jpg"]
+    nameless = coco(tmp_path, annotations=[{"image_id": 7, "segmentation": [[0, 1, 3, 1, 3, 4, 0, 4]]}])
+    with pytest.raises(MediaError, match=r"Image 'a.jpg', annotation None has no 'id' in"):
+        CocoImages(nameless, tmp_path / "pics")["a.jpg"]
     for text in ("{", "[]", '{"images": []}'):
         file.write_text(text)
         with pytest.raises(MediaError, match="is not a COCO file"):

@@ -226,7 +226,7 @@ def test_arrays_and_pil_images() -> None:
         (np.zeros((4, 4, 3), np.uint8), "one image"),
         (np.zeros((4, 4), np.uint8), r"expected \[T, H, W, 3\]"),
         ([np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8)], "Frame 1 is 5x4 but frame 0 is 4x4"),
-        (["a.png", np.zeros((4, 4, 3), np.uint8)], "shape"),
+        (["a.png", np.zeros((4, 4, 3), np.uint8)], "The picture is the path 'a.png'"),
         (np.zeros((2, 4, 4, 3)), "type float64; expected uint8"),
         ([np.zeros((4, 4, 3), np.uint8), [[1], [2, 3]]], "not a rectangle"),
         (12, "Cannot read frames from a int"),

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from edgetam.errors import MediaError, OutputError
-from edgetam.io import overlay, read_mask
+from edgetam.errors import InputError, MediaError, OutputError
+from edgetam.io import overlay, read_image, read_mask
 from edgetam.io.draw import colour
 from edgetam.io.masks import binary_png, palette, palette_png, read_union, rgba_png
 from tests.io.clips import picture
@@ -127,6 +127,31 @@ def test_any_mask_can_be_drawn(mask: np.ndarray, identity: int) -> None:
     drawn = overlay(image, {identity: mask}, labels={identity: str(identity)})
     assert drawn.shape == image.shape
     assert drawn.any() == mask.any()
+
+
+def test_masks_of_other_kinds_are_drawn_alike() -> None:
+    image = np.zeros((60, 80, 3), np.uint8)
+    mask = np.zeros((60, 80), bool)
+    mask[10:30, 20:50] = True
+    drawn = overlay(image, {1: mask})
+    for other in (mask.astype(np.uint8), 255 * mask.astype(np.uint8), mask.tolist(), mask.astype(float)):
+        assert np.array_equal(overlay(image, {1: other}), drawn)
+    assert np.array_equal(overlay(Image.fromarray(image), {1: mask}), drawn)
+
+
+def test_what_cannot_be_drawn_is_said() -> None:
+    image, mask = np.zeros((60, 80, 3), np.uint8), np.zeros((60, 80), bool)
+    with pytest.raises(MediaError, match=r"is the path 'a.png'; expected pixels, so pass read_image"):
+        overlay("a.png", {1: mask})  # type: ignore[arg-type]
+    with pytest.raises(MediaError, match="type float64"):
+        overlay(image / 255, {1: mask})
+    with pytest.raises(InputError, match=r"masks is a ndarray; expected \{object_id: mask\}"):
+        overlay(image, mask)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"mask of object 1 has shape \(30, 80\)"):
+        overlay(image, {1: mask[:30]})
+    for read in (read_image, read_mask):
+        with pytest.raises(MediaError, match="to read is a ndarray; expected a path"):
+            read(image)
 
 
 def test_strided_masks_and_images_can_be_drawn() -> None:

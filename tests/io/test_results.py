@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
@@ -137,6 +138,27 @@ def test_variable_times_are_kept(tmp_path: Path) -> None:
             writer.write(result(frame, time=time), picture(frame))
     with open_frames(tmp_path / "overlay.mp4") as video:
         assert [video.time(index) for index in range(4)] == pytest.approx(times, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([0.0] * 4, [0.0, 0.04, 0.08, 0.12]),
+        ([0.0, 1e-5, 2e-5, 3e-5], [0.0, 0.04, 0.08, 0.12]),
+        ([0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.54, 1.04]),
+        ([7.0, 9.0, 0.0, 0.5], [0.0, 2.0, 2.04, 2.54]),
+    ],
+    ids=["all alike", "nearly alike", "two alike", "set back"],
+)
+def test_frames_whose_clock_does_not_go_forward_are_shown_all_the_same(
+    times: list[float], expected: list[float], tmp_path: Path
+) -> None:
+    with ResultWriter(tmp_path, ["overlay"], INFO) as writer:
+        for frame, time in enumerate(times):
+            writer.write(result(frame, time=time), picture(frame))
+    assert shown(tmp_path / "overlay.mp4") == [0, 1, 2, 3]
+    with open_frames(tmp_path / "overlay.mp4") as video:
+        assert [video.time(index) for index in range(4)] == pytest.approx(expected, abs=1e-4)
 
 
 def test_pauses_of_many_hours_are_shortened(tmp_path: Path) -> None:
@@ -385,6 +407,17 @@ def test_unknown_kinds(tmp_path: Path, kinds) -> None:
         ResultWriter(tmp_path, kinds, INFO)
 
 
+def test_a_writer_says_what_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="kinds is None; expected one or more of png"):
+        ResultWriter(tmp_path, None, INFO)  # type: ignore[arg-type]
+    with pytest.raises(OutputError, match="info is a tuple; expected VideoInfo"):
+        ResultWriter(tmp_path, ["png"], ("clip", 64, 48))  # type: ignore[arg-type]
+    with pytest.raises(OutputError, match="The folder of the results is a NoneType; expected a path"):
+        ResultWriter(None, ["png"], INFO)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="The name of a frame is 3; expected text"):
+        ResultWriter(tmp_path, ["png"], INFO, frame_names=[3])  # type: ignore[list-item]
+
+
 def test_wrong_input_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with ResultWriter(tmp_path, ["png", "overlay"], INFO) as writer:
         with pytest.raises(OutputError, match=r"shape \(48, 60, 3\)"):
@@ -398,6 +431,17 @@ def test_wrong_input_is_refused_before_anything_is_written(tmp_path: Path) -> No
             item = ObjectResult(np.ones((48, 64), type_), None, 1.0, 1.0)
             with pytest.raises(OutputError, match=rf"object 7 on frame 0 has type {name}; expected bool"):
                 writer.write(FrameResult(0, {7: item}), picture(0))
+        tensor = ObjectResult(torch.ones(48, 64, dtype=torch.bool), None, 1.0, 1.0)
+        with pytest.raises(OutputError, match=r"type torch.bool; expected bool in a NumPy array"):
+            writer.write(FrameResult(0, {7: tensor}), picture(0))
+        whole = ObjectResult(np.ones((48, 64), bool), None, 1.0, 1.0)
+        with pytest.raises(OutputError, match="object on frame 0 is 'cat'; expected a number"):
+            writer.write(FrameResult(0, {"cat": whole}), picture(0))  # type: ignore[dict-item]
+        for image, kind in ((picture(0) / 255, "float64"), (picture(0).tolist(), "list"), ("a.png", "str")):
+            with pytest.raises(OutputError, match=rf"image of frame 0 is {kind}; expected a uint8 array"):
+                writer.write(result(0), image)
+        with pytest.raises(OutputError, match="The result is a dict; expected a FrameResult"):
+            writer.write({}, picture(0))  # type: ignore[arg-type]
         with pytest.raises(OutputError, match="palette"):
             writer.write(result(0, ids=(300,)), picture(0))
         assert writer.done == set()

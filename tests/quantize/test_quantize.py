@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -21,10 +22,12 @@ from edgetam.engine.openvino import graph_store, openvino_engine
 from edgetam.engine.source import Source
 from edgetam.engine.verbs import GraphEngine
 from edgetam.errors import ConfigError, EngineError, MediaError, OutputError
+from edgetam.eval.datasets import get_benchmark, open_dataset
 from edgetam.model import EdgeTAM
 from edgetam.quantize import Clip, check_parts, measure, quantize
 from edgetam.quantize.attention import attention_abs_max
 from edgetam.structs import MemoryContext
+from tests.eval.scenes import make_video, square
 
 needs_nncf = pytest.mark.skipif(
     importlib.util.find_spec("nncf") is None, reason="NNCF is not installed: pip install 'edgetam[quantize]'"
@@ -131,6 +134,24 @@ def test_reach_is_the_largest_number_compared() -> None:
 def test_without_attention_there_is_no_reach() -> None:
     given = op.parameter([2], np.float32)
     assert attention_abs_max(ov.Model([op.abs(given)], [given]), []) == {}
+
+
+def test_clips_of_one_video_are_all_compared(source: Source, clip: Clip) -> None:
+    corner = replace(clip, point=(5.0, 5.0))
+    report = measure({"fp32": openvino_engine(source, "fp32", threads=1)}, [clip, corner], frames=3)
+    assert report.frames == 4
+
+
+def test_objects_that_come_later_are_left_out_where_the_benchmark_says_so(
+    source: Source, tmp_path: Path
+) -> None:
+    masks = [{1: square(4 + t, 8)} | ({2: square(22, 14)} if t == 1 else {}) for t in range(4)]
+    make_video(tmp_path, "a", dict(enumerate(masks)), len(masks))
+    generic = get_benchmark("generic")
+    dataset = open_dataset(generic, tmp_path)
+    first_only = replace(dataset, benchmark=replace(generic, late=False))
+    engines = {"fp32": openvino_engine(source, "fp32", threads=1)}
+    assert measure(engines, [], first_only).frames == 3
 
 
 @needs_nncf

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from edgetam.errors import InputError, MediaError, PromptError
@@ -207,6 +208,7 @@ def test_a_photo_is_turned_upright() -> None:
         (None, r"shape \(\)"),
         ("cat.jpg", "cat.jpg"),
         ([[1], [1, 2]], "not a rectangle"),
+        (torch.zeros(4, 4, 3, requires_grad=True), "requires grad"),
     ],
 )
 def test_what_is_no_image_is_refused_and_the_one_before_stays(image: Any, message: str) -> None:
@@ -239,3 +241,37 @@ def test_mistakes_are_named(prompt: dict[str, Any], message: str) -> None:
     with pytest.raises(PromptError, match=message) as caught:
         seg.predict(**prompt)
     assert type(caught.value) is PromptError
+
+
+@pytest.mark.parametrize(
+    ("prompts", "message"),
+    [
+        (
+            Prompt(points=[[1, 1]]),
+            r"prompts is a Prompt; expected a list, so pass \[Prompt\(points",
+        ),
+        ({1: Prompt(points=[[1, 1]])}, "prompts is a dict; expected a list"),
+        (None, "prompts is a NoneType; expected a list"),
+        ([[[1, 1]]], r"The prompt is a list; expected Prompt\(points=...\)"),
+        ([Prompt(mask=MASK), None], "The prompt is a NoneType"),
+    ],
+)
+def test_what_is_no_list_of_prompts_is_said(prompts: Any, message: str) -> None:
+    with pytest.raises(PromptError, match=message):
+        segmenter().predict_batch(prompts)
+
+
+def test_prompts_may_come_one_by_one() -> None:
+    seg = segmenter()
+    assert len(seg.predict_batch(Prompt(points=[[x, 1]]) for x in (1, 2, 3))) == 3  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("what", ["points", "box", "mask"])
+def test_tensors_that_numpy_cannot_take_are_said(what: str) -> None:
+    with pytest.raises(PromptError, match=what):
+        segmenter().predict(**{what: torch.ones(HEIGHT, WIDTH, requires_grad=True)})
+
+
+def test_what_is_no_engine_is_named() -> None:
+    with pytest.raises(InputError, match=r"model is a str; pass what edgetam\.load_model\(\) gives"):
+        ImageSegmenter("edgetam")  # type: ignore[arg-type]

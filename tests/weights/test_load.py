@@ -100,6 +100,18 @@ def test_official_names_are_read_from_safetensors_and_bare_dictionaries_too(offi
         assert_same(load_state(tmp_path / name).state, loaded.state)
 
 
+def test_the_same_tensors_and_notes_are_the_same_bytes(tmp_path):
+    state = {"z": torch.ones(2), "a": torch.zeros(3, dtype=torch.int64), "ä": torch.zeros(0)}
+    notes = {f"note {i}": f'"{i}"\n\x01\x7f ü \\' for i in range(8)}
+    for i in range(4):
+        given = dict(reversed(notes.items())) if i % 2 else notes
+        write_safetensors(tmp_path / f"{i}.safetensors", state, given)
+    assert len({(tmp_path / f"{i}.safetensors").read_bytes() for i in range(4)}) == 1
+    again = read(tmp_path / "0.safetensors")
+    assert_same(again.state, state)
+    assert again.metadata == notes
+
+
 def test_a_model_takes_the_weights_and_saves_them_again(official_file, loaded, tmp_path):
     model = build_model(VARIANTS["edgetam"])
     load_weights(model, official_file)

@@ -155,12 +155,13 @@ def _track(
     check_limits(engine, prompts, options)
     session = VideoTracker(engine, options).open(source)
     steps = sum(len(order) for _, order in passes)
+    seen = {frame for _, order in passes for frame in order}  # --both visits some twice
     last: int | None = None
     try:
         with _writer(run, job.kinds, source) as writer:
             # a second pass adds to frames that the first one has written
             whole = len(passes) == 1 or run.finished
-            if whole and {frame for _, order in passes for frame in order} <= writer.done:
+            if whole and seen <= writer.done:
                 screen.say(f"All frames are in {run.folder} already; --overwrite tracks again.")
                 return
             run.note()
@@ -182,7 +183,7 @@ def _track(
         if last is not None:
             screen.note(_stopped(run.folder, last, "ended early"))
         raise
-    report(screen, writer.paths, steps, seconds, job.choice)
+    report(screen, writer.paths, len(seen), seconds, job.choice)
 
 
 def _results(

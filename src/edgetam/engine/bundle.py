@@ -59,7 +59,7 @@ def load_bundle(path: str | Path, *, threads: int | None = None) -> BundleEngine
         ConfigError: ``threads`` is no whole number of at least 1.
     """
     if threads is not None:
-        check_whole("threads", threads, 1)
+        threads = check_whole("threads", threads, 1)
     folder = _folder(path).absolute()  # programs are opened later, perhaps from elsewhere
     manifest = read_manifest(folder)
     absent = VERBS - {program.verb for program in manifest.programs}

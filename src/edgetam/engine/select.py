@@ -69,7 +69,7 @@ def load_model(
     """
     get_config(name, image_size)
     if threads is not None:
-        check_whole("threads", threads, 1)
+        threads = check_whole("threads", threads, 1)
     choice = choose_engine(engine, device, precision)
     from edgetam.weights.registry import weights_path
 

@@ -27,18 +27,20 @@ def make_limits(objects: int, prompted: int, points: int) -> Limits:
     Raises:
         ConfigError: a number is not a whole one of at least 1, or is too large.
     """
-    for name, value, most in (
-        ("objects", objects, MAX_OBJECTS),
-        ("prompted", prompted, MAX_PROMPTED),
-        ("points", points, MAX_POINTS),
-    ):
-        check_whole(name, value, 1)
-        if value > most:
-            raise ConfigError(f"{name} is {value}; expected at most {most}.")
+    objects = _up_to(MAX_OBJECTS, "objects", objects)
+    prompted = _up_to(MAX_PROMPTED, "prompted", prompted)
+    points = _up_to(MAX_POINTS, "points", points)
     memories = frame_slots(prompted + RECENT_MEMORIES)
     prompted = memories - RECENT_MEMORIES  # use what rounding gives
     pointers = pointer_slots(prompted + MAX_POINTERS - 1)
     return Limits(objects, prompted, point_slots(points), memories, pointers)
+
+
+def _up_to(most: int, name: str, value: int) -> int:
+    value = check_whole(name, value, 1)
+    if value > most:
+        raise ConfigError(f"{name} is {value}; expected at most {most}.")
+    return value
 
 
 def fixed_graphs(network: EdgeTAM, limits: Limits) -> list[FixedGraph]:

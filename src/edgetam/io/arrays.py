@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,9 +55,12 @@ def as_rgb(image: Any) -> Rgb:
 
 
 def _as_array(image: Any) -> npt.NDArray[Any]:
+    if isinstance(image, (str, os.PathLike)):
+        raise MediaError(f"The picture is the path '{image}'; expected pixels, so pass read_image(path).")
     try:
         return np.asarray(image)
-    except ValueError as error:
+    # the last are tensors' words for memory elsewhere, gradients and types that NumPy lacks
+    except (ValueError, TypeError, RuntimeError) as error:
         raise MediaError(
             f"The picture is not a rectangle of pixels ({error}); expected [H, W, 3]."
         ) from error

@@ -14,7 +14,7 @@ from edgetam.atomic import atomic_open
 from edgetam.io.journal import Journal
 from edgetam.structs import FrameResult, ObjectResult
 
-__all__ = ["CocoWriter", "coco_object"]
+__all__ = ["CocoWriter", "coco_object", "has_mask"]
 
 _CATEGORY = {"id": 1, "name": "object"}
 
@@ -30,6 +30,15 @@ def coco_object(item: ObjectResult) -> dict[str, Any]:
         "bbox": [float(value) for value in rle.toBbox(encoded)],
         "area": int(rle.area(encoded)),
     }
+
+
+def has_mask(annotation: Mapping[str, Any]) -> bool:
+    """Whether an annotation has a mask at all: some are of boxes alone, with nothing or ``[]`` instead."""
+    try:
+        found = annotation["segmentation"]
+    except KeyError:
+        return False
+    return any(found) if isinstance(found, list) else bool(found)
 
 
 class CocoWriter:

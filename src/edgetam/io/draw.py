@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
+
+from edgetam.errors import InputError
+from edgetam.io.arrays import as_rgb
 
 __all__ = ["colour", "overlay"]
 
@@ -48,15 +52,20 @@ def overlay(
     """Paint masks over a picture.
 
     Args:
-        image: uint8 ``[H, W, 3]``; left as it is.
-        masks: object id to bool ``[H, W]``; smaller ids are painted on top.
+        image: uint8 ``[H, W, 3]``, or another picture (`edgetam.io.arrays.as_rgb`); left as it is.
+        masks: object id to ``[H, W]``, true or non-zero inside; smaller ids are painted on top.
         labels: texts for small tags beside the objects; None writes none.
         opacity: of the colour inside a mask, 0..1.
 
     Returns:
         A new uint8 ``[H, W, 3]``.
+
+    Raises:
+        MediaError: the image is no picture.
+        InputError: a mask has another size, or is none.
     """
-    canvas = np.ascontiguousarray(image).copy()
+    canvas = as_rgb(image).copy()
+    masks = _checked(masks, canvas.shape[:2])
     order = sorted((identity for identity in masks if masks[identity].any()), reverse=True)
     for identity in order:
         _tint(canvas, masks[identity], colour(identity), opacity)
@@ -67,6 +76,18 @@ def overlay(
         if text:
             _tag(canvas, masks[identity], text, colour(identity))
     return canvas
+
+
+def _checked(masks: Any, size: tuple[int, int]) -> dict[int, Mask]:
+    if not isinstance(masks, Mapping):
+        raise InputError(f"masks is a {type(masks).__name__}; expected {{object_id: mask}}.")
+    for identity, mask in masks.items():
+        if np.shape(mask) != size or not isinstance(identity, (int, np.integer)):
+            raise InputError(
+                f"The mask of object {identity!r} has shape {np.shape(mask)}; expected that of the image, "
+                f"{size}, and a number for the object."
+            )
+    return {int(identity): np.asarray(mask).astype(bool) for identity, mask in masks.items()}
 
 
 def _tint(canvas: Rgb, mask: Mask, rgb: tuple[int, int, int], opacity: float) -> None:

@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from edgetam.errors import MediaError
 from edgetam.io.arrays import pil_to_rgb
 from edgetam.io.orientation import upright_size
-from edgetam.io.paths import look_at
+from edgetam.io.paths import as_path, look_at
 from edgetam.io.repair import FrameReader, OnBadFrame, UnreadableFrameError
 
 __all__ = ["IMAGE_SUFFIXES", "ImageFrames", "folder_images", "natural_key", "read_image"]
@@ -59,7 +59,7 @@ def read_image(path: str | os.PathLike[str], *, upright: bool = True) -> npt.NDA
     Raises:
         MediaError: the file is missing, empty, damaged or not an image.
     """
-    file = Path(path)
+    file = as_path(path, "The image to read")
     _check_file(file)
     try:
         return _decode(file, upright=upright)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgetam.errors import MediaError, OutputError
-from edgetam.io.paths import look_at
+from edgetam.io.paths import as_path, look_at
 
 __all__ = ["binary_png", "palette", "palette_png", "read_mask", "read_union", "rgba_png"]
 
@@ -91,7 +91,7 @@ def read_mask(path: str | os.PathLike[str]) -> dict[int, Mask]:
     Raises:
         MediaError: the file is missing, damaged, or shows colours.
     """
-    file = Path(path)
+    file = as_path(path, "The mask to read")
     if look_at(file) != "file":
         raise MediaError(f"There is no file '{file}'; check the path to the mask.")
     try:

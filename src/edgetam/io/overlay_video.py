@@ -33,6 +33,8 @@ Rgb = npt.NDArray[np.uint8]
 _CLOCK = 90_000  # ticks per second: divides all usual frame rates
 # Between two frames: MP4 counts in 31 bits how long a frame waits for five or so that are coded before it.
 _LONGEST = 3600 * _CLOCK
+# Nothing is seen that is shown for less, and MP4 counts the length of a video in milliseconds.
+_LEAST = _CLOCK // 1000
 _JPEG_QUALITY = 95
 _ENCODERS = {
     "libx264": {"preset": "veryfast", "crf": "20"},
@@ -51,9 +53,10 @@ def encode_video(
 
     Args:
         path: the file; replaced whole or not at all.
-        frames: seconds, ascending, and uint8 RGB ``[H, W, 3]`` of one size; odd sides grow by one pixel,
-            and pauses of more than an hour last one.
-        fps: frames per second, a hint for the encoder; the seconds decide.
+        frames: seconds and uint8 RGB ``[H, W, 3]`` of one size; odd sides grow by one pixel,
+            and pauses of more than an hour last one. A frame whose time is not after that of the one before
+            (clocks that stand still or are set back) is shown 1 / ``fps`` after it.
+        fps: frames per second, 25 where unknown; the seconds decide where they go forward.
         comment: text kept in the file.
 
     Raises:
@@ -70,7 +73,10 @@ def encode_video(
 
 def _encode(path: Path, frames: Iterable[tuple[float, Rgb]], fps: float, comment: str) -> None:
     stream: Any = None
-    start, last, step = 0.0, -1, min(round(_CLOCK / fps), _LONGEST)
+    usual = min(max(1, round(_CLOCK / fps)), _LONGEST)
+    least = max(1, min(_LEAST, usual // 2))
+    start, step = 0.0, usual
+    last: int | None = None
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         container.metadata["comment"] = comment
         for seconds, image in frames:
@@ -78,11 +84,12 @@ def _encode(path: Path, frames: Iterable[tuple[float, Rgb]], fps: float, comment
             if stream is None:
                 stream = _add_stream(container, image.shape[1], image.shape[0], fps)
                 start = seconds
-            ticks = max(last + 1, round((seconds - start) * _CLOCK))
-            if last >= 0 and ticks - last > _LONGEST:
-                start += (ticks - last - _LONGEST) / _CLOCK
-                ticks = last + _LONGEST
-            step = ticks - last if last >= 0 else step
+            ticks = round((seconds - start) * _CLOCK)
+            if last is not None:
+                gap = ticks - last
+                step = usual if gap < least else min(gap, _LONGEST)
+                start += (gap - step) / _CLOCK
+                ticks = last + step
             last = ticks
             _mux(container, stream.encode(_picture(image, ticks)), step)
         if stream is not None:

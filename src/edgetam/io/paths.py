@@ -5,14 +5,30 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from edgetam.errors import MediaError
+from edgetam.errors import EdgeTAMError, MediaError
 
-__all__ = ["look_at", "shortened"]
+__all__ = ["as_path", "look_at", "shortened"]
 
 # EINVAL is what Windows says to a pattern.
 _NOTHING_THERE = {errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.EBADF}
+
+
+def as_path(path: Any, what: str, kind: type[EdgeTAMError] = MediaError) -> Path:
+    """A path that a user gave.
+
+    Args:
+        path: text or a path.
+        what: begins the sentence that says it is none.
+        kind: of the error.
+
+    Raises:
+        EdgeTAMError: of ``kind``: something else was given.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise kind(f"{what} is a {type(path).__name__}; expected a path.")
+    return Path(path)
 
 
 def look_at(path: str | os.PathLike[str]) -> Literal["file", "folder"] | None:

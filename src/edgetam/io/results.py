@@ -31,6 +31,7 @@ from edgetam.errors import ConfigError, EdgeTAMError, OutputError
 from edgetam.io.coco import CocoWriter, coco_object
 from edgetam.io.journal import Journal
 from edgetam.io.overlay_video import OverlayWriter
+from edgetam.io.paths import as_path
 from edgetam.io.writers import CutoutWriter, NpzWriter, ObjectsWriter, PaletteWriter, Writer
 from edgetam.structs import FrameResult
 
@@ -100,9 +101,11 @@ class ResultWriter:
         resume: bool = False,
     ):
         self.kinds = _checked_kinds(kinds)
+        if not isinstance(info, VideoInfo):
+            raise OutputError(f"info is a {type(info).__name__}; expected VideoInfo(name, width, height).")
         self.info = info
         self._names = None if frame_names is None else _checked_names(frame_names)
-        self.folder = make_folder(folder)
+        self.folder = make_folder(as_path(folder, "The folder of the results", OutputError))
         self._hidden = self.folder / ".edgetam"
         about = {"name": info.name, "width": info.width, "height": info.height}
         if not resume:
@@ -201,24 +204,32 @@ class ResultWriter:
 
     def _check(self, result: FrameResult, image: npt.NDArray[np.uint8] | None) -> None:
         size = (self.info.height, self.info.width)
+        if not isinstance(result, FrameResult):
+            raise OutputError(f"The result is a {type(result).__name__}; expected a FrameResult.")
         if image is None and _NEED_IMAGE & set(self.kinds):
             raise OutputError(
                 "An overlay or a cut-out needs the picture; pass the frame's RGB image to write()."
             )
+        if image is not None and not (isinstance(image, np.ndarray) and image.dtype == np.uint8):
+            found = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
+            raise OutputError(f"The image of frame {result.frame} is {found}; expected a uint8 array.")
         if image is not None and image.shape != (*size, 3):
             raise OutputError(
                 f"The image of frame {result.frame} has shape {image.shape}; expected {(*size, 3)}."
             )
         for identity, item in result.objects.items():
+            if not isinstance(identity, (int, np.integer)):
+                raise OutputError(f"The object on frame {result.frame} is {identity!r}; expected a number.")
             if np.shape(item.mask) != size:
                 raise OutputError(
                     f"The mask of object {identity} on frame {result.frame} has shape {np.shape(item.mask)}; "
                     f"expected {size}."
                 )
-            if np.asarray(item.mask).dtype != bool:
+            if not (isinstance(item.mask, np.ndarray) and item.mask.dtype == bool):
+                kind = item.mask.dtype if hasattr(item.mask, "dtype") else type(item.mask).__name__
                 raise OutputError(
-                    f"The mask of object {identity} on frame {result.frame} has type "
-                    f"{np.asarray(item.mask).dtype}; expected bool, such as mask > 0."
+                    f"The mask of object {identity} on frame {result.frame} has type {kind}; expected bool "
+                    "in a NumPy array, such as mask > 0."
                 )
 
     def _entry(self, result: FrameResult) -> dict[str, Any]:
@@ -285,6 +296,8 @@ def _is_sound(entry: Mapping[str, Any]) -> bool:
 
 
 def _checked_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
+    if not isinstance(kinds, Iterable):
+        raise ConfigError(f"kinds is {kinds!r}; expected one or more of {', '.join(SAVE_KINDS)}.")
     chosen = (kinds,) if isinstance(kinds, str) else tuple(dict.fromkeys(kinds))
     unknown = [kind for kind in chosen if kind not in SAVE_KINDS]
     if unknown or not chosen:
@@ -296,6 +309,8 @@ def _checked_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
 def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
     stems: dict[str, str] = {}
     for name in names:
+        if not isinstance(name, str):
+            raise ConfigError(f"The name of a frame is {name!r}; expected text.")
         stem = Path(name).stem
         if Path(name).name != name or stem in ("", ".."):
             raise ConfigError(f"'{name}' cannot name a frame; expected a file name without folders.")

@@ -125,14 +125,13 @@ def measure(
     """
     listened = {name: observed(engine) for name, engine in engines.items()}
     runs = {name: _Run() for name in engines}
-    for video in dataset.names if dataset else [clip.source for clip in clips]:
+    for place, video in enumerate(dataset.names if dataset else [clip.source for clip in clips]):
         for name, (engine, observer) in listened.items():
             say(f"Tracking {video} in {name}.")
             if dataset:
                 _score(engine, dataset, video, runs[name])
             else:
-                clip = next(c for c in clips if c.source == video)
-                _follow(engine, clip, frames, runs[name])
+                _follow(engine, clips[place], f"{place} {video}", frames, runs[name])
             for part, seconds in runs[name].part_seconds.items():
                 seconds += observer.seconds.pop(part, [])[WARM:]
     truth = runs[REFERENCE].masks
@@ -141,19 +140,20 @@ def measure(
     return Report(config.image_size, len({key[:2] for key in truth}), calibrated, cases)
 
 
-def _follow(engine: GraphEngine, clip: Clip, frames: int, run: _Run) -> None:
+def _follow(engine: GraphEngine, clip: Clip, name: str, frames: int, run: _Run) -> None:
     results = clip.follow(engine, frames)
     for result in _timed(results, run):
         if result.frame > 0:
             for object_id, found in result.objects.items():
-                run.masks[clip.source, result.frame, object_id] = found.mask
+                run.masks[name, result.frame, object_id] = found.mask
 
 
 def _score(engine: GraphEngine, dataset: Dataset, name: str, run: _Run) -> None:
     video = dataset.video(name)
-    first = video.first_frames(late=dataset.benchmark.late)
+    late = dataset.benchmark.late
+    first = video.first_frames(late=late)
     scored = _scored(video)
-    for frame, scores in _timed(follow(EdgeTAMTracker(VideoTracker(engine)), video), run):
+    for frame, scores in _timed(follow(EdgeTAMTracker(VideoTracker(engine)), video, late=late), run):
         truth = video.masks(frame) if frame in scored else {}
         for object_id, mask in exclusive(scores).items():
             if frame <= first[object_id]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from edgetam.io.arrays import as_rgb
 from edgetam.io.images import read_image
 from edgetam.structs import Decoded, DecoderPrompt, ImageFeatures, Prompt
 from edgetam.tracking.geometry import Floats, prepare_image, resize_logits, resize_mask_logits
+from edgetam.tracking.limits import check_engine
 from edgetam.tracking.masks import fill_holes, remove_specks
-from edgetam.tracking.prompts import Clicks, read_mask, read_prompt
+from edgetam.tracking.prompts import Clicks, check_prompt, mask_array, read_mask, read_prompt
 from edgetam.tracking.results import sigmoid
 
 __all__ = ["ImageResult", "ImageSegmenter"]
@@ -56,9 +57,13 @@ class ImageSegmenter:
         model: an engine, from `edgetam.load_model`.
         fill_holes: fill background specks of at most this many logit cells.
         remove_specks: remove foreground specks of at most this many logit cells.
+
+    Raises:
+        InputError: ``model`` is no engine.
     """
 
     def __init__(self, model: Engine, *, fill_holes: int = 0, remove_specks: int = 0) -> None:
+        check_engine(model)
         self.model = model
         self.hole_area = fill_holes
         self.speck_area = remove_specks
@@ -130,10 +135,11 @@ class ImageSegmenter:
         """Answer many prompts; those with the same number of points and no mask share one decoder call.
 
         Raises:
-            InputError: no image is set, or a prompt does not fit it.
+            InputError: no image is set, these are no prompts, or one does not fit the image.
         """
         self.features  # noqa: B018 - complains first if there is no image
-        if any(getattr(p, "mask", None) is not None for p in prompts):
+        prompts = _listed(prompts)
+        if any(p.mask is not None for p in prompts):
             return [self.predict(p.points, p.labels, p.box, p.mask, multimask=multimask) for p in prompts]
         clicks = [read_prompt(p, *self._size) for p in prompts]
         results: dict[int, ImageResult] = {}
@@ -171,10 +177,7 @@ class ImageSegmenter:
         return ImageResult(masks, decoded.scores[row], clamped, sigmoid(float(decoded.presence[row, 0])))
 
     def _mask_prompt(self, mask: Any) -> Floats:
-        try:
-            array = np.asarray(mask)
-        except ValueError as error:
-            raise PromptError(f"mask is not a rectangle of numbers ({error}); expected [H, W].") from error
+        array = mask_array(mask)
         side = self.model.config.mask_size
         if array.ndim == 3 and len(array) == 1:
             array = array[0]
@@ -190,3 +193,11 @@ class ImageSegmenter:
         inside = read_mask(array, *self._size)
         signed = np.where(inside, MASK_PROMPT_LOGIT, -MASK_PROMPT_LOGIT).astype(np.float32)
         return resize_mask_logits(signed, side)
+
+
+def _listed(prompts: Any) -> list[Prompt]:
+    if isinstance(prompts, (Prompt, Mapping)) or not isinstance(prompts, Iterable):
+        raise PromptError(
+            f"prompts is a {type(prompts).__name__}; expected a list, so pass [Prompt(points=...), ...]."
+        )
+    return [check_prompt(prompt) for prompt in prompts]

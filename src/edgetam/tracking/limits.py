@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -13,15 +14,26 @@ from edgetam.tracking.options import TrackerOptions
 from edgetam.tracking.prompts import Clicks
 from edgetam.tracking.records import ObjectTrack
 
-__all__ = ["check_limits", "check_memory", "check_room"]
+__all__ = ["check_engine", "check_limits", "check_memory", "check_room"]
+
+
+def check_engine(model: Any) -> None:
+    """Refuse what is no engine.
+
+    Raises:
+        InputError: it lacks a verb.
+    """
+    if isinstance(model, type) or not hasattr(model, "remember"):
+        raise InputError(f"model is a {type(model).__name__}; pass what edgetam.load_model() gives.")
 
 
 def check_memory(engine: Engine) -> None:
     """Refuse an engine that can segment images only.
 
     Raises:
-        InputError: its weights have no memory.
+        InputError: its weights have no memory, or it is none.
     """
+    check_engine(engine)
     if not np.isfinite(engine.absent_pointer).all():  # what weights lack is NaN
         raise InputError(
             "These weights have no memory and cannot track; load the whole file, or use ImageSegmenter."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from edgetam.config import check_whole
 from edgetam.errors import ConfigError
@@ -61,3 +61,14 @@ class TrackerOptions:
             check_whole("max_prompted", self.max_prompted, 1)
         if self.store not in ("bf16", "fp32"):
             raise ConfigError(f"store is {self.store!r}; expected 'bf16' or 'fp32'.")
+
+    @classmethod
+    def of(cls, options: Any) -> TrackerOptions:
+        """``options``, or the defaults for None.
+
+        Raises:
+            ConfigError: they are something else.
+        """
+        if options is not None and not isinstance(options, cls):
+            raise ConfigError(f"options is a {type(options).__name__}; expected TrackerOptions(...).")
+        return options or cls()

@@ -12,7 +12,15 @@ from edgetam.errors import PromptError
 from edgetam.structs import Prompt
 from edgetam.tracking.geometry import Floats
 
-__all__ = ["LARGEST", "Clicks", "check_whole", "read_mask", "read_prompt"]
+__all__ = [
+    "LARGEST",
+    "Clicks",
+    "check_prompt",
+    "check_whole",
+    "mask_array",
+    "read_mask",
+    "read_prompt",
+]
 
 BOX_LABELS = (2, 3)
 LARGEST = 2**63 - 1
@@ -54,6 +62,19 @@ def check_whole(value: Any, name: str) -> int:
     return int(value)
 
 
+def check_prompt(prompt: Any) -> Prompt:
+    """Refuse what is no `Prompt`.
+
+    Raises:
+        PromptError: says what it is.
+    """
+    if not isinstance(prompt, Prompt):
+        raise PromptError(
+            f"The prompt is a {type(prompt).__name__}; expected Prompt(points=...) or the like."
+        )
+    return prompt
+
+
 def read_prompt(prompt: Prompt, width: int, height: int) -> Clicks:
     """Check a prompt against a frame of ``width`` x ``height`` pixels.
 
@@ -61,10 +82,7 @@ def read_prompt(prompt: Prompt, width: int, height: int) -> Clicks:
         PromptError: not a `Prompt`; nothing given; a mask together with points or a box; wrong shapes,
             labels or numbers; anything outside the frame; an empty box or mask.
     """
-    if not isinstance(prompt, Prompt):
-        raise PromptError(
-            f"The prompt is a {type(prompt).__name__}; expected Prompt(points=...) or the like."
-        )
+    check_prompt(prompt)
     given = [name for name in ("points", "box", "mask") if getattr(prompt, name) is not None]
     if not given:
         raise PromptError("The prompt is empty; give points, a box or a mask.")
@@ -85,7 +103,8 @@ def _numbers(value: Any, what: str) -> Floats:
         with np.errstate(over="ignore"):  # too large a number becomes infinity, which is caught below
             # a copy, since the caller may reuse theirs; tensors cannot be asked for one by np.array
             array = np.asarray(value, dtype=np.float32).copy()
-    except (TypeError, ValueError, OverflowError) as error:
+    # the last are tensors' words for memory elsewhere, gradients and types that NumPy lacks
+    except (ValueError, OverflowError, TypeError, RuntimeError) as error:
         raise PromptError(f"{what} is {value!r}; expected numbers.") from error
     if not np.isfinite(array).all():
         raise PromptError(f"{what} is {value!r}, which holds NaN or infinity; expected pixel coordinates.")
@@ -130,12 +149,21 @@ def _read_box(box: Any, width: int, height: int) -> Clicks:
     return Clicks(corners.reshape(2, 2), np.array(BOX_LABELS, np.int64))
 
 
+def mask_array(mask: Any) -> NDArray[Any]:
+    """``mask`` as an array of any kind.
+
+    Raises:
+        PromptError: it cannot be one.
+    """
+    try:
+        return np.asarray(mask)
+    except (ValueError, TypeError, RuntimeError) as error:  # as of `_numbers`
+        raise PromptError(f"mask is not a rectangle of numbers ({error}); expected [H, W].") from error
+
+
 def read_mask(mask: Any, width: int, height: int) -> NDArray[np.bool_]:
     """Check a mask against a frame; see `read_prompt`."""
-    try:
-        array = np.asarray(mask)
-    except ValueError as error:
-        raise PromptError(f"mask is not a rectangle of numbers ({error}); expected [H, W].") from error
+    array = mask_array(mask)
     if array.dtype.kind not in "biuf":
         raise PromptError(f"mask has type {array.dtype}; expected true or non-zero where the object is.")
     if array.shape != (height, width):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edgetam.engine.base import Engine
 from edgetam.errors import OutputError, PromptError
+from edgetam.io.paths import as_path
 from edgetam.structs import FrameResult, ImageFeatures, Prompt
 from edgetam.tracking.bank import horizon
 from edgetam.tracking.commit import clear_around, commit, release
@@ -80,7 +81,7 @@ class TrackingSession:
         check_memory(engine)
         self.engine = engine
         self.frames = frames
-        self.options = options or TrackerOptions()
+        self.options = TrackerOptions.of(options)
         self.tracks: dict[int, ObjectTrack] = {}
         self._features: dict[int, ImageFeatures[Any]] = {}
         self._journal: deque[_Before] = deque(maxlen=UNDO_STEPS)
@@ -313,7 +314,7 @@ class TrackingSession:
         """Write prompts (JSON) and memories (safetensors) so that `VideoTracker.resume` can go on."""
         from edgetam.tracking.saving import save_session
 
-        save_session(self, Path(folder))
+        save_session(self, as_path(folder, "The folder to save to", OutputError))
 
     def _release(self, *frames: int) -> None:
         """Demote frames where their prompts are gone, and forget objects without any prompted frame."""
@@ -334,7 +335,7 @@ class TrackingSession:
         return to_result(frame, records, self.size, exclusive=self.options.exclusive, time=time)
 
     def _known(self, object_id: int) -> ObjectTrack:
-        if object_id not in self.tracks:
+        if not isinstance(object_id, (int, np.integer)) or object_id not in self.tracks:
             known = ", ".join(map(str, self.tracks)) or "none"
             raise PromptError(f"There is no object {object_id!r}; known objects: {known}.")
         return self.tracks[object_id]

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from edgetam.engine.base import Engine
 from edgetam.errors import PromptError
 from edgetam.io.arrays import as_rgb
@@ -36,7 +38,7 @@ class Stream:
     def __init__(self, engine: Engine, options: TrackerOptions | None = None) -> None:
         check_memory(engine)
         self.engine = engine
-        self.options = options or TrackerOptions()
+        self.options = TrackerOptions.of(options)
         self.tracks: dict[int, ObjectTrack] = {}
         self.frame = -1
         """Index of the last frame seen."""
@@ -98,12 +100,12 @@ class Stream:
         self._remove([object_id])
 
     def _remove(self, ids: Iterable[int]) -> None:
-        ids = list(dict.fromkeys(ids))
+        ids = list(ids)
         for object_id in ids:
-            if object_id not in self.tracks:
+            if not isinstance(object_id, (int, np.integer)) or object_id not in self.tracks:
                 known = ", ".join(map(str, self.tracks)) or "none"
                 raise PromptError(f"There is no object {object_id!r}; known objects: {known}.")
-        for object_id in ids:
+        for object_id in dict.fromkeys(ids):
             for frame in self.tracks.pop(object_id).prompts:
                 release(self.tracks.values(), frame, self.options)
 
@@ -154,6 +156,8 @@ def _mapping(prompts: Any) -> Mapping[Any, Prompt]:
 
 
 def _ids(remove: Any) -> list[int]:
-    if not isinstance(remove, Iterable):
-        raise PromptError(f"remove is {remove!r}; expected a list of object ids.")
-    return list(dict.fromkeys(check_whole(object_id, "an id in remove") for object_id in remove))
+    try:
+        ids = list(remove)
+    except TypeError as error:
+        raise PromptError(f"remove is {remove!r}; expected a list of object ids.") from error
+    return list(dict.fromkeys(check_whole(object_id, "an id in remove") for object_id in ids))

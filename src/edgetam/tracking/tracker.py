@@ -8,6 +8,7 @@ from typing import Any, Literal
 from edgetam.engine.base import Engine
 from edgetam.errors import InputError
 from edgetam.io import open_frames
+from edgetam.io.paths import as_path
 from edgetam.tracking.limits import check_memory
 from edgetam.tracking.options import TrackerOptions
 from edgetam.tracking.session import TrackingSession
@@ -28,11 +29,9 @@ class VideoTracker:
     """
 
     def __init__(self, model: Engine, options: TrackerOptions | None = None) -> None:
-        if not hasattr(model, "remember"):
-            raise InputError(f"model is a {type(model).__name__}; pass what edgetam.load_model() gives.")
         check_memory(model)
         self.model = model
-        self.options = options or TrackerOptions()
+        self.options = TrackerOptions.of(options)
 
     def open(self, source: Any, *, on_bad_frame: Literal["stop", "skip"] = "stop") -> TrackingSession:
         """Open a video file, a folder of images, a sequence of arrays or images, or a `FrameSource`.
@@ -51,9 +50,10 @@ class VideoTracker:
         """
         from edgetam.tracking.saving import restore_session
 
+        place = as_path(folder, "The folder of the session", InputError)
         session = self.open(source)
         try:
-            restore_session(session, Path(folder))
+            restore_session(session, place)
         except BaseException:
             session.close()
             raise

@@ -8,6 +8,7 @@ with ``weights_only=True`` and only in the zip container that PyTorch has writte
 from __future__ import annotations
 
 import contextlib
+import json
 import pickle
 import re
 import struct
@@ -170,12 +171,30 @@ def _state_dict(path: Path, content: object) -> dict[str, torch.Tensor]:
 def write_safetensors(path: Path, state: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
     """Write ``state`` to ``path`` in one step; nothing is left behind on failure.
 
+    The same tensors and notes are the same bytes.
+
     Raises:
         OutputError: the disk is full or the folder cannot be written.
     """
     # Tensors of one storage or with gaps cannot be stored as they are.
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
-    _write(path, lambda part: safetensors.torch.save_file(tensors, str(part), metadata=dict(metadata)))
+
+    def save(part: Path) -> None:
+        safetensors.torch.save_file(tensors, str(part), metadata=dict(metadata))
+        _sort_header(part)
+
+    _write(path, save)
+
+
+def _sort_header(path: Path) -> None:
+    """Bring a header's entries into the order of their names: safetensors leaves that to chance."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        ordered = json.dumps(header, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+        assert len(ordered) <= length  # the same entries, as tightly written
+        file.seek(8)
+        file.write(ordered.ljust(length))
 
 
 def write_torch(path: Path, state: Mapping[str, torch.Tensor]) -> None:

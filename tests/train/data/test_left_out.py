@@ -80,6 +80,17 @@ def test_coco_counts_images_without_objects(tmp_path: Path) -> None:
     )
 
 
+def test_coco_counts_boxes_alone(tmp_path: Path) -> None:
+    file = fabricate.coco_images(tmp_path, count=1) / "annotations" / "instances_train.json"
+    found = json.loads(file.read_text())
+    box = {"image_id": 0, "iscrowd": 0, "bbox": [1, 1, 30, 30]}
+    found["annotations"] += [box, {**box, "segmentation": []}, {**box, "segmentation": [[]], "area": 900}]
+    file.write_text(json.dumps(found))
+    collection = open_collection({"kind": "coco", "root": str(tmp_path)})
+    assert "3 annotations have no mask" in collection.notes
+    assert len(collection[0].objects(0).areas()) == 2
+
+
 def test_sav_counts_videos_without_masklets(tmp_path: Path) -> None:
     fabricate.sav_training(tmp_path, videos=3, as_video=False)
     (tmp_path / "sav_000000_manual.json").rename(tmp_path / "sav_000000_auto.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,13 @@ from numpy.typing import NDArray
 
 from edgetam.errors import MediaError
 from edgetam.eval.metrics.labels import read_labels
+from edgetam.io.coco import has_mask
 from edgetam.io.images import folder_images, read_image
 from edgetam.io.masks import Mask
 
 __all__ = ["VOID", "CocoImages", "EvalImage", "FolderImages", "ImageSet", "open_images"]
+
+_log = logging.getLogger(__name__)
 
 VOID = 255
 """Pixel value that is not judged."""
@@ -107,7 +111,7 @@ class FolderImages:
 
 
 class CocoImages:
-    """COCO's JSON, with polygons or run lengths; crowds and empty masks are left out.
+    """COCO's JSON, with polygons or run lengths; crowds, empty masks and boxes alone are left out.
 
     Args:
         annotations: the JSON file.
@@ -126,14 +130,17 @@ class CocoImages:
             by_id = {each["id"]: each for each in content["images"]}
             self._images = {each["file_name"]: each for each in content["images"]}
             for each in content["annotations"]:
-                if not each.get("iscrowd"):
+                if not each.get("iscrowd") and has_mask(each):
                     self._masks.setdefault(by_id[each["image_id"]]["file_name"], []).append(each)
+            bare = sum(not has_mask(each) for each in content["annotations"])
         except OSError as error:
             raise MediaError(f"Cannot read '{annotations}': {error.strerror or error}.") from error
         except (ValueError, KeyError, TypeError) as error:
             raise MediaError(
                 f"'{annotations}' is not a COCO file ({error!r}); expected JSON with images and annotations."
             ) from error
+        if bare:
+            _log.warning("%d annotations of %s have no mask and are left out.", bare, annotations)
         self._folder = images
         if missing := [name for name in self.names if not (images / name).is_file()]:
             raise MediaError(

@@ -35,6 +35,7 @@ class AutoMasker:
             instead of regular grids.
 
     Raises:
+        InputError: ``model`` is no engine.
         ConfigError: grids that are none, or not as many as there are layers.
     """
 
@@ -42,6 +43,8 @@ class AutoMasker:
         self, model: Engine, options: AutoMaskOptions | None = None, *, grids: Sequence[Any] | None = None
     ) -> None:
         self.segmenter = ImageSegmenter(model)
+        if options is not None and not isinstance(options, AutoMaskOptions):
+            raise ConfigError(f"options is a {type(options).__name__}; expected AutoMaskOptions(...).")
         self.options = options or AutoMaskOptions()
         self.grids = _regular(self.options) if grids is None else _checked(grids, self.options.crop_layers)
 

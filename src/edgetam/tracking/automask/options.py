@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 from edgetam.config import check_whole
 from edgetam.errors import ConfigError
@@ -63,10 +65,16 @@ class AutoMaskOptions:
         for name, lowest in least.items():
             check_whole(name, getattr(self, name), lowest)
         for name in ("min_score", "min_stability", "max_overlap", "crop_overlap", "crop_max_overlap"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}; expected a number from 0 to 1.")
-        if not (math.isfinite(self.threshold) and self.stability_offset >= 0):
+            value = getattr(self, name)
+            if not _is_number(value) or not 0 <= value <= 1:
+                raise ConfigError(f"{name} is {value!r}; expected a number from 0 to 1.")
+        numbers = _is_number(self.threshold) and _is_number(self.stability_offset)
+        if not (numbers and math.isfinite(self.threshold) and self.stability_offset >= 0):
             raise ConfigError(
                 f"threshold is {self.threshold!r} and stability_offset {self.stability_offset!r}; "
                 "expected a logit and a distance of at least 0."
             )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real)

@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from edgetam.errors import ConfigError, InputError, MediaError
+from edgetam.io.coco import has_mask
 from edgetam.train.data.decode import Picture, decode_image
 from edgetam.train.data.files import Files
 from edgetam.train.data.items import UNREADABLE, left_out, wrong_layout
@@ -99,6 +100,7 @@ def open_coco(files: Files, name: str, split: str | None = None) -> CocoImages:
     notes = left_out(
         (len(listed) - len(there), "images are missing"),
         (len(there) - len(images), f"images have no object of {_LEAST_AREA} pixels or more"),
+        (sum(not has_mask(one) for one in found["annotations"]), "annotations have no mask"),
         (_unnamed(files, set(there.values())), "pictures are not in the annotations"),
     )
     return CocoImages(name, files, images, notes)
@@ -179,7 +181,7 @@ def _by_image(
     objects: dict[Any, list[tuple[float, Any]]] = defaultdict(list)
     crowds: dict[Any, list[Any]] = defaultdict(list)
     for one in annotations:
-        if not one["segmentation"]:
+        if not has_mask(one):
             continue
         if one.get("iscrowd"):
             crowds[one["image_id"]].append(one["segmentation"])
