@@ -18,7 +18,7 @@ import numpy as np
 
 from edgetam.engine.silent_openvino import op, ov
 
-__all__ = ["LEVELS", "AbsMax", "ignore_padding", "one_head_attention", "unfuse_attention"]
+__all__ = ["LEVELS", "AbsMax", "ignore_padding", "one_head_attention", "replace", "unfuse_attention"]
 
 BLOCK = 512
 """Queries at once."""
@@ -51,9 +51,7 @@ def unfuse_attention(model: ov.Model, abs_max: Mapping[str, AbsMax] | None = Non
         if limits is not None:
             query, key = _in_int8(query, limits.query * scale, head), _in_int8(key, limits.key, head)
         mixed = [_mix(*one) for one in _objects(query, key, value, *bias)]
-        result = op.unsqueeze(_joined(mixed, 0), head).output(0)
-        for port in node.output(0).get_target_inputs():
-            port.replace_source_output(result)
+        replace(node, op.unsqueeze(_joined(mixed, 0), head))
     return len(found)
 
 
@@ -70,6 +68,12 @@ def ignore_padding(model: ov.Model) -> int:
             node.input(0).replace_source_output(added.input_value(0))
             count += 1
     return count
+
+
+def replace(node: ov.Node, by: ov.Node) -> None:
+    """Let whatever reads ``node``, which has one output, read ``by``."""
+    for port in node.output(0).get_target_inputs():
+        port.replace_source_output(by.output(0))
 
 
 def one_head_attention(model: ov.Model) -> list[ov.Node]:

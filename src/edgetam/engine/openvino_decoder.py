@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgetam.engine.openvino_attention import replace
 from edgetam.engine.silent_openvino import op, ov
 
 __all__ = ["softmax_across", "unfuse_tokens"]
@@ -24,11 +25,11 @@ def unfuse_tokens(model: ov.Model) -> int:
         kind = node.get_type_name()
         if kind == "ScaledDotProductAttention" and _is_plain(node):
             query, key, value = (port.get_source_output() for port in node.inputs()[:3])
-            _replace(node, op.matmul(_weights(query, key, transposed=True), value, False, False))
+            replace(node, op.matmul(_weights(query, key, transposed=True), value, False, False))
         elif kind == "Softmax" and _is_of_tokens(node):
             product = node.input_value(0).get_node()
             transposed = product.get_attributes()["transpose_b"]
-            _replace(node, _weights(product.input_value(0), product.input_value(1), transposed=transposed))
+            replace(node, _weights(product.input_value(0), product.input_value(1), transposed=transposed))
         else:
             continue
         count += 1
@@ -43,7 +44,7 @@ def softmax_across(model: ov.Model) -> int:
         few = op.constant(np.array([2]))
         powers = op.exp(op.subtract(across, op.reduce_max(across, few, True)))
         weights = op.divide(powers, op.reduce_sum(powers, few, True))
-        _replace(node, op.transpose(weights, op.constant(np.array([0, 3, 1, 2]))))
+        replace(node, op.transpose(weights, op.constant(np.array([0, 3, 1, 2]))))
     return len(found)
 
 
@@ -82,8 +83,3 @@ def _has_few(node: ov.Node) -> bool:
         and all(axis.is_static for axis in list(shape)[1:])
         and shape[3].get_length() <= FEW < shape[1].get_length()
     )
-
-
-def _replace(node: ov.Node, by: ov.Node) -> None:
-    for port in node.output(0).get_target_inputs():
-        port.replace_source_output(by.output(0))

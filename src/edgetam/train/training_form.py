@@ -68,7 +68,8 @@ class _NarrowNorm(nn.Module):
         self.norm = norm
 
     def forward(self, x: Tensor) -> Tensor:
-        centred = x.float() - x.float().mean(1, keepdim=True)
+        x = x.float()
+        centred = x - x.mean(1, keepdim=True)
         scale = torch.rsqrt(centred.square().mean(1, keepdim=True) + LAYER_NORM_EPS)
         return torch.addcmul(self.norm.bias[:, None, None], centred * scale, self.norm.weight[:, None, None])
 
