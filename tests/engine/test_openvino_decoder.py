@@ -1,4 +1,4 @@
-"""The mask decoder's attention gives the same answers in another form."""
+"""Attention of the mask decoder and of the perceiver gives the same answers in another form."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ def softmax_of(shape: list[int], axis: int = -1) -> ov.Model:
     return ov.Model([op.softmax(given, axis)], [given])
 
 
-def tokens(scale: float, mask: float = 0) -> ov.Model:
+def tokens(*neutral: float) -> ov.Model:
+    """Attention with a mask and a scale, or without."""
     shapes = {"q": [-1, 5, 8], "k": [-1, PIXELS, 8], "v": [-1, PIXELS, 8]}
     inputs = [op.parameter(shape, np.float32, name=name) for name, shape in shapes.items()]
-    neutral = [op.constant(np.float32(mask)), op.constant(np.float32(scale))]
-    return ov.Model([op.scaled_dot_product_attention(*inputs, *neutral)], inputs)
+    numbers = [op.constant(np.float32(number)) for number in neutral]
+    return ov.Model([op.scaled_dot_product_attention(*inputs, *numbers)], inputs)
 
 
 @pytest.mark.parametrize("transposed", [False, True])
@@ -52,8 +53,22 @@ def test_tokens_look_at_the_image_in_products(transposed: bool) -> None:
     assert np.allclose(got, expected, atol=1e-6)
 
 
-def test_fused_attention_of_tokens_is_taken_apart() -> None:
-    model, given = tokens(1), [normal(2, 5, 8), normal(2, PIXELS, 8), normal(2, PIXELS, 8)]
+def test_queries_that_are_known_become_a_layer_of_the_image() -> None:
+    image = op.parameter([-1, PIXELS, 8], np.float32)
+    model = ov.Model([op.softmax(op.matmul(op.constant(normal(1, 5, 8)), image, False, True), -1)], [image])
+    given = [normal(2, PIXELS, 8)]
+    [expected] = answers(model, given)
+    assert unfuse_tokens(model) == 1
+    [product] = [node for node in model.get_ops() if node.get_type_name() == "MatMul"]
+    assert product.input_value(1).get_node().get_type_name() == "Constant"
+    [got] = answers(model, given)
+    assert got.shape == (2, 5, PIXELS)
+    assert np.allclose(got, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("neutral", [(), (0, 1)])
+def test_fused_attention_of_tokens_is_taken_apart(neutral: tuple[float, ...]) -> None:
+    model, given = tokens(*neutral), [normal(2, 5, 8), normal(2, PIXELS, 8), normal(2, PIXELS, 8)]
     [expected] = answers(model, given)
     assert unfuse_tokens(model) == 1
     assert "ScaledDotProductAttention" not in {node.get_type_name() for node in model.get_ops()}
@@ -62,8 +77,8 @@ def test_fused_attention_of_tokens_is_taken_apart() -> None:
 
 
 def test_a_scale_or_a_mask_is_left_alone() -> None:
-    assert unfuse_tokens(tokens(0.5)) == 0
-    assert unfuse_tokens(tokens(1, -1)) == 0
+    assert unfuse_tokens(tokens(0, 0.5)) == 0
+    assert unfuse_tokens(tokens(-1, 1)) == 0
 
 
 def test_softmaxes_of_few_go_across_pixels() -> None:
@@ -94,3 +109,10 @@ def test_the_decoder_of_every_graph(model: EdgeTAM, graph: str, looks: int, soft
         converted = convert(Source.of_network(model).graph(graph))
     assert unfuse_tokens(converted) == 3
     assert softmax_across(converted) == softmaxes
+
+
+def test_latents_of_the_perceiver(model: EdgeTAM) -> None:
+    """Both kinds look at the map in both layers, and the global ones at each other."""
+    with torch.no_grad():
+        converted = convert(Source.of_network(model).graph("remember"))
+    assert unfuse_tokens(converted) == 6

@@ -8,11 +8,13 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from edgetam.config import get_config
 from edgetam.model import EdgeTAM
 from edgetam.model.layers import LayerNorm2d, fold_norms, to_map, to_tokens
 from edgetam.model.mask_decoder import Candidates, several, single, single_if_stable
+from edgetam.model.mask_downsampler import FoldedMaskDownsampler, MaskDownsampler
 from edgetam.model.memory_attention import MemoryAttention
 from edgetam.model.memory_encoder import ConvNeXtBlock
 from edgetam.model.positions import FourierPositions, Rotary, sine_grid, sine_of
@@ -290,3 +292,25 @@ def test_a_folded_block_equals_its_training_form() -> None:
     x = torch.randn(2, 16, 8, 8, generator=generator)
     with torch.no_grad():
         assert torch.allclose(block.folded()(x), block(x), atol=1e-5)
+
+
+def test_pixels_within_a_logit_as_channels_give_the_same_map() -> None:
+    """Up to the rim, where enlarging repeats logits and convolutions see zeros."""
+    full = MaskDownsampler()
+    generator = torch.Generator().manual_seed(7)
+    for parameter in full.parameters():
+        nn.init.normal_(parameter, 0.1, 0.3, generator=generator)
+    logits = 4 * torch.randn(2, 1, 16, 16, generator=generator)
+    folded = full.folded()
+    with torch.no_grad():
+        plain, pixels = full.enlarge(logits), folded.enlarge(logits)
+        assert plain.shape == (2, 1, 64, 64)
+        assert torch.allclose(pixels, F.pixel_unshuffle(plain, 4), atol=1e-5)
+        expected = full(torch.sigmoid(plain) - 0.5)
+        assert torch.allclose(folded(torch.sigmoid(pixels) - 0.5), expected, atol=1e-4 * expected.abs().max())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_pixels_as_channels_keep_their_type(dtype: torch.dtype) -> None:
+    folded: FoldedMaskDownsampler = MaskDownsampler().to(dtype).folded()
+    assert {tensor.dtype for tensor in folded.state_dict().values()} == {dtype}

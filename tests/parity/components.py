@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from edgetam.engine.torch import TorchEngine
 from edgetam.model import EdgeTAM
-from edgetam.model.layers import to_tokens
-from edgetam.model.mask_decoder import Candidates, several, single_if_stable, upsample
+from edgetam.model.layers import to_tokens, upsample
+from edgetam.model.mask_decoder import Candidates, several, single_if_stable
 from edgetam.model.memory_attention import MemoryKeys
 from edgetam.model.positions import sine_grid
 from edgetam.structs import Decoded, DecoderPrompt, ImageFeatures
@@ -245,7 +246,7 @@ def _memory(golden: Golden, parts: Parts, seed: int) -> Report:
     for case, likely in (("sig", logits.sigmoid()), ("bin", (logits > 0).float())):
         if not golden.has(f"memenc_{case}"):
             continue
-        mask = 20 * likely - 10
+        mask = F.pixel_unshuffle(20 * likely - 10, 4)  # as the folded form reads masks
         golden.compare(report, "mask", f"memds_{case}", network.memory_encoder.mask_downsampler(mask), MEMORY)
         memory = network.memory_encoder(parts.features.stride16, mask, torch.ones(1, 1))
         golden.compare(report, "memory", f"memenc_{case}_feat", memory, MEMORY)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgetam.engine.torch import TorchEngine
-from edgetam.model.mask_decoder import upsample
+from edgetam.model.layers import upsample
 from edgetam.structs import ImageFeatures
 from edgetam.tracking import TrackingSession
 from edgetam.tracking.records import FrameRecord, ObjectTrack

@@ -25,8 +25,8 @@ from edgetam.engine.torch import TorchEngine
 from edgetam.model import EdgeTAM
 from edgetam.model.edgetam import keep_highest
 from edgetam.model.image_encoder import Neck
-from edgetam.model.layers import LAYER_NORM_EPS, LayerNorm2d, attend
-from edgetam.model.mask_decoder import Candidates, MaskDecoder, Upscaling, upsample
+from edgetam.model.layers import LAYER_NORM_EPS, LayerNorm2d, attend, upsample
+from edgetam.model.mask_decoder import Candidates, MaskDecoder, Upscaling
 from edgetam.model.memory_attention import (
     POINTER_TOKENS,
     CrossAttention,

@@ -190,27 +190,22 @@ class Adopt(nn.Module):
 class Remember(nn.Module):
     """Compress frame and masks into memory; ``binarize`` is 1 or 0."""
 
-    enlarge: Tensor
-
     def __init__(self, model: EdgeTAM) -> None:
         super().__init__()
         self.model = model
-        small, size = model.config.mask_size, model.config.image_size
-        # bilinear enlargement is linear in rows and in columns, and runtimes multiply matrices best
-        rows = F.interpolate(torch.eye(small)[None, None], size=(size, small), mode="bilinear")
-        self.register_buffer("enlarge", rows[0, 0])
 
     def forward(self, stride16: Tensor, masks: Tensor, presence: Tensor, binarize: Tensor) -> Tensor:
         """Logits to tokens."""
         return self.compress(stride16, self.refine(masks), presence, binarize)
 
     def refine(self, masks: Tensor) -> Tensor:
-        """Logits ``[B, 1, 4g, 4g]`` at the size of the image, ``[B, S, S]``."""
-        return self.enlarge @ masks[:, 0] @ self.enlarge.T
+        """Logits ``[B, 1, 4g, 4g]`` at full resolution, as `FoldedMaskDownsampler` has it."""
+        return self.model.memory_encoder.mask_downsampler.enlarge(masks)
 
     def compress(self, stride16: Tensor, fine: Tensor, presence: Tensor, binarize: Tensor) -> Tensor:
-        """Logits ``[B, S, S]`` to tokens."""
-        likely = torch.where(binarize > 0, (fine > 0).to(fine.dtype), torch.sigmoid(fine))[:, None]
+        """Logits at full resolution to tokens."""
+        hard = binarize[:, None, None, None] > 0  # of the rank of masks, or OpenVINO reorders these for it
+        likely = torch.where(hard, (fine > 0).to(fine.dtype), torch.sigmoid(fine))
         # OpenVINO adds the mask in the place of the projected image and so needs one for each object
         return self.model.compress(
             channels_first(stride16).expand(fine.shape[0], -1, -1, -1), likely, presence
@@ -222,8 +217,7 @@ class RememberExclusive(Remember):
 
     def forward(self, stride16: Tensor, masks: Tensor, presence: Tensor, binarize: Tensor) -> Tensor:
         """Logits to tokens."""
-        fine = keep_highest(self.refine(masks)[:, None])[:, 0]
-        return self.compress(stride16, fine, presence, binarize)
+        return self.compress(stride16, keep_highest(self.refine(masks)), presence, binarize)
 
 
 def _features(config: ModelConfig) -> tuple[Port, Port, Port]:

@@ -1,8 +1,8 @@
-"""The mask decoder in OpenVINO: what it fuses or runs slowly, in another form.
+"""The mask decoder and the perceiver in OpenVINO: what it fuses or runs slowly, in another form.
 
-Tokens that look at the image are few queries of 256 channels: OpenVINO fuses that into one operation, whose
-products are slow. The image that looks at tokens has many softmaxes over eight of them, which are too short
-for vectors; with pixels last they are sums and maxima of whole rows.
+Tokens and latents that look at maps are few queries, or many with few keys each: OpenVINO fuses that into
+one operation, whose products are slow. The image that looks at tokens has many softmaxes over eight of them,
+which are too short for vectors; with pixels last they are sums and maxima of whole rows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def unfuse_tokens(model: ov.Model) -> int:
     for node in model.get_ops():
         kind = node.get_type_name()
         if kind == "ScaledDotProductAttention" and _is_plain(node):
-            query, key, value = (port.get_source_output() for port in node.inputs()[:3])
+            query, key, value, *rest = (port.get_source_output() for port in node.inputs())
+            if not rest:
+                query = _scaled(query)
             replace(node, op.matmul(_weights(query, key, transposed=True), value, False, False))
         elif kind == "Softmax" and _is_of_tokens(node):
             product = node.input_value(0).get_node()
@@ -49,20 +51,47 @@ def softmax_across(model: ov.Model) -> int:
 
 
 def _weights(query: ov.Output, key: ov.Output, *, transposed: bool) -> ov.Node:
-    """Softmax of products, with an axis more in between, or OpenVINO fuses it again."""
+    """Softmax of products, with an axis more in between, or OpenVINO fuses it again.
+
+    Queries that weights alone decide become a linear layer of the image; as queries they would stay in fp32.
+    """
+    if transposed and _is_known(query):
+        columns = op.softmax(op.matmul(key, query, False, True), 1)
+        return op.transpose(columns, op.constant(np.array([0, 2, 1])))
     axis = op.constant(np.array([1]))
     logits = op.matmul(op.unsqueeze(query, axis), op.unsqueeze(key, axis), False, transposed)
     return op.squeeze(op.softmax(logits, -1), axis)
 
 
+def _is_known(port: ov.Output) -> bool:
+    """Whether no input of the graph has a part in it."""
+    seen, todo = set[str](), [port.get_node()]
+    while todo:
+        node = todo.pop()
+        if node.get_type_name() == "Parameter":
+            return False
+        if node.get_name() not in seen:
+            seen.add(node.get_name())
+            todo += [value.get_node() for value in node.input_values()]
+    return True
+
+
+def _scaled(query: ov.Output) -> ov.Output:
+    """Queries with the scale that attention has by default; the name stays, since OpenVINO merges both."""
+    channels = query.get_partial_shape()[2].get_length()
+    scaled = op.multiply(query, np.float32(channels**-0.5))
+    scaled.set_friendly_name(query.get_node().get_friendly_name())
+    return scaled.output(0)
+
+
 def _is_plain(node: ov.Node) -> bool:
-    """Whether it is ``[B, queries, C]`` and its mask and scale do nothing: they are zero and one."""
+    """Whether it is ``[B, queries, C]``, and its mask and scale, where given, do nothing: zero and one."""
     neutral = [port.get_source_output().get_node() for port in node.inputs()[3:]]
     return (
         len(node.input(0).get_partial_shape()) == 3
-        and len(neutral) == 2
+        and len(neutral) in (0, 2)
         and all(other.get_type_name() == "Constant" for other in neutral)
-        and [other.get_data().tolist() for other in neutral] == [0, 1]
+        and [other.get_data().tolist() for other in neutral] == [0, 1][: len(neutral)]
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Facts", "Source"]
 
-GRAPH_FORMAT = 11
+GRAPH_FORMAT = 12
 """Raised whenever graphs change, so that older conversions are not used; a test reminds of it."""
 FACTS_FORMAT = 1
 """Raised whenever `Facts` are written down in another way."""

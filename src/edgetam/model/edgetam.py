@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from edgetam.config import ModelConfig
 from edgetam.model.image_encoder import ImageEncoder
 from edgetam.model.layers import to_tokens
-from edgetam.model.mask_decoder import Candidates, MaskDecoder, several, single, single_if_stable, upsample
+from edgetam.model.mask_decoder import Candidates, MaskDecoder, several, single, single_if_stable
 from edgetam.model.memory_attention import MemoryAttention
 from edgetam.model.memory_encoder import MemoryEncoder
 from edgetam.model.object_pointer import ObjectPointer
@@ -138,20 +138,20 @@ class EdgeTAM(nn.Module):
             binarize: threshold the mask (prompted frames) instead of using probabilities.
             exclusive: let each pixel belong to the object with the highest logit only.
         """
-        fine = upsample(masks, self.config.image_size)
+        fine = self.memory_encoder.mask_downsampler.enlarge(masks)
         if exclusive:
             fine = keep_highest(fine)
         likely = (fine > 0).to(fine.dtype) if binarize else torch.sigmoid(fine)
         return FrameMemory(self.compress(features.stride16, likely, presence), pointer)
 
     def compress(self, image: Tensor, likely: Tensor, presence: Tensor) -> Tensor:
-        """Image ``[B or 1, 256, g, g]`` and probabilities ``[B, 1, S, S]`` to tokens ``[B, N, 64]``."""
+        """Image ``[B or 1, 256, g, g]`` and probabilities at full resolution to tokens ``[B, N, 64]``."""
         memory = self.memory_encoder(image, likely * MASK_SCALE + MASK_OFFSET, presence)
         return to_tokens(memory) if self.perceiver is None else self.perceiver(memory)
 
 
 def keep_highest(masks: Tensor) -> Tensor:
-    """Clamp ``[B, 1, H, W]`` to at most -10 wherever another object has a higher logit; first wins ties."""
+    """Clamp ``[B, C, H, W]`` to at most -10 wherever another object has a higher logit; first wins ties."""
     owner = masks.argmax(dim=0, keepdim=True)
     mine = owner == torch.arange(masks.shape[0], device=masks.device)[:, None, None, None]
     return torch.where(mine, masks, masks.clamp(max=MASK_OFFSET))

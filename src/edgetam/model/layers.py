@@ -31,6 +31,7 @@ __all__ = [
     "split_heads",
     "to_map",
     "to_tokens",
+    "upsample",
     "with_kernel",
 ]
 
@@ -47,6 +48,11 @@ def to_map(x: Tensor) -> Tensor:
     """``[B, N, C]`` to the square ``[B, C, g, g]`` with ``g * g == N``."""
     side = int(x.shape[1] ** 0.5)
     return x.unflatten(1, (side, side)).permute(0, 3, 1, 2)
+
+
+def upsample(logits: Tensor, size: int) -> Tensor:
+    """Bilinear to ``[B, M, size, size]``, corners not aligned."""
+    return F.interpolate(logits.float(), size=(size, size), mode="bilinear", align_corners=False)
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

@@ -208,8 +208,3 @@ def single_if_stable(all_four: Candidates) -> Candidates:
     masks = torch.where(stable[:, None, None], first.masks[:, 0], rest.masks[rows, best])
     scores = torch.where(stable, first.scores[:, 0], rest.scores[rows, best])
     return Candidates(masks[:, None], scores[:, None], first.tokens, all_four.presence)
-
-
-def upsample(logits: Tensor, size: int) -> Tensor:
-    """Bilinear to ``[B, M, size, size]``, corners not aligned."""
-    return F.interpolate(logits.float(), size=(size, size), mode="bilinear", align_corners=False)

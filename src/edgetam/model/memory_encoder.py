@@ -6,33 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from edgetam.config import HIDDEN_DIM, MEMORY_DIM, ModelConfig
-from edgetam.model.layers import LayerNorm2d, as_conv, fold_norm, fold_norms, shallow_copy
+from edgetam.model.layers import LayerNorm2d, as_conv, fold_norm
+from edgetam.model.mask_downsampler import MaskDownsampler
 
 __all__ = ["MemoryEncoder"]
-
-
-class MaskDownsampler(nn.Module):
-    """A mask at full resolution to 256 channels at stride 16."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        width = 1
-        for _ in range(4):
-            layers += [nn.Conv2d(width, width * 4, 3, stride=2, padding=1), LayerNorm2d(width * 4), nn.GELU()]
-            width *= 4
-        layers.append(nn.Conv2d(width, HIDDEN_DIM, 1))
-        self.encoder = nn.Sequential(*layers)
-
-    def forward(self, mask: Tensor) -> Tensor:
-        """``[B, 1, S, S]`` to ``[B, 256, g, g]``. As published: zero padding, which here means "unsure"."""
-        return self.encoder(mask)
-
-    def folded(self) -> MaskDownsampler:
-        """The same with cheaper norms."""
-        new = shallow_copy(self)
-        new.encoder = fold_norms(self.encoder)
-        return new
 
 
 class ConvNeXtBlock(nn.Module):
@@ -118,7 +95,7 @@ class MemoryEncoder(nn.Module):
 
         Args:
             image: raw stride-16 features, ``[B or 1, 256, g, g]``; a batch of one is projected once.
-            mask: ``[B, 1, S, S]`` from -10 (background) to 10 (object).
+            mask: at full resolution, from -10 (background) to 10 (object), as `mask_downsampler` reads it.
             presence: logit ``[B, 1]``; read by SAM 2.1 only.
         """
         memory = self.fuse(self.pix_feat_proj(image), mask)
@@ -127,5 +104,5 @@ class MemoryEncoder(nn.Module):
         return memory
 
     def fuse(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Projected features ``[B or 1, 256, g, g]`` and masks ``[B, 1, S, S]`` to ``[B, 64, g, g]``."""
+        """Projected features ``[B or 1, 256, g, g]`` and masks as in `forward` to ``[B, 64, g, g]``."""
         return self.out_proj(self.fuser(image + self.mask_downsampler(mask)))

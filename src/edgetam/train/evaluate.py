@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgetam.model import EdgeTAM
-from edgetam.model.mask_decoder import upsample
+from edgetam.model.layers import upsample
 from edgetam.train.batches import Batch
 from edgetam.train.losses import cover, known, mask_iou
 from edgetam.train.plan import Plan

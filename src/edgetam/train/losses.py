@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgetam.config import MASK_STRIDE
-from edgetam.model.mask_decoder import several, single, upsample
+from edgetam.model.layers import upsample
+from edgetam.model.mask_decoder import several, single
 from edgetam.train.recipe import Losses
 from edgetam.train.rollout import Step, Task
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from edgetam.model.mask_decoder import upsample
+from edgetam.model.layers import upsample
 from edgetam.structs import DecoderPrompt
 from edgetam.train.plan import Plan
 from edgetam.train.prompts import Generators, boxes, clicks, corrected, damaged
