@@ -124,8 +124,8 @@ def folders_in(folder: Path) -> list[str]:
 def in_time(frames: Iterable[str]) -> tuple[str, ...]:
     """Return names of frames in the order of time, each once.
 
-    Published evaluators sort names as text. With leading zeros, as all benchmarks have them, that is the same;
-    without, it would take another frame than the tracker's first and last for those that do not count.
+    Published evaluators sort names as text. With leading zeros, as all benchmarks have them, that is the
+    same; without, other frames than the tracker's first and last would be left out.
     """
     return tuple(sorted(set(frames), key=natural_key))
 
