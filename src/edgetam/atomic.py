@@ -62,14 +62,19 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def check_file(path: str | os.PathLike[str]) -> None:
-    """Find out whether a file can be written, before what it is to hold is made; its folder is created.
+def check_file(path: str | os.PathLike[str], *, make: bool = True) -> None:
+    """Find out whether a file can be written, before what it is to hold is made.
+
+    Args:
+        path: the file.
+        make: create its folder where that is missing.
 
     Raises:
         OutputError: it cannot.
     """
     target = Path(path)
-    make_folder(target.parent)
+    if make:
+        make_folder(target.parent)
     try:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

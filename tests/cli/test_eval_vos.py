@@ -70,6 +70,8 @@ def test_a_tracker_of_ones_own(run, data, tmp_path, monkeypatch):
     assert scores(tmp_path / "res")["summary"] == scores(tmp_path / "copied")["summary"]
     refused(run(*words, "mine:other", "-o", "x"), 2, "mine:other", "MODULE:FUNCTION")
     refused(run(*words, "magic", "-o", "x"), 2, "magic", "edgetam, copy, flow")
+    refused(run(*words, "os:getcwd", "-o", "x1"), 2, "returns a str; expected a tracker with the method open")
+    refused(run(*words, "os:sep", "-o", "x2"), 2, "it is a str and no function", "MODULE:FUNCTION")
 
 
 def test_a_changed_tracker_of_ones_own_is_another_run(run, data, tmp_path):
@@ -144,6 +146,11 @@ def test_results_of_another_run_are_kept_unless_asked(run, data, tmp_path):
     refused(run(*words, "flow"), 4, "another run", "tracker", "--overwrite")
     assert run(*words, "flow", "--overwrite").exit_code == 0
     assert about(tmp_path / "res")["tracker"] == ["flow"]
+    wrong = ("--protocol", "nope"), ("--protocol", "mosev2", "--meta", "nowhere.json")
+    for more in wrong:  # seen before anything is removed
+        refused(run(*words, "copy", "--overwrite", *more), 2, more[-1])
+        assert set(scores(tmp_path / "res")["sequences"]) == {"a", "b"}
+        assert (tmp_path / "res/predictions/a").is_dir()
 
 
 def test_sets_of_a_server_give_a_submission(run, tmp_path):
@@ -172,6 +179,7 @@ def test_bad_input_is_one_sentence(run, data, tmp_path):
     refused(run(*words, "--dataset", "generic", "--root", data, "--prompt", "nod"), 2, "--prompt is 'nod'")
     refused(run(*words, "--dataset", "generic", "--root", data, "--shard", "3/2"), 2, "3/2")
     refused(run(*words, "--dataset", "generic", "--root", data, "--sequences", "z"), 2, "no sequence 'z'")
+    refused(run(*words, "--dataset", "generic", "--root", data, "--sequences", ","), 2, "expected names")
     (data / "Annotations/b/00000.png").write_bytes(b"no picture")
     refused(run(*words, "--dataset", "generic", "--root", data), 2, "Sequence 'b', frame 00000")
     assert (tmp_path / "res/predictions/a").is_dir()

@@ -104,6 +104,7 @@ def test_every_point_lands_where_the_words_before_it_say(options, joined):
         (["--object", "x", "--point", "1,2"], "'x'"),
         (["--object", "-1", "--point", "1,2"], "'-1'"),
         (["--frame", "1.5", "--point", "1,2"], "'1.5'"),
+        pytest.param(["--frame", "9" * 5000, "--point", "1,2"], "expected a whole number", id="long"),
         (["--point", "1,2", "--object", "2"], "--object 2 has no point"),
         (["--point", "1,2", "--frame", "3"], "--frame 3 has no point"),
         (["--box", "1,1,2,2", "--box", "3,3,4,4"], "second box"),
@@ -156,6 +157,14 @@ def test_a_file_of_prompts(tmp_path):
     assert (third.frame, third.object_id, third.prompt.mask.all()) == (3, 1, True)
 
 
+def test_a_file_may_leave_out_what_options_may(tmp_path):
+    path = tmp_path / "prompts.json"
+    entries = [{"frame": None, "object": None, "points": [5, 6]}, {"points": [[7, 8]]}]
+    path.write_text(json.dumps({"prompts": entries}))
+    found = checked(merged(read_prompt_file(path)), (64, 48), 8)
+    assert found[0, 1].points.tolist() == [[5, 6], [7, 8]]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -176,6 +185,7 @@ def test_a_file_of_prompts(tmp_path):
         ('{"prompts": [{"points": 5}]}', "points"),
         ('{"prompts": [{"points": 5}, {"points": [[1, 2]], "labels": 3}]}', "points"),
         ('{"prompts": [{"points": "abc"}]}', "points"),
+        ('{"prompts": [{"points": [1, 2, 3]}]}', "points have shape"),
         ('{"prompts": [{}]}', "empty"),
         ('{"prompts": [{"box": [5, 5, 5, 9]}]}', "no area"),
     ],

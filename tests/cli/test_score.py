@@ -99,12 +99,23 @@ def test_many_remarks_are_cut_short(run, folders, tmp_path):
         (("--protocol", "davis2017", "--name", "a", "--name", "b"), "2 --name for 1 --pred"),
         (("--protocol", "davis2017", "--pred", "pred", "--name", "a", "--name", "a"), "called 'a'"),
         (("--protocol", "davis2017", "--split", "val", "--sequences", "bird"), "no sequence 'bird'"),
+        (("--protocol", "davis2017", "--sequences", ","), "--sequences is ','; expected names"),
     ],
 )
 def test_wrong_words(run, folders, words, expected):
     refused(run("score", "--gt", "gt", "--pred", "pred", *words), 2, expected)
 
 
-def test_a_report_that_cannot_be_written(run, folders):
-    result = run("score", "--protocol", "davis2017", "--gt", "gt", "--pred", "pred", "--report", "no/r.html")
-    refused(result, 4, "no/r.html", "create it first")
+def test_places_that_cannot_be_used_are_told_before_all_is_scored(run, folders, tmp_path, monkeypatch):
+    monkeypatch.setattr("edgetam.cli.score.score_folder", lambda *args, **options: pytest.fail("scored"))
+    words = ("score", "--protocol", "davis2017", "--gt", "gt", "--pred", "pred")
+    refused(run(*words, "--report", "no/r.html"), 4, "no/r.html", "create it first")
+    (tmp_path / "file").write_text("")
+    refused(run(*words, "-o", "file"), 4, "file' is a file")
+    refused(run(*words, "--report", "r.html", "--images", "no"), 2, "no folder 'no'", "--images")
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_json_is_printed_however_quiet(run, folders):
+    result = run("score", "--protocol", "davis2016", "--gt", "gt", "--pred", "pred", "--json", "-q")
+    assert list(json.loads(result.stdout)) == ["pred"]

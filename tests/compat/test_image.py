@@ -154,6 +154,8 @@ def test_calls_at_the_wrong_time_are_runtime_errors(predictor: SAM2VideoPredicto
         {"mask_input": np.zeros((64, 64), np.float32)},
         {"mask_input": np.zeros((1, 7, 9), np.float32)},
         {"mask_input": "mask"},
+        {"point_coords": np.zeros((0, 1, 2)), "point_labels": np.zeros((0, 1))},
+        {"box": [10**400, 2, 3, 4]},
     ],
 )
 def test_wrong_prompts_are_errors(image_predictor: SAM2ImagePredictor, prompt: dict[str, object]) -> None:
@@ -163,7 +165,14 @@ def test_wrong_prompts_are_errors(image_predictor: SAM2ImagePredictor, prompt: d
 
 @pytest.mark.parametrize(
     "image",
-    [np.zeros((4, 4, 2), np.uint8), np.full((4, 4, 3), 200.0), "file.jpg", None, np.zeros((4, 4, 3), int)],
+    [
+        np.zeros((4, 4, 2), np.uint8),
+        np.full((4, 4, 3), 200.0),
+        "file.jpg",
+        None,
+        np.zeros((4, 4, 3), int),
+        np.zeros((0, 4, 3)),
+    ],
 )
 def test_wrong_images_are_errors(predictor: SAM2VideoPredictor, image: object) -> None:
     with pytest.raises(InputError):
@@ -178,6 +187,8 @@ def test_wrong_batches_are_errors(predictor: SAM2VideoPredictor, video: Video) -
     made.set_image_batch([video[0]])
     with pytest.raises(PromptError, match="2 prompts for 1 images"):
         made.predict_batch([POINT["point_coords"]] * 2, [POINT["point_labels"]] * 2)
+    with pytest.raises(PromptError, match="one entry per image"):
+        made.predict_batch(5)  # type: ignore[arg-type]
 
 
 def test_pictures_lie_as_stored(image_predictor: SAM2ImagePredictor) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -390,7 +391,36 @@ def test_tracking_cannot_start_on_other_frames(
         list(predictor.propagate_in_video(state, start_frame_idx=frame))
 
 
-@pytest.mark.parametrize("mask", [np.zeros((0, 3), bool), np.zeros(3, bool), [[1, 2], [3]]])
+@pytest.mark.parametrize("object_id", [torch.tensor(1), np.array(1), True, 1.0])
+def test_what_equals_an_id_and_is_none_finds_no_object(
+    predictor: SAM2VideoPredictor, video: Video, object_id: Any
+) -> None:
+    state = predictor.init_state(video)
+    for known in (1, 2):
+        predictor.add_new_points_or_box(state, 0, known, points=[[30, 30]], labels=[1])
+    for call in (
+        lambda: predictor.clear_all_prompts_in_frame(state, 0, object_id),
+        lambda: predictor.remove_object(state, object_id, strict=True),
+    ):
+        with pytest.raises(PromptError, match="There is no object"):
+            call()
+    assert predictor.remove_object(state, object_id) == ([1, 2], [])
+    assert state["obj_ids"] == state.session.objects == [1, 2]
+
+
+@pytest.mark.parametrize("count", [1.5, "2", [2]])
+def test_tracking_goes_a_whole_number_of_frames(
+    predictor: SAM2VideoPredictor, video: Video, count: Any
+) -> None:
+    state = predictor.init_state(video)
+    predictor.add_new_points_or_box(state, 0, 1, points=[[30, 30]], labels=[1])
+    with pytest.raises(PromptError, match="max_frame_num_to_track is"):
+        next(predictor.propagate_in_video(state, max_frame_num_to_track=count))
+
+
+@pytest.mark.parametrize(
+    "mask", [np.zeros((0, 3), bool), np.zeros(3, bool), [[1, 2], [3]], torch.ones(2, 2).to_sparse()]
+)
 def test_wrong_masks_are_errors(predictor: SAM2VideoPredictor, video: Video, mask: object) -> None:
     state = predictor.init_state(video)
     with pytest.raises(PromptError):
@@ -427,6 +457,8 @@ def test_a_folder_of_jpegs_and_a_video_file_open(
 def test_a_missing_video_is_one_of_our_errors(predictor: SAM2VideoPredictor) -> None:
     with pytest.raises(MediaError):
         predictor.init_state("no/such/video.mp4")
+    with pytest.raises(MediaError, match="too long"):
+        predictor.init_state("a" * 5000)
     assert issubclass(MediaError, EdgeTAMError)
 
 

@@ -292,3 +292,26 @@ def test_youtube_vos_tells_seen_from_unseen(tmp_path: Path) -> None:
     assert scores.notes == ("Sequence 'cat', object 3 has no frame to be scored on.",)
     native = score_folder("youtube-vos-native", gt, pred, groups=groups)
     assert [e.frames for e in native.objects] == [("00001", "00002", "00003"), ("00003",)]
+
+
+@pytest.mark.parametrize("protocol", ["davis2016", "davis2017", "vos-benchmark", "sav"])
+def test_frames_without_leading_zeros_follow_each_other_as_in_time(tmp_path: Path, protocol: str) -> None:
+    for side in ("gt", "pred"):
+        for t in range(8, 12):  # as text, 10 and 11 would come first and 9 last
+            save(tmp_path / side / f"cat/{t}.png", labels(*((1, 2) if t == 8 else (1,))))
+    scores = score_folder(protocol, tmp_path / "gt", tmp_path / "pred")
+    assert {entry.frames for entry in scores.objects} == {("9", "10")}
+    assert [entry.object for entry in scores.objects] == ["1", "2"][: 2 if protocol == "davis2017" else 1]
+
+
+def test_youtube_vos_counts_frames_without_leading_zeros(tmp_path: Path) -> None:
+    names = ["8", "9", "10", "11"]
+    for side in ("gt", "pred"):
+        for name in names:
+            save(tmp_path / side / f"cat/{name}.png", labels(1))
+    about = {"objects": {"1": {"category": "cat", "frames": names}}}
+    write_json(tmp_path / "gt/meta.json", {"videos": {"cat": about}})
+    groups = write_json(tmp_path / "groups.json", {"seen": ["cat"], "unseen": []})
+    for protocol, counted in (("youtube-vos", ("9", "10", "11")), ("youtube-vos-native", ("9", "10"))):
+        scores = score_folder(protocol, tmp_path / "gt", tmp_path / "pred", groups=groups)
+        assert scores.objects[0].frames == counted

@@ -59,6 +59,21 @@ def test_flow_follows_what_moves() -> None:
     assert overlap(box(20), box(35)) < 0.4  # what a copy would have
 
 
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (8, 100), (60, 11)])
+def test_flow_takes_videos_below_what_opencv_takes(size: tuple[int, int]) -> None:
+    height, width = size
+    frames = sliding(3, step=1)[:, :height, :width]
+    mask = np.zeros(size, bool)
+    mask[: height // 2 + 1, : width // 2 + 1] = True
+    video = FlowTracker().open(open_frames(frames))
+    video.prompt(0, 1, Prompt(mask=mask))
+    last = list(video.propagate(0))[2].objects[1]
+    assert last.shape == size and np.isfinite(last).all()
+    if width > 10:  # enough to see it move
+        moved = np.roll(mask, 2, 1)
+        assert overlap((last > 0)[:, 2:], moved[:, 2:]) > 0.9
+
+
 def test_flow_begins_where_the_prompt_is() -> None:
     video = FlowTracker().open(open_frames(sliding(6)))
     video.prompt(3, 1, Prompt(mask=box(29)))

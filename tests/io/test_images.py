@@ -53,6 +53,12 @@ def test_numbers_in_names_sort_as_numbers() -> None:
     assert sorted(backwards, key=natural_key) == names
 
 
+def test_names_sort_alike_with_suffix_and_without() -> None:
+    stems = ["a", "a1", "a1.5", "a2", "a 3"]
+    by_name = sorted((f"{stem}.png" for stem in stems), key=natural_key)
+    assert [name.removesuffix(".png") for name in by_name] == sorted(stems, key=natural_key)
+
+
 def test_frames_are_what_pil_gives(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (31, 45, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "a.jpg", quality=80)

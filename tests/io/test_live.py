@@ -298,5 +298,24 @@ def test_a_missing_camera_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_things_that_are_not_live() -> None:
     with pytest.raises(MediaError, match="no file or folder"):
         open_live("nowhere.mp4")
-    with pytest.raises(MediaError, match="float"):
-        open_live(1.5)
+    with pytest.raises(MediaError, match="no file or folder '²'"):  # a digit, but no number
+        open_live("²")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (1.5, "float"),
+        ({}, "from a dict; expected a camera number"),
+        ({0: picture(0)}, "from a dict"),
+        (True, "from a bool"),
+        ([], "no frames in the list; give at least one"),
+        (np.zeros((0, 8, 8, 3), np.uint8), "no frames in the ndarray"),
+        (picture(0), "one image; expected"),
+        (-1, "no camera -1; cameras are numbered from 0"),
+        (10**12, "no camera 1000000000000"),
+    ],
+)
+def test_what_can_give_no_frame_is_told_at_once(source: object, words: str) -> None:
+    with pytest.raises(MediaError, match=words):
+        open_live(source)

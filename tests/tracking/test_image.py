@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from edgetam.errors import InputError, MediaError, PromptError
+from edgetam.errors import ConfigError, InputError, MediaError, PromptError
 from edgetam.structs import Prompt
 from edgetam.tracking import ImageSegmenter
 from tests.tracking.fake_engine import SIDE, FakeEngine
@@ -275,3 +275,10 @@ def test_tensors_that_numpy_cannot_take_are_said(what: str) -> None:
 def test_what_is_no_engine_is_named() -> None:
     with pytest.raises(InputError, match=r"model is a str; pass what edgetam\.load_model\(\) gives"):
         ImageSegmenter("edgetam")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["fill_holes", "remove_specks"])
+@pytest.mark.parametrize("cells", ["8", None, 1.5, -1])
+def test_cells_that_cannot_be_counted_are_told(name: str, cells: object) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is {cells!r}; expected a whole number"):
+        segmenter(**{name: cells})

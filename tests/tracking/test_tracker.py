@@ -77,7 +77,7 @@ def test_what_are_no_options_are_named() -> None:
                 AutoMaskOptions(**{name: value})
 
 
-@pytest.mark.parametrize("which", [[1], np.array(1), Prompt(points=[[1, 1]]), None, "1", 1.0])
+@pytest.mark.parametrize("which", [[1], np.array(1), Prompt(points=[[1, 1]]), None, "1", 1.0, True])
 def test_an_object_is_a_number(which: Any) -> None:
     session, stream = TrackingSession(FakeEngine(), Clip(3)), Stream(FakeEngine())
     session.prompt(0, 1, points=[[3, 4]])

@@ -41,6 +41,16 @@ def test_images_have_scores_of_clicks_and_a_picture() -> None:
     assert scores == {name: clicks[name] for name in scores}  # the first frame is the same
 
 
+def test_nothing_is_lost_where_nothing_can_be_seen() -> None:
+    model = starting_model(recipe().model, seed=0).eval()
+    gone = batch(frames=3)
+    gone.masks[:, 1:] = False
+    scores, _ = score(model, [gone])
+    assert set(scores) == {"tracked", "copied", "click1", "click3"}
+    assert all(0.0 <= value <= 1.0 for value in scores.values())
+    assert score(model, [gone, batch(frames=3)])[0].keys() == {*scores, "lost"}
+
+
 def test_answers_of_absent_objects_are_empty() -> None:
     steps = [Step(1, candidates(torch.ones(2, 4, 64, 64), presence=p), 0, False, None) for p in (-1.0, 1.0)]
     assert answers(steps).amax((2, 3)).tolist() == [[ABSENT, 1.0], [ABSENT, 1.0]]

@@ -47,7 +47,10 @@ class DataChoice:
         dataset = open_dataset(benchmark, self.root, self.split)
         if self.sequences is None:
             return dataset
-        return dataset.select(name.strip() for name in self.sequences.split(",") if name.strip())
+        names = [name.strip() for name in self.sequences.split(",") if name.strip()]
+        if not names:
+            raise ConfigError(f"--sequences is '{self.sequences}'; expected names such as a,b.")
+        return dataset.select(names)
 
     @property
     def about(self) -> list[Any]:

@@ -54,7 +54,7 @@ def parse_clicks(text: str) -> tuple[int, ...]:
         ConfigError: they are not whole numbers from 1 on.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(part.isdigit() and int(part) for part in parts):
+    if not parts or not all(part.isdecimal() and int(part) for part in parts):
         raise ConfigError(f"--clicks is '{text}'; expected whole numbers from 1 on, such as 1,5.")
     return tuple(sorted({int(part) for part in parts}))
 

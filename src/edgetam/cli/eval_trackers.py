@@ -90,7 +90,7 @@ class TrackerChoice:
             return EdgeTAMTracker(VideoTracker(self.model.load(), self.options))
         if self.name in TRACKERS:
             return CopyTracker() if self.name == "copy" else FlowTracker()
-        made: Tracker = self._function()()
+        made: Tracker = self._made("tracker", "open")
         return made
 
     def check_clicks(self) -> None:
@@ -109,7 +109,18 @@ class TrackerChoice:
         """Make what answers clicks on images; a function of the user's must return a `Segmenter` then."""
         if self.name == "edgetam":
             return ImageSegmenter(self.model.load(partial="image"))
-        made: Segmenter = self._function()()
+        made: Segmenter = self._made("segmenter", "set_image", "predict")
+        return made
+
+    def _made(self, what: str, *methods: str) -> Any:
+        """What the user's function returns, if that can be used."""
+        made = self._function()()
+        if isinstance(made, type) or not all(callable(getattr(made, method, None)) for method in methods):
+            found = made.__name__ if isinstance(made, type) else type(made).__name__
+            raise ConfigError(
+                f"--tracker is '{self.name}', which returns a {found}; expected a {what} with the "
+                f"method{'s'[: len(methods) > 1]} {' and '.join(methods)}."
+            )
         return made
 
     @property
@@ -121,6 +132,8 @@ class TrackerChoice:
         sys.path.insert(0, str(Path.cwd()))  # as python -m does, so that a script of one's own is found
         try:
             made: Callable[[], Any] = getattr(importlib.import_module(self._module), function)
+            if not callable(made):
+                raise ValueError(f"it is a {type(made).__name__} and no function")
             return made
         except (ImportError, AttributeError, ValueError) as error:
             raise ConfigError(

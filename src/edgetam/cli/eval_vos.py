@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,10 +64,10 @@ def evaluate_vos(choice: VosChoice, screen: Screen) -> None:
         "prompt": choice.prompt,
         "late objects": dataset.benchmark.late,
     }
-    run = begin(choice.work, about, PREDICTIONS, (*FILES, REPORT, SUBMISSION))
-    scorer = choice.scorer(dataset, run.folder)
+    scorer = choice.scorer(dataset, choice.work.output)
     if dataset.has_truth():
-        scorer.check()
+        _check(scorer)
+    run = begin(choice.work, about, PREDICTIONS, (*FILES, REPORT, SUBMISSION))
     job = VosJob(dataset, choice.tracker.sharing(choice.work.jobs), run.folder / PREDICTIONS, choice.prompt)
     failures = work_through(job, mine, choice.work, dataset.benchmark.title, screen)
     for failure in failures:
@@ -83,6 +84,12 @@ def evaluate_vos(choice: VosChoice, screen: Screen) -> None:
     complete = dataset.select(name for name in dataset.names if name not in missing)
     _score(replace(scorer, dataset=complete), run, choice.work.jobs, screen)
     name_weights(choice.tracker, screen)
+
+
+def _check(scorer: Scorer) -> None:
+    """Find out what is missing before anything of an earlier run is removed, and so without its folder."""
+    with tempfile.TemporaryDirectory(prefix="edgetam-") as links:
+        replace(scorer, work=Path(links)).check()
 
 
 def _as_scored(dataset: Dataset, protocol: str | None, screen: Screen) -> Dataset:

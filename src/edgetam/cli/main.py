@@ -264,7 +264,7 @@ def synth(
     size: Annotated[int, typer.Option(min=32, metavar="N", help="Side in pixels.")] = 256,
     frames: Annotated[int, typer.Option(min=1, metavar="N", help="How many.")] = 24,
     objects: Annotated[int, typer.Option(min=1, metavar="N", help="At most.")] = 3,
-    fps: Annotated[float, typer.Option(min=1, help="Frames per second.")] = 12.0,
+    fps: Annotated[float, typer.Option(min=1, max=1000, help="Frames per second.")] = 12.0,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:

@@ -31,6 +31,7 @@ __all__ = ["Placed", "check_ids", "checked", "merged", "ordered_options", "read_
 PROMPT_OPTIONS = ("--point", "--label", "--box", "--mask", "--object", "--frame")
 _KEYS = {"frame", "object", "points", "labels", "box", "mask"}
 _DEFAULT_OBJECT = 1
+_DIGITS = 1000
 
 
 class Placed(NamedTuple):
@@ -171,7 +172,8 @@ def whole(name: str, value: str) -> int:
     Raises:
         PromptError: it is none.
     """
-    if not value.strip().isdecimal():
+    # more digits are no number of anything, and Python reads no more than 4300
+    if not value.strip().isdecimal() or len(value.strip()) > _DIGITS:
         raise PromptError(f"{name} is '{value}'; expected a whole number of at least 0.")
     return int(value)
 
@@ -225,7 +227,7 @@ def _entry(entry: Any, number: int, path: Path) -> list[Placed]:
         raise PromptError(
             f"{origin} has an unknown key '{unknown[0]}'{hint}; expected some of {', '.join(sorted(_KEYS))}."
         )
-    frame, object_id = entry.get("frame", 0), entry.get("object")
+    frame, object_id = 0 if entry.get("frame") is None else entry["frame"], entry.get("object")
     for key, value in (("frame", frame), ("object", object_id)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
             raise PromptError(f"{origin} has {key} {value!r}; expected a whole number of at least 0.")
@@ -233,6 +235,8 @@ def _entry(entry: Any, number: int, path: Path) -> list[Placed]:
     for key, value in values.items():
         if value is not None and not isinstance(value, list):
             raise PromptError(f"{origin} has {key} {value!r}; expected a list.")
+    if values["points"] and not any(isinstance(point, list) for point in values["points"]):
+        values["points"] = [values["points"]]  # one point, which is joined with others as a list of it
     if entry.get("mask") is None:
         chosen = _DEFAULT_OBJECT if object_id is None else object_id
         return [Placed(frame, chosen, Prompt(**values), origin)]

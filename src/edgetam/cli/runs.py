@@ -14,7 +14,15 @@ from edgetam.atomic import atomic_write, make_folder
 from edgetam.errors import OutputError
 from edgetam.tracking.prompts import Clicks
 
-__all__ = ["Run", "default_folder", "describe_prompts", "describe_source", "earlier_about", "open_run"]
+__all__ = [
+    "Run",
+    "check_writable",
+    "default_folder",
+    "describe_prompts",
+    "describe_source",
+    "earlier_about",
+    "open_run",
+]
 
 _HIDDEN = ".edgetam"
 
@@ -48,7 +56,7 @@ def open_run(folder: Path, about: Mapping[str, Any], places: Iterable[str], *, o
     Raises:
         OutputError: the folder cannot be written, or something is in the way.
     """
-    _check_writable(folder)
+    check_writable(folder)
     if overwrite:
         return Run(folder, about, resume=False)
     earlier = earlier_about(folder)
@@ -79,8 +87,12 @@ def earlier_about(folder: Path) -> dict[str, Any] | None:
     return about if isinstance(about, dict) else {}
 
 
-def _check_writable(folder: Path) -> None:
-    """Complain about a folder that cannot be made, before there is anything to lose."""
+def check_writable(folder: Path) -> None:
+    """Complain about a folder that cannot be made, before there is anything to lose.
+
+    Raises:
+        OutputError: it cannot.
+    """
     present = folder.absolute()
     while not present.exists():
         present = present.parent

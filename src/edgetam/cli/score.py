@@ -13,9 +13,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edgetam.atomic import check_file
 from edgetam.cli import options
+from edgetam.cli.runs import check_writable
 from edgetam.cli.screen import Screen, open_screen
-from edgetam.errors import InputError
+from edgetam.errors import InputError, MediaError
 from edgetam.eval.metrics import Scores, score_folder
 from edgetam.eval.report import Comparison, Illustrations, Row, as_json, compare, write_report, write_scores
 
@@ -115,6 +117,8 @@ def score(
 ) -> None:
     """Score predicted masks by the rules of a benchmark."""
     only = tuple(part.strip() for part in (sequences or "").split(",") if part.strip())
+    if sequences is not None and not only:
+        raise InputError(f"--sequences is '{sequences}'; expected names such as a,b.")
     choice = ScoreChoice(
         protocol,
         gt,
@@ -140,17 +144,32 @@ def score_predictions(choice: ScoreChoice, screen: Screen) -> None:
     Raises:
         EdgeTAMError: something cannot be used, scored or written.
     """
-    comparison = compare({name: _score(choice, name, pred, screen) for name, pred in choice.named().items()})
+    named = choice.named()
+    _check_places(choice)
+    comparison = compare({name: _score(choice, name, pred, screen) for name, pred in named.items()})
     name_gaps(comparison, screen)
     _write(choice, comparison)
     if choice.as_json:
-        screen.say(json.dumps({name: as_json(scores) for name, scores in comparison.scores.items()}))
+        # also when quiet: that is about what people read
+        typer.echo(json.dumps({name: as_json(scores) for name, scores in comparison.scores.items()}))
         return
     if not screen.quiet:
         show_scores(comparison)
     for path in (choice.output, choice.report):
         if path is not None:
             screen.note(f"Wrote {path}.")
+
+
+def _check_places(choice: ScoreChoice) -> None:
+    """Find out before all is scored whether what comes of it can be written, and drawn."""
+    if choice.output is not None:
+        check_writable(choice.output)
+    if choice.report is not None:
+        check_file(choice.report, make=False)
+    if choice.images is not None and not choice.images.is_dir():
+        raise MediaError(
+            f"There is no folder '{choice.images}'; expected --images to be where the frames are."
+        )
 
 
 def _score(choice: ScoreChoice, name: str, pred: Path, screen: Screen) -> Scores:

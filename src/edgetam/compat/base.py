@@ -93,12 +93,15 @@ def to_array(value: Any, dtype: Any, what: str) -> NDArray[Any]:
     Raises:
         PromptError: it is none of them, or holds NaN or infinity.
     """
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
-        value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()  # NumPy has no bfloat16
     try:
-        array = np.array(value, dtype, order="C")  # laid out as it will be saved
-    except (TypeError, ValueError) as error:
+        if isinstance(value, torch.Tensor):
+            tensor = value.detach().cpu()
+            # NumPy has no bfloat16
+            value = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+        with np.errstate(over="ignore"):  # too large a number becomes infinity, which is caught below
+            array = np.array(value, dtype, order="C")  # laid out as it will be saved
+    # the last is torch's word for tensors without numbers
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise PromptError(
             f"{what} is {value!r}; expected numbers in a list, an array or a tensor."
         ) from error

@@ -93,7 +93,9 @@ class SAM2ImagePredictor:
         Raises:
             InputError: not a list of images.
         """
-        if not isinstance(image_list, (list, tuple)) or not image_list:
+        if isinstance(image_list, (list, tuple)) and not image_list:
+            raise InputError("image_list is empty; expected at least one image.")
+        if not isinstance(image_list, (list, tuple)):
             raise InputError(f"image_list is a {type(image_list).__name__}; expected a list of images.")
         self.reset_predictor()
         self._images = [self._encode(image) for image in image_list]
@@ -153,6 +155,8 @@ class SAM2ImagePredictor:
             raise StateError("No images are set; call set_image_batch(images) first.")
         given = (point_coords_batch, point_labels_batch, box_batch, mask_input_batch)
         for each in given:
+            if each is not None and not hasattr(each, "__len__"):
+                raise PromptError(f"The prompts are {each!r}; expected a list with one entry per image.")
             if each is not None and len(each) != len(self._images):
                 raise PromptError(f"{len(each)} prompts for {len(self._images)} images; expected one each.")
         answers = [
@@ -230,7 +234,7 @@ def _bytes(image: Any) -> Any:
     if isinstance(image, Image.Image):  # SAM 2 does not look at the EXIF orientation
         return pil_to_rgb(image, turn=False)
     if isinstance(image, np.ndarray) and image.dtype.kind == "f":
-        if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
+        if image.size and not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
             raise InputError("The image holds floats outside 0..1; expected those, or bytes from 0 to 255.")
         return np.round(image * 255).astype(np.uint8)
     return image
@@ -263,7 +267,7 @@ def _read_points(coords: Any, labels: Any) -> tuple[Floats, NDArray[np.int64]]:
     marks = to_labels(labels, "point_labels")
     if places.ndim == 2:
         places, marks = places[None], marks[None]
-    if places.ndim != 3 or places.shape[2] != 2 or marks.shape != places.shape[:2]:
+    if places.ndim != 3 or not len(places) or places.shape[2] != 2 or marks.shape != places.shape[:2]:
         raise PromptError(
             f"point_coords have shape {places.shape} and point_labels {marks.shape}; "
             "expected (P, 2) and (P,), or (B, P, 2) and (B, P)."

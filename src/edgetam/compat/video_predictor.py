@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from edgetam.engine import Engine
 from edgetam.errors import PromptError
 from edgetam.io import FrameSource, open_frames
 from edgetam.io.images import ImageFrames, folder_images
+from edgetam.io.paths import look_at
 from edgetam.tracking import TrackingSession
 from edgetam.tracking.prompts import BOX_LABELS, Clicks
 from edgetam.tracking.records import FrameRecord
@@ -197,13 +199,17 @@ class SAM2VideoPredictor(SAM2Base):
 
         Raises:
             StateError: nothing has been prompted.
-            PromptError: there is no such frame.
+            PromptError: there is no such frame, or ``max_frame_num_to_track`` is no whole number.
         """
         self.propagate_in_video_preflight(inference_state)
         session = inference_state.session
         start = min(_prompted_frames(inference_state)) if start_frame_idx is None else start_frame_idx
         session.check_frame(start)
         reach = len(session) if max_frame_num_to_track is None else max_frame_num_to_track
+        try:
+            reach = operator.index(reach)  # scripts may have it in an array or a tensor
+        except TypeError as error:
+            raise PromptError(f"max_frame_num_to_track is {reach!r}; expected a whole number.") from error
         if reverse:
             frames = range(start, max(start - reach, 0) - 1, -1) if start > 0 else range(0)
         else:
@@ -245,9 +251,9 @@ class SAM2VideoPredictor(SAM2Base):
         Raises:
             PromptError: ``strict``, and there is no such object.
         """
-        if obj_id not in inference_state.ids:
-            if strict:
-                self._check_known(inference_state, obj_id)
+        if strict:
+            self._check_known(inference_state, obj_id)
+        if not _knows(inference_state, obj_id):
             return list(inference_state.ids), []
         if len(inference_state.ids) == 1:
             self.reset_state(inference_state)
@@ -271,7 +277,7 @@ class SAM2VideoPredictor(SAM2Base):
     ) -> Answer:
         session = state.session
         session.check_frame(frame)
-        if not isinstance(obj_id, (int, np.integer)) or isinstance(obj_id, bool):
+        if not _is_whole(obj_id):
             raise PromptError(f"obj_id is {obj_id!r}; expected a whole number.")
         obj_id = int(obj_id)
         if self.legacy and state.started and obj_id not in state.ids:
@@ -292,7 +298,7 @@ class SAM2VideoPredictor(SAM2Base):
         state.session.options = options
 
     def _check_known(self, state: InferenceState, obj_id: int) -> None:
-        if obj_id not in state.ids:
+        if not _knows(state, obj_id):
             known = ", ".join(map(str, state.ids)) or "none"
             raise PromptError(f"There is no object {obj_id!r}; known objects: {known}.")
 
@@ -308,6 +314,15 @@ class SAM2VideoPredictor(SAM2Base):
             return frame, [], torch.zeros(0, 1, height, width, device=self.device)
         planes = frame_logits(records, session.size, exclusive=self.settings.non_overlap_masks)
         return frame, list(state.ids), torch.from_numpy(np.stack(list(planes)))[:, None].to(self.device)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _knows(state: InferenceState, obj_id: Any) -> bool:
+    """Whether there is such an object; tensors of one number equal it, but find nothing in the session."""
+    return _is_whole(obj_id) and obj_id in state.ids
 
 
 def _read_clicks(points: Any, labels: Any, box: Any) -> Clicks:
@@ -346,7 +361,7 @@ def _prompted_frames(state: InferenceState) -> set[int]:
 
 
 def _open(video: Any) -> FrameSource:
-    if isinstance(video, (str, os.PathLike)) and Path(video).is_dir():
+    if isinstance(video, (str, os.PathLike)) and look_at(video) == "folder":
         folder = Path(video)
         return ImageFrames(folder_images(folder), name=folder.resolve().name, upright=False)
     return open_frames(video)

@@ -38,9 +38,11 @@ _PIL_ERRORS = (
 
 
 def natural_key(path: str | os.PathLike[str]) -> tuple[tuple[str | int, ...], str]:
-    """Sort key that puts frame2 before frame10."""
+    """Sort key that puts frame2 before frame10, whether or not the suffixes of images are still on."""
     name = os.fspath(path)
-    parts = re.split(r"([0-9]+)", name.lower())
+    stem, dot, suffix = name.rpartition(".")
+    # Else "a.png" would come after "a1.png" and "a" before "a1": masks would not follow their frames.
+    parts = re.split(r"([0-9]+)", (stem if dot + suffix.lower() in IMAGE_SUFFIXES else name).lower())
     # Text and numbers alternate, so that like is always compared with like.
     numbers = tuple(int(part) if position % 2 else part for position, part in enumerate(parts))
     return numbers, name

@@ -10,7 +10,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, MappingView, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ __all__ = ["LiveFrame", "LiveSource", "open_live", "without_password"]
 
 _NETWORK = re.compile(r"^(rtsps?|rtmps?|https?|udp|rtp|srt|tcp)://", re.IGNORECASE)
 _PUSHED = re.compile(r"^(rtsps?|rtmps?|udp|rtp|srt)://", re.IGNORECASE)  # arrive at their own pace
+_LAST_CAMERA = 2**31 - 1  # what OpenCV takes
 _TIMEOUT = 10.0  # seconds without an answer or a frame
 
 
@@ -107,21 +108,29 @@ def open_live(source: Any) -> LiveSource:
 
     Args:
         source: a camera number (``0`` or ``"0"``), an address (``rtsp://``, ``http(s)://``, ...), any
-            iterable of arrays or PIL images, or anything `open_frames` reads, played once.
+            iterable of arrays or PIL images but a mapping, or anything `open_frames` reads, played once.
 
     Returns:
         An iterator that ends where the source does, and raises MediaError where a camera or a connection
         breaks off.
 
     Raises:
-        MediaError: the camera or the address does not answer, or the source is none of these.
+        MediaError: the camera or the address does not answer, the source is none of these, or it is a list or
+            the like without a frame.
     """
     if isinstance(source, str) and _NETWORK.match(source):
         return _open_network(source)
-    if isinstance(source, (int, np.integer)) or (isinstance(source, str) and source.strip().isdigit()):
+    if _is_whole(source) or (isinstance(source, str) and source.strip().isdecimal()):
         return LiveSource(_camera(int(source)), name=f"camera {int(source)}", newest=True)
-    recorded = isinstance(source, (str, bytes, FrameSource)) or _are_paths(source)
+    if isinstance(source, (bool, np.bool_, Mapping)):
+        raise MediaError(
+            f"Cannot read frames from a {type(source).__name__}; expected a camera number, an address, an "
+            "iterable of pictures, or whatever open_frames reads."
+        )
+    recorded = isinstance(source, (str, bytes, FrameSource)) or _are_paths(source) or _is_picture(source)
     if isinstance(source, Iterable) and not recorded:
+        if isinstance(source, (Sequence, Set, MappingView, np.ndarray)) and len(source) == 0:
+            raise MediaError(f"There are no frames in the {type(source).__name__}; give at least one.")
         return LiveSource(_from_iterable(source), name="stream", newest=False)
     opened = open_frames(source)
     return LiveSource(_from_frames(opened), name=opened.name, newest=False)
@@ -130,6 +139,15 @@ def open_live(source: Any) -> LiveSource:
 def without_password(source: str) -> str:
     """Leave the user and the password out of an address, for messages and files."""
     return re.sub(r"//[^/]*@", "//", source)
+
+
+def _is_whole(source: Any) -> bool:
+    return isinstance(source, (int, np.integer)) and not isinstance(source, bool)
+
+
+def _is_picture(source: Any) -> bool:
+    """One picture, whose rows would be taken for grey frames; `open_frames` says what to do."""
+    return isinstance(source, np.ndarray) and source.ndim == 3 and source.shape[2] in (3, 4)
 
 
 def _are_paths(source: Any) -> bool:
@@ -162,6 +180,8 @@ def _from_frames(source: FrameSource) -> Generator[Timed, None, None]:
 def _camera(number: int) -> Iterator[Timed]:
     import cv2
 
+    if not 0 <= number <= _LAST_CAMERA:  # OpenCV asks for any camera at -1, and crashes where there is none
+        raise MediaError(f"There is no camera {number}; cameras are numbered from 0.")
     camera = cv2.VideoCapture(number)
     if not camera.isOpened():
         camera.release()

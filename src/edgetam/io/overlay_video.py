@@ -155,7 +155,7 @@ class OverlayWriter:
         self._pieces = make_folder(pieces)
         self._seconds = seconds
         self._fps = fps
-        self._waiting = {int(file.stem) for file in pieces.glob("*.jpg") if file.stem.isdigit()}
+        self._waiting = {int(file.stem) for file in pieces.glob("*.jpg") if file.stem.isdecimal()}
         self._encoded = _frames_in(path)
 
     def write(self, name: str, result: FrameResult, image: Rgb) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgetam.config import check_whole
 from edgetam.engine.base import DecodeMode, Engine
 from edgetam.errors import InputError, PromptError
 from edgetam.io.arrays import as_rgb
@@ -60,13 +61,14 @@ class ImageSegmenter:
 
     Raises:
         InputError: ``model`` is no engine.
+        ConfigError: a number of cells is none.
     """
 
     def __init__(self, model: Engine, *, fill_holes: int = 0, remove_specks: int = 0) -> None:
         check_engine(model)
         self.model = model
-        self.hole_area = fill_holes
-        self.speck_area = remove_specks
+        self.hole_area = check_whole("fill_holes", fill_holes, 0)
+        self.speck_area = check_whole("remove_specks", remove_specks, 0)
         self._features: ImageFeatures[Any] | None = None
         self._size = (0, 0)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from edgetam.errors import OutputError
+from edgetam.errors import OutputError, PromptError
 from edgetam.tracking.geometry import Floats
 from edgetam.tracking.masks import from_bf16, to_bf16
 from edgetam.tracking.prompts import Clicks
 
-__all__ = ["FrameRecord", "ObjectTrack", "RecordStore"]
+__all__ = ["FrameRecord", "ObjectTrack", "RecordStore", "known_track"]
 
 
 @dataclass(frozen=True)
@@ -176,3 +176,16 @@ class ObjectTrack:
     def starts_by(self, frame: int, reverse: bool) -> bool:
         """Whether a prompted frame lies at or behind ``frame``."""
         return any((t >= frame) if reverse else (t <= frame) for t in self.prompted)
+
+
+def known_track(tracks: Mapping[int, ObjectTrack], object_id: Any) -> ObjectTrack:
+    """The track of an object of a session or stream.
+
+    Raises:
+        PromptError: there is no such object, or it is no number.
+    """
+    whole = isinstance(object_id, (int, np.integer)) and not isinstance(object_id, bool)
+    if not whole or object_id not in tracks:
+        known = ", ".join(map(str, tracks)) or "none"
+        raise PromptError(f"There is no object {object_id!r}; known objects: {known}.")
+    return tracks[object_id]

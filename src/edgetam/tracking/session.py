@@ -27,7 +27,7 @@ from edgetam.tracking.geometry import prepare_image
 from edgetam.tracking.limits import check_memory, check_room
 from edgetam.tracking.options import TrackerOptions
 from edgetam.tracking.prompts import Clicks, check_whole, read_prompt
-from edgetam.tracking.records import FrameRecord, ObjectTrack, RecordStore
+from edgetam.tracking.records import FrameRecord, ObjectTrack, RecordStore, known_track
 from edgetam.tracking.results import to_result
 from edgetam.tracking.step import Moment, answer, track
 
@@ -199,7 +199,7 @@ class TrackingSession:
             PromptError: there is no such frame or object.
         """
         frame = self.check_frame(frame)
-        track = self._known(object_id)
+        track = known_track(self.tracks, object_id)
         track.prompts.pop(frame, None)
         track.pending.pop(frame, None)
         track.corrected.discard(frame)
@@ -217,7 +217,7 @@ class TrackingSession:
         Raises:
             PromptError: there is no such object.
         """
-        track = self._known(object_id)
+        track = known_track(self.tracks, object_id)
         self._forget(object_id)
         self._release(*track.prompts)
 
@@ -333,12 +333,6 @@ class TrackingSession:
     def _result(self, frame: int, records: dict[int, FrameRecord]) -> FrameResult:
         time = self.frames.time(frame)
         return to_result(frame, records, self.size, exclusive=self.options.exclusive, time=time)
-
-    def _known(self, object_id: int) -> ObjectTrack:
-        if not isinstance(object_id, (int, np.integer)) or object_id not in self.tracks:
-            known = ", ".join(map(str, self.tracks)) or "none"
-            raise PromptError(f"There is no object {object_id!r}; known objects: {known}.")
-        return self.tracks[object_id]
 
     def _forget(self, object_id: int) -> None:
         track = self.tracks.pop(object_id)

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from edgetam.engine.base import Engine
 from edgetam.errors import PromptError
 from edgetam.io.arrays import as_rgb
@@ -18,7 +16,7 @@ from edgetam.tracking.geometry import prepare_image
 from edgetam.tracking.limits import check_memory, check_room
 from edgetam.tracking.options import TrackerOptions
 from edgetam.tracking.prompts import Clicks, check_whole, read_prompt
-from edgetam.tracking.records import FrameRecord, ObjectTrack, RecordStore
+from edgetam.tracking.records import FrameRecord, ObjectTrack, RecordStore, known_track
 from edgetam.tracking.results import to_result
 from edgetam.tracking.step import Moment, answer, track
 
@@ -102,9 +100,7 @@ class Stream:
     def _remove(self, ids: Iterable[int]) -> None:
         ids = list(ids)
         for object_id in ids:
-            if not isinstance(object_id, (int, np.integer)) or object_id not in self.tracks:
-                known = ", ".join(map(str, self.tracks)) or "none"
-                raise PromptError(f"There is no object {object_id!r}; known objects: {known}.")
+            known_track(self.tracks, object_id)
         for object_id in dict.fromkeys(ids):
             for frame in self.tracks.pop(object_id).prompts:
                 release(self.tracks.values(), frame, self.options)

@@ -72,8 +72,9 @@ def score(model: EdgeTAM, batches: Sequence[Batch]) -> tuple[dict[str, float], l
     Returns:
         mean overlap of tracked masks (``tracked``), of the first masks left where they were (``copied``),
         of the answer to one click (``click1``) and to three (``click3``), and how often a visible object
-        was called absent (``lost``); and the clips. Pixels that nothing is said about do not count. Clips of
-        one frame have the scores of clicks only.
+        was called absent (``lost``); and the clips. Pixels that nothing is said about do not count. A score
+        that nothing can be said about is missing: clips of one frame have those of clicks only, and without
+        an object that is visible after it none is lost.
     """
     found: dict[str, list[Tensor]] = {name: [] for name in ("tracked", "copied", "click1", "click3", "lost")}
     followed = [follow_masks(model, batch) for batch in batches]
@@ -91,7 +92,8 @@ def score(model: EdgeTAM, batches: Sequence[Batch]) -> tuple[dict[str, float], l
         for name, logits in (("tracked", clip.logits), ("copied", still)):
             found[name].append(mask_iou(*known(logits.flatten(0, 1)[:, None], flat, void)).flatten())
         found["lost"].append((clip.logits.amax((2, 3)) <= ABSENT)[visible].float())
-    return {name: float(torch.cat(values).mean()) for name, values in found.items() if values}, followed
+    joined = {name: torch.cat(values) for name, values in found.items() if values}
+    return {name: float(values.mean()) for name, values in joined.items() if len(values)}, followed
 
 
 def draw(followed: Sequence[Followed], batches: Sequence[Batch], rows: int = 8) -> NDArray[np.uint8]:

@@ -170,7 +170,7 @@ def test_points_of_ones_own() -> None:
 @pytest.mark.parametrize(
     "grids", [[], [[[0.5, 0.5]], [[0.5, 0.5]]], [[[1.5, 0.5]]], [[0.5, 0.5]], [[[float("nan"), 0.5]]]]
 )
-def test_grids_that_are_none(grids: list[Any]) -> None:
+def test_grids_out_of_range(grids: list[Any]) -> None:
     with pytest.raises(ConfigError, match="expected"):
         AutoMasker(RegionEngine(), grids=grids)
 
@@ -197,3 +197,11 @@ def test_options_out_of_range(wrong: dict[str, Any]) -> None:
 def test_what_is_no_image() -> None:
     with pytest.raises(MediaError, match="shape"):
         masker()[0].generate(np.zeros((4, 4, 2), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "grids", [5, "ab", {0: [[0.5, 0.5]]}, [[["a", "b"]]], [[[0.5, 0.5], [1]]], [[[1j, 0]]]]
+)
+def test_grids_that_are_no_arrays_of_points(grids: Any) -> None:
+    with pytest.raises(ConfigError, match=r"grid.* is .*; expected .*points \[N, 2\]"):
+        AutoMasker(RegionEngine(), grids=grids)

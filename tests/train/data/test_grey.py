@@ -19,7 +19,9 @@ UNSEEN = 4
 """One of 40 masks that is not among those that are looked at."""
 
 
-def grey(root: Path, frames: list[NDArray[np.uint8]], kind: str = "mose") -> dict[str, str]:
+def grey(
+    root: Path, frames: list[NDArray[np.uint8]] | list[NDArray[np.uint16]], kind: str = "mose"
+) -> dict[str, str]:
     """One video, or as many images, with grey masks."""
     image = jpeg(scene(0)[0])
     pictures, masks = ("images", "masks") if kind == "static" else ("JPEGImages/v", "Annotations/v")
@@ -85,6 +87,25 @@ def test_soft_masks_of_videos_can_be_cut_at_half(tmp_path: Path) -> None:
     soft[0, :2] = 100, 200
     given = grey(tmp_path, [soft])
     assert areas({**given, "masks": "binary"}, 0) == {1: int((scene(0)[1] == 1).sum()) + 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "white"),
+    [(np.uint8, 1), (np.uint8, 255), (np.uint16, 1), (np.uint16, 255), (np.uint16, 65535)],
+)
+def test_half_is_half_of_what_binary_masks_show(kind: type, white: int, tmp_path: Path) -> None:
+    place = scene(0)[1] == 1
+    masks = [np.where(place, white, 0).astype(kind) for _ in range(3)]
+    masks[1][place] = white // 3  # dim where nothing is
+    given = {**grey(tmp_path, masks), "masks": "binary"}
+    assert areas(given, 0) == {1: int(place.sum())}
+    assert areas(given, 1) == {}
+
+
+def test_masks_of_both_depths_have_a_half_each(tmp_path: Path) -> None:
+    deep = np.where(black_and_white(), 65535, 0).astype(np.uint16)
+    given = {**grey(tmp_path, [black_and_white(), deep]), "masks": "binary"}
+    assert areas(given, 0) == areas(given, 1) == {1: int((deep > 0).sum())}
 
 
 def blurred(side: int) -> NDArray[np.uint8]:

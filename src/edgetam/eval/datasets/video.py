@@ -133,7 +133,7 @@ def void_hint(void: int) -> str:
 
 
 def _number(name: str, video: str) -> int:
-    if not name.isdigit():
+    if not name.isdecimal():
         raise MediaError(
             f"Sequence '{video}' has the object folder '{name}'; expected a number such as 001, so rename it."
         )

@@ -12,6 +12,7 @@ from PIL import Image
 
 from edgetam.errors import MediaError
 from edgetam.eval.metrics.problems import Problems, where
+from edgetam.io.images import natural_key
 
 __all__ = ["Labels", "Pair", "Reader", "present", "read_labels"]
 
@@ -57,7 +58,8 @@ def _others(path: Path) -> str:
     """What the folder has instead, for names that are only written differently."""
     if not path.parent.is_dir():
         return f" because there is no folder '{path.parent}'"
-    names = sorted(other.name for other in path.parent.iterdir() if not other.name.startswith("."))
+    others = (other.name for other in path.parent.iterdir() if not other.name.startswith("."))
+    names = sorted(others, key=natural_key)
     if not names:
         return "; its folder is empty"
     return f"; its folder has {len(names)} files, from '{names[0]}' to '{names[-1]}'"

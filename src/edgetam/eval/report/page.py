@@ -16,6 +16,7 @@ from edgetam.eval.metrics import ObjectScores, Scores
 from edgetam.eval.metrics.scores import Curve
 from edgetam.eval.report.compare import Comparison, Row
 from edgetam.eval.report.pictures import COLOURS, find_images, picture
+from edgetam.io.images import natural_key
 
 __all__ = ["Illustrations", "write_report"]
 
@@ -97,7 +98,7 @@ def _sequence(comparison: Comparison, row: Row, illustrations: Illustrations | N
 def _item(name: str, entries: Sequence[ObjectScores | None]) -> dict[str, Any]:
     """One object with its curves on the frames that any prediction was scored on."""
     given = [entry for entry in entries if entry is not None]
-    frames = sorted({frame for entry in given for frame in entry.frames})
+    frames = sorted({frame for entry in given for frame in entry.frames}, key=natural_key)
     return {
         "object": name,
         "group": given[0].group,

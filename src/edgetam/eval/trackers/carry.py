@@ -21,6 +21,9 @@ Soft = NDArray[np.float32]
 
 INSIDE = 0.5
 
+LEAST_SIDE = 16
+"""What OpenCV's flow needs of both sides, in pixels: below, it raises or takes the process down."""
+
 
 class Carry(Protocol):
     """How masks get from one frame to the next."""
@@ -86,7 +89,9 @@ class _FlowWarp:
 
     def __call__(self, frame: int, masks: dict[int, Soft]) -> dict[int, Soft]:
         before = self._grey(frame - 1)
-        source = self._grid + self._flow.calc(self._grey(frame), before, None)  # [H, W, 2]
+        height, width = self._grid.shape[:2]
+        flow = self._flow.calc(self._grey(frame), before, None)[:height, :width]
+        source = self._grid + flow  # [H, W, 2]
         return {i: self._warp(soft, source) for i, soft in masks.items()}
 
     def _warp(self, soft: Soft, source: NDArray[np.float32]) -> Soft:
@@ -97,5 +102,13 @@ class _FlowWarp:
 
     def _grey(self, frame: int) -> Any:
         if self._last[0] != frame:
-            self._last = frame, cv2.cvtColor(self._frames[frame], cv2.COLOR_RGB2GRAY)
+            self._last = frame, _large_enough(cv2.cvtColor(self._frames[frame], cv2.COLOR_RGB2GRAY))
         return self._last[1]
+
+
+def _large_enough(grey: Any) -> Any:
+    """Repeat the last row and column of a picture that is too small."""
+    missing = [max(0, LEAST_SIDE - side) for side in grey.shape]
+    if not any(missing):
+        return grey
+    return cv2.copyMakeBorder(grey, 0, missing[0], 0, missing[1], cv2.BORDER_REPLICATE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -164,10 +164,17 @@ def _regular(options: AutoMaskOptions) -> list[Grid]:
     return [point_grid(points_of_layer(per_side, divisor, i)) for i in range(options.crop_layers + 1)]
 
 
-def _checked(grids: Sequence[Any], layers: int) -> list[Grid]:
+def _checked(grids: Any, layers: int) -> list[Grid]:
+    if isinstance(grids, (str, bytes, Mapping)) or not isinstance(grids, Iterable):
+        raise ConfigError(f"grids is a {type(grids).__name__}; expected a list of arrays of points [N, 2].")
+    grids = list(grids)
     if len(grids) != layers + 1:
         raise ConfigError(f"{len(grids)} grids were given for {layers} crop layers; expected {layers + 1}.")
-    arrays = [np.asarray(grid, np.float64) for grid in grids]
+    try:
+        arrays = [np.asarray(grid, np.float64) for grid in grids]
+    # the last are tensors' words for memory elsewhere, gradients and types that NumPy lacks
+    except (ValueError, OverflowError, TypeError, RuntimeError) as error:
+        raise ConfigError(f"A grid is no array of numbers ({error}); expected points [N, 2].") from error
     for grid in arrays:
         if grid.ndim != 2 or grid.shape[1] != 2 or not ((grid >= 0) & (grid <= 1)).all():
             raise ConfigError(f"A grid has shape {grid.shape}; expected points [N, 2] from 0 to 1.")

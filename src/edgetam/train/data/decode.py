@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from edgetam.errors import MediaError
 from edgetam.train.data.clip import Rgb
 
-__all__ = ["Grey", "Labels", "Picture", "decode_image", "decode_labels", "grey_counts"]
+__all__ = ["Grey", "Labels", "Picture", "brightest", "decode_image", "decode_labels", "grey_counts"]
 
 Labels = NDArray[np.uint8] | NDArray[np.int32]  # [H, W]
 
@@ -29,8 +29,6 @@ _END_OF_JPEG = b"\xff\xd9"
 _TRAILER = 4096
 """Bytes that some writers put behind the end of a JPEG."""
 
-_HALF = 127
-
 
 class Grey(Enum):
     """What the values of grey masks are; those with a palette hold object numbers anyway."""
@@ -38,9 +36,17 @@ class Grey(Enum):
     IDS = "ids"
     """Object numbers; 255 is void."""
     BINARY = "binary"
-    """One object where it is brighter than half."""
+    """One object where it is brighter than half of 255."""
+    BINARY_ONES = "binary of 0 and 1"
+    """One object where it is 1, or more."""
+    BINARY_WIDE = "binary of 16 bits"
+    """One object where it is brighter than half of 65535, or of 255 in masks of 8 bits."""
     STARK = "black and white"
     """One object where it is 255; other values than 0 are not expected, and refused."""
+
+
+_HALF = {Grey.BINARY_ONES: 0, Grey.BINARY: 127, Grey.BINARY_WIDE: 32767}
+"""The brightest value that is background."""
 
 
 class Picture(NamedTuple):
@@ -93,8 +99,9 @@ def decode_labels(data: bytes, name: str, grey: Grey = Grey.IDS) -> Labels:
         if isinstance(error, MediaError):
             raise
         raise _undecodable(name, error) from error
-    if grey is Grey.BINARY and mode not in ("P", "1"):
-        return (labels > _HALF).astype(np.uint8)
+    if grey in _HALF and mode not in ("P", "1"):
+        half = _HALF[grey]
+        return (labels > (min(half, _HALF[Grey.BINARY]) if mode == "L" else half)).astype(np.uint8)
     if grey is Grey.STARK and mode == "L":
         if _has_ids(labels):
             raise MediaError(
@@ -122,6 +129,15 @@ def grey_counts(data: bytes) -> NDArray[np.int64] | None:
     if not labels.any():
         return None
     return cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+
+
+def brightest(data: bytes) -> int | None:
+    """The largest value of a grey mask; None where it has a palette or is damaged."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return None if image.mode in ("P", "1") else int(np.array(image).max(initial=0))
+    except _ERRORS:
+        return None
 
 
 def _has_ids(labels: Labels) -> bool:

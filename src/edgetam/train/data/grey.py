@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgetam.errors import ConfigError, MediaError
-from edgetam.train.data.decode import Grey, grey_counts
+from edgetam.train.data.decode import Grey, brightest, grey_counts
 from edgetam.train.data.files import Files
 
 __all__ = ["MASK_VALUES", "grey_of"]
 
 MASK_VALUES = (Grey.IDS.value, Grey.BINARY.value)
 """What ``masks`` of a description can be."""
+
+Told = TypeVar("Told")
 
 _LOOKED_AT = 32
 
@@ -32,7 +35,8 @@ def grey_of(files: Files, masks: Sequence[str], wish: str | None) -> Grey:
 
     255 beside ids is void, and 255 with nothing but 0 is an object, as DAVIS 2016 has it. Which of them it is
     cannot be told from a frame that the objects have left. With soft edges it is neither: each shade would be
-    an object.
+    an object. What half is for "binary" masks follows from the brightest value they show, whatever they have
+    room for: 1, up to 255, or more.
 
     Raises:
         ConfigError: the wish is unknown, or there is none and masks of both kinds, or soft ones, were seen.
@@ -40,13 +44,11 @@ def grey_of(files: Files, masks: Sequence[str], wish: str | None) -> Grey:
     if wish is not None:
         if wish not in MASK_VALUES:
             raise ConfigError(f"masks is {wish!r}, expected one of {', '.join(MASK_VALUES)}: choose one.")
-        return Grey(wish)
+        return _binary(files, masks) if wish == Grey.BINARY.value else Grey.IDS
     stark: list[str] = []
     others: dict[str, NDArray[np.int64]] = {}
-    count = min(_LOOKED_AT, len(masks))
-    for number in range(count):
-        name = masks[number * len(masks) // count]
-        counts = _counts(files, name)
+    for name in _some(masks):
+        counts = _told(files, name, grey_counts)
         if counts is None:
             continue
         if counts[1:255].any():
@@ -63,9 +65,23 @@ def grey_of(files: Files, masks: Sequence[str], wish: str | None) -> Grey:
     return Grey.IDS
 
 
-def _counts(files: Files, name: str) -> NDArray[np.int64] | None:
+def _binary(files: Files, masks: Sequence[str]) -> Grey:
+    """How bright white is; where nothing is seen, half is that of 8 bits."""
+    white = max((_told(files, name, brightest) or 0 for name in _some(masks)), default=0)
+    if white == 1:
+        return Grey.BINARY_ONES
+    return Grey.BINARY if white <= 255 else Grey.BINARY_WIDE
+
+
+def _some(masks: Sequence[str]) -> list[str]:
+    count = min(_LOOKED_AT, len(masks))
+    return [masks[number * len(masks) // count] for number in range(count)]
+
+
+def _told(files: Files, name: str, ask: Callable[[bytes], Told | None]) -> Told | None:
+    """What a mask says; None where it cannot be read."""
     try:
-        return grey_counts(files.read(name))
+        return ask(files.read(name))
     except MediaError:  # it is named when a clip is to be made of it
         return None
 

@@ -115,7 +115,7 @@ def _tree(files: Files, tree: str) -> dict[_Branch, _Frames]:
 def _number(file: str) -> str | int:
     """Frames pair up by number: one tree may write more digits than the other."""
     stem = PurePosixPath(file).stem
-    return int(stem) if stem.isdigit() else stem
+    return int(stem) if stem.isdecimal() else stem
 
 
 def _paired(

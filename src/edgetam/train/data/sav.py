@@ -169,7 +169,7 @@ def _training(files: Files, name: str, kinds: tuple[str, ...]) -> tuple[tuple[It
             notes[video][kind] = file
         elif path.suffix == ".mp4":
             videos[path.stem] = file
-        elif path.suffix == ".jpg" and path.stem.isdigit():
+        elif path.suffix == ".jpg" and path.stem.isdecimal():
             frames[path.parent.name][int(path.stem)] = file
     usable = [video for video in notes if video in videos or video in frames]
     bare = len((videos.keys() | frames.keys()) - notes.keys())
@@ -190,9 +190,9 @@ def _separate(files: Files, name: str) -> tuple[tuple[Item, ...], tuple[str, ...
     images: dict[str, dict[int, str]] = defaultdict(dict)
     for file in files.names:
         path = PurePosixPath(file)
-        if not path.stem.isdigit():
+        if not path.stem.isdecimal():
             continue
-        if "Annotations_6fps" in path.parts and path.suffix == ".png" and path.parent.name.isdigit():
+        if "Annotations_6fps" in path.parts and path.suffix == ".png" and path.parent.name.isdecimal():
             # Objects are numbered from 0; as ids they start at 1, since 0 is background.
             masks[path.parent.parent.name][int(path.stem)][int(path.parent.name) + 1] = file
         elif "JPEGImages_24fps" in path.parts and path.suffix == ".jpg":

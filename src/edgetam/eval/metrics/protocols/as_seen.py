@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from edgetam.errors import MediaError
@@ -16,6 +17,7 @@ from edgetam.eval.metrics.protocols.base import (
     folder_plans,
     folders_in,
     frames_in,
+    in_time,
     inner_frames,
     jf_summary,
 )
@@ -172,7 +174,7 @@ def _object_plan(folder: Path) -> Plan | None:
             raise MediaError(
                 f"{where(folder.name, item=item)}: '{folder / item}' has no PNG files; expected its masks."
             )
-    frames = tuple(sorted(frozenset[str]().union(*schedule.values())))
+    frames = in_time(chain.from_iterable(schedule.values()))
     return Plan(folder.name, frames, schedule) if schedule else None
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Protocol as Interface
 
@@ -12,6 +13,7 @@ from edgetam.eval.metrics.labels import Pair, Reader
 from edgetam.eval.metrics.measures import Measure
 from edgetam.eval.metrics.problems import where
 from edgetam.eval.metrics.scores import ObjectScores, Tally, mean_of
+from edgetam.io.images import natural_key
 
 __all__ = [
     "GroundTruth",
@@ -20,6 +22,7 @@ __all__ = [
     "folder_plans",
     "folders_in",
     "frames_in",
+    "in_time",
     "inner_frames",
     "jf_summary",
     "object_means",
@@ -108,13 +111,23 @@ class Protocol(Interface):
 
 
 def frames_in(folder: Path) -> tuple[str, ...]:
-    """Return the names of the PNG files in a folder, without suffix, sorted."""
-    return tuple(sorted(path.stem for path in folder.glob("*.png") if not path.name.startswith(".")))
+    """Return the names of the PNG files in a folder, without suffix, in the order trackers take them in."""
+    return in_time(path.stem for path in folder.glob("*.png") if not path.name.startswith("."))
 
 
 def folders_in(folder: Path) -> list[str]:
-    """Return the names of the folders in a folder, sorted."""
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    """Return the names of the folders in a folder, in natural order."""
+    names = (path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(names, key=natural_key)
+
+
+def in_time(frames: Iterable[str]) -> tuple[str, ...]:
+    """Return names of frames in the order of time, each once.
+
+    Published evaluators sort names as text. With leading zeros, as all benchmarks have them, that is the
+    same; without, other frames than the tracker's first and last would be left out.
+    """
+    return tuple(sorted(set(frames), key=natural_key))
 
 
 def folder_plans(root: Path, truth: GroundTruth, names: Sequence[str] | None = None) -> list[Plan]:
@@ -158,7 +171,7 @@ def score_scheduled(
     """
     tallies = {item: Tally() for item in plan.schedule}
     listed = {item: frozenset(frames) for item, frames in plan.schedule.items()}
-    for frame in sorted(frozenset[str]().union(*listed.values())):
+    for frame in in_time(chain.from_iterable(listed.values())):
         pair = reader.pair(plan.sequence, plan.sequence, frame)
         if pair is not None:
             inspect(frame, pair)

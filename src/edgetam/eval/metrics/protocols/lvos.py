@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from edgetam.errors import InputError
 from edgetam.eval.metrics.labels import Reader
 from edgetam.eval.metrics.measures import Measure, jf, lvos_jf
 from edgetam.eval.metrics.problems import where
-from edgetam.eval.metrics.protocols.base import GroundTruth, Plan, score_scheduled, scored_objects
+from edgetam.eval.metrics.protocols.base import GroundTruth, Plan, in_time, score_scheduled, scored_objects
 from edgetam.eval.metrics.protocols.meta import describing, find, videos
 from edgetam.eval.metrics.scores import ObjectScores, mean_of
 
@@ -45,7 +46,7 @@ class Lvos:
             with describing(name):
                 ranges = {item: about["frame_range"] for item, about in entry["objects"].items()}
                 schedule = {item: _inner(name, item, span) for item, span in ranges.items()}
-            frames = tuple(sorted(frozenset[str]().union(*schedule.values())))
+            frames = in_time(chain.from_iterable(schedule.values()))
             group = "unseen" if name in unseen else "seen"
             plans.append(Plan(name, frames, schedule, dict.fromkeys(schedule, group)))
         return plans

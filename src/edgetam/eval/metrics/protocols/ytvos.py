@@ -11,9 +11,17 @@ from edgetam.errors import InputError, MediaError
 from edgetam.eval.metrics.labels import Reader
 from edgetam.eval.metrics.measures import Measure, jf, small_f
 from edgetam.eval.metrics.problems import where
-from edgetam.eval.metrics.protocols.base import GroundTruth, Plan, frames_in, score_scheduled, scored_objects
+from edgetam.eval.metrics.protocols.base import (
+    GroundTruth,
+    Plan,
+    frames_in,
+    in_time,
+    score_scheduled,
+    scored_objects,
+)
 from edgetam.eval.metrics.protocols.meta import describing, find, read_json, videos
 from edgetam.eval.metrics.scores import ObjectScores, mean_of
+from edgetam.io.images import natural_key
 
 __all__ = ["YouTubeVos"]
 
@@ -60,10 +68,11 @@ class YouTubeVos:
         return plans
 
     def _frames(self, about: Mapping[str, Any], annotated: Sequence[str]) -> tuple[str, ...]:
-        listed = sorted(about["frames"])
+        listed = in_time(about["frames"])
         if self.native:
-            return tuple(frame for frame in annotated if listed[0] < frame < annotated[-1])
-        return tuple(listed[1:])
+            first = natural_key(listed[0])
+            return tuple(frame for frame in annotated[:-1] if natural_key(frame) > first)
+        return listed[1:]
 
     def score(self, plan: Plan, reader: Reader) -> list[ObjectScores]:
         """Score one video."""
