@@ -128,6 +128,7 @@ def test_names_cannot_break_out_of_the_page(scores: Scores, tmp_path: Path) -> N
     write_report(compare({name: scores}), tmp_path / "report.html")
     page = Page(tmp_path / "report.html")
     assert json.loads(page.data)["names"] == [name]
+    assert "{{data}}" in (tmp_path / "report.html").read_text().partition("</title>")[0]
     assert sum(tag == "script" for tag, _, _ in page.attributes) == 2  # type and id of the data
 
 

@@ -21,6 +21,7 @@ from pycocotools.coco import COCO
 from edgetam.errors import ConfigError, MediaError, OutputError
 from edgetam.io import SAVE_KINDS, ResultWriter, VideoInfo, open_frames, read_mask
 from edgetam.io.journal import Journal
+from edgetam.io.overlay_video import OverlayWriter, encode_video
 from edgetam.io.writers import read_npz
 from edgetam.structs import FrameResult, ObjectResult
 from tests.io.clips import number, picture
@@ -129,6 +130,16 @@ def test_frames_in_any_order_make_a_video_in_time_order(tmp_path: Path) -> None:
     assert seconds == pytest.approx([0, 0.08, 0.12, 0.16, 0.2, 0.24])
     images = json.loads((tmp_path / "masks.json").read_text())["images"]
     assert [image["frame"] for image in images] == [1, 3, 4, 5, 6, 7]
+
+
+def test_a_video_that_lists_more_frames_than_it_has_is_not_ours(tmp_path: Path) -> None:
+    path = tmp_path / "overlay.mp4"
+    listed = ("frames 0-2", "frames 0-999999999999", "frames 0,1,2,9")
+    for comment, held in zip(listed, (True, False, False), strict=True):
+        frames = ((index / 25, np.zeros((16, 16, 3), np.uint8)) for index in range(3))
+        encode_video(path, frames, fps=25.0, comment=comment)
+        writer = OverlayWriter(path, tmp_path / "pieces", float, 25.0)
+        assert writer.holds({"frame": 2}) is held
 
 
 def test_variable_times_are_kept(tmp_path: Path) -> None:

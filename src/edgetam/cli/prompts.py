@@ -322,9 +322,8 @@ def checked(
     found: dict[tuple[int, int], Clicks] = {}
     for frame, object_id, prompt, origin in items:
         if frames is not None and frame >= frames:
-            raise PromptError(
-                f"{origin}: frame {frame} does not exist; the video has frames 0 to {frames - 1}."
-            )
+            there = "there is frame 0 only" if frames == 1 else f"the video has frames 0 to {frames - 1}"
+            raise PromptError(f"{origin}: frame {frame} does not exist; {there}.")
         try:
             found[frame, object_id] = read_prompt(prompt, *size)
         except PromptError as error:

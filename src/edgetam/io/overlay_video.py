@@ -241,8 +241,8 @@ def _frames_in(path: Path) -> tuple[int, ...]:
         return ()
     try:
         with av.open(str(path)) as container:
-            return _unranged(container.metadata.get("comment", ""))
-    except (av.error.FFmpegError, OSError):
+            return _unranged(container.metadata.get("comment", ""), container.streams.video[0].frames)
+    except (av.error.FFmpegError, OSError, IndexError):
         return ()
 
 
@@ -257,8 +257,12 @@ def _ranges(frames: list[int]) -> str:
     return "frames " + ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
 
 
-def _unranged(text: str) -> tuple[int, ...]:
+def _unranged(text: str, most: int) -> tuple[int, ...]:
+    """The numbers of such a text; none where it is another, or tells of more frames than there are."""
     if not re.fullmatch(r"frames \d+(-\d+)?(,\d+(-\d+)?)*", text):
         return ()
-    spans = (part.split("-") for part in text.removeprefix("frames ").split(","))
-    return tuple(frame for span in spans for frame in range(int(span[0]), int(span[-1]) + 1))
+    ends = [part.split("-") for part in text.removeprefix("frames ").split(",")]
+    spans = [range(int(first), int(last) + 1) for first, last in ((end[0], end[-1]) for end in ends)]
+    if sum(span.stop - span.start for span in spans) > most:
+        return ()
+    return tuple(frame for span in spans for frame in span)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -45,9 +46,14 @@ def write_report(comparison: Comparison, path: Path, illustrations: Illustration
     content = _content(comparison, illustrations or Illustrations())
     # "</script>" in a name must not end the script that holds the data.
     data = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    page = _part("page.html").replace("{{title}}", html.escape(content["title"]))
-    for place, text in (("style", _part("page.css")), ("script", _part("page.js")), ("data", data)):
-        page = page.replace("{{" + place + "}}", text)
+    parts = {
+        "title": html.escape(content["title"]),
+        "style": _part("page.css"),
+        "script": _part("page.js"),
+        "data": data,
+    }
+    # all at once, since a title may hold the name of a place
+    page = re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _part("page.html"))
     atomic_write(path, page.encode())
 
 
