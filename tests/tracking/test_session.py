@@ -249,6 +249,22 @@ def test_absent_objects_have_empty_masks_and_the_absent_pointer() -> None:
     assert np.array_equal(session.tracks[1].tracked[3].pointer, fake(session).absent_pointer)
 
 
+def test_clicks_on_an_object_that_was_called_gone_are_given_its_empty_mask() -> None:
+    """It says that the click is on something that was missed; without, two in five clicks find nothing."""
+    session = open_session(6)
+    session.prompt(0, 1, points=[[3, 4]])
+    fake(session).absent = True
+    list(session.propagate(frames=4))
+    attended = len(fake(session).attended)
+    for clicks in (1, 2):  # the second one on an answer that is empty too
+        session.prompt(3, 1, points=[[20, 10]])
+        prompt, mode = fake(session).prompts[-1]
+        assert prompt.labels.tolist() == [[1] * clicks]
+        assert mode == ("best" if clicks == 1 else "stable")
+        assert prompt.mask is not None and (prompt.mask == -32).all()
+    assert len(fake(session).attended) == attended + 2, "its memories are read too"
+
+
 def test_objects_added_and_removed_while_tracking() -> None:
     session = open_session(12)
     session.prompt(0, 1, points=[[3, 4]])

@@ -122,6 +122,17 @@ def test_nothing_is_computed_before_the_first_prompt() -> None:
     assert engine.encoded == 1
 
 
+def test_clicks_on_an_object_that_was_called_gone_are_given_its_empty_mask() -> None:
+    engine = FakeEngine()
+    stream = Stream(engine)
+    for frame, image in enumerate(Clip(6)):
+        engine.absent = frame == 3
+        stream.step(image, {1: Prompt(points=[[3, 4]])} if frame in (0, 3) else None)
+    first, second = (prompt.mask for prompt, _ in engine.prompts if (prompt.labels == 1).any())
+    assert first is None
+    assert (second == -32).all()
+
+
 def test_memory_is_constant() -> None:
     stream = Stream(FakeEngine(), TrackerOptions(max_prompted=2))
     for frame, image in enumerate(Clip(500)):

@@ -78,6 +78,7 @@ def answer(
     else:
         context = gather(moment, [track], options) if conditioned else None
         fused = engine.attend(features, context)
+        # an empty mask too: it tells that the click is on something missed, which else often stays gone
         prompt = to_decoder(clicks, track.latest(moment.frame), moment)
         decoded = engine.decode(fused, features, prompt, decode_mode(len(clicks.points), options))
     record = to_records(decoded)[0]
