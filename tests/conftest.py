@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -29,6 +30,12 @@ torch.set_num_threads(1)
 cv2.setNumThreads(1)
 
 
+_SAID = pytest.StashKey[TextIO]()
+
+HANGS = 900
+"""Seconds after which a test is taken to wait for ever; the slowest takes two minutes on a busy machine."""
+
+
 def _crashes(config: pytest.Config) -> Path:
     return config.rootpath / ".pytest_cache" / "crashes"
 
@@ -38,7 +45,21 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let processes of xdist that crash say where into a file: their output is lost with them."""
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         _crashes(config).mkdir(parents=True, exist_ok=True)
-        faulthandler.enable((_crashes(config) / f"{worker}.txt").open("w"))
+        config.stash[_SAID] = (_crashes(config) / f"{worker}.txt").open("w")
+        faulthandler.enable(config.stash[_SAID])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """End a process of xdist whose test never does, and say where each of its threads waits."""
+    if (said := item.config.stash.get(_SAID, None)) is None:
+        return (yield)
+    patience = HANGS if item.get_closest_marker("slow") is None else 8 * HANGS
+    faulthandler.dump_traceback_later(patience, exit=True, file=said)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
 from torch import nn
 
 from edgetam.errors import InputError, TrainingError
+from edgetam.train import loader
 from edgetam.train.evaluate import score
 from edgetam.train.loader import Order
 from edgetam.train.loop import Trainer
@@ -233,6 +236,31 @@ def test_a_worker_that_dies_is_named() -> None:
     one = trainer("stages.0.steps=9", "stages.0.clips=1", "data.workers=1", clips=_Killed)
     with pytest.raises(InputError, match=r"^A process that makes batches died .*data\.workers"):
         curve(one)
+
+
+_IMPORTED_BY = os.getpid()
+
+
+class _Where(Shapes):
+    """Clips that tell which process imported this file."""
+
+    def __getitem__(self, number: int):
+        raise InputError("afresh" if os.getpid() == _IMPORTED_BY else "forked")
+
+
+def test_workers_do_not_wait_for_locks_of_threads_they_do_not_have() -> None:
+    with pytest.raises(InputError, match="afresh"):
+        curve(trainer("data.workers=1", clips=_Where))
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="this system has no signal masks")
+def test_workers_hear_no_interrupt_while_they_start() -> None:
+    told = "import signal; print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with loader._unheard():
+        masked = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert "SIGINT" in masked.stdout and "SIGTERM" in masked.stdout
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
 
 
 class _Absent(Shapes):

@@ -398,16 +398,19 @@ from edgetam.train.loader import Order, open_loader
 from edgetam.train.recipe import DataRecipe
 from tests.train.tiny import Shapes, recipe
 
-order = Order(recipe().stages[0], 0)
-batches = open_loader(Shapes(order.stage, order), order, DataRecipe(workers=1), torch.device("cpu"))
-next(batches)
-print("looked", flush=True)
+if __name__ == "__main__":
+    order = Order(recipe().stages[0], 0)
+    batches = open_loader(Shapes(order.stage, order), order, DataRecipe(workers=1), torch.device("cpu"))
+    next(batches)
+    print("looked", flush=True)
 """
 
 
-def test_a_script_that_stops_looking_at_batches_ends() -> None:
+def test_a_script_that_stops_looking_at_batches_ends(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(UNFINISHED)
     done = subprocess.run(
-        [sys.executable, "-c", UNFINISHED], env=environment(), capture_output=True, text=True, timeout=300
+        [sys.executable, script], env=environment(), capture_output=True, text=True, timeout=300
     )
     assert (done.returncode, done.stdout) == (0, "looked\n"), done.stderr
 

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from typing import Protocol
 
 import torch
@@ -20,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from edgetam.errors import EdgeTAMError, InputError
 from edgetam.train.batches import Batch, make_batch
-from edgetam.train.data import Clip, one_thread, without_cv_threads
+from edgetam.train.data import Clip, one_thread
 from edgetam.train.plan import draw_plan
 from edgetam.train.ranks import rank, world
 from edgetam.train.recipe import DataRecipe
@@ -115,10 +116,11 @@ def open_loader(
 ) -> Generator[Batch, None, None]:
     """Yield this process's batches of a stage, without end.
 
-    Whoever does not close it when done leaves its workers running until the process ends.
+    Whoever does not close it when done leaves its workers running until the process ends. Workers are started
+    afresh: scripts that train keep what they do under ``if __name__ == "__main__":``.
 
     Args:
-        clips: of the stage.
+        clips: of the stage; must pickle where there are workers.
         order: where to begin.
         data: workers and prefetching.
         device: what batches will be copied to.
@@ -141,7 +143,6 @@ def _close(batches: weakref.ref[Generator[Batch, None, None]]) -> None:
 def _batches(
     clips: Clips, order: Order, data: DataRecipe, device: torch.device
 ) -> Generator[Batch, None, None]:
-    without_cv_threads()
     loader: DataLoader[Batch | EdgeTAMError] = DataLoader(
         _Batches(clips, order),
         batch_size=None,
@@ -150,8 +151,11 @@ def _batches(
         prefetch_factor=data.prefetch if data.workers else None,
         pin_memory=device.type == "cuda",
         worker_init_fn=_start_worker,
+        # Not forked: locks that other threads hold (engines, PyTorch, OpenCV) would be held by nobody.
+        multiprocessing_context="spawn" if data.workers else None,
     )
-    batches = iter(loader)
+    with _unheard():
+        batches = iter(loader)
     try:
         for batch in batches:
             if isinstance(batch, EdgeTAMError):
@@ -183,11 +187,30 @@ def dead_workers_named() -> Iterator[None]:
         ) from error
 
 
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Let processes that are started here hear no Ctrl-C while they import; this one hears it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # starting it clears the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_worker(worker: int) -> None:
     """Workers leave Ctrl-C and SIGTERM to the training, which stops them, and each keeps to one core.
 
     Terminals and schedulers send these signals to all processes at once.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOPS:
         signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
     one_thread(worker)

@@ -108,10 +108,19 @@ def test_broken_samples_are_counted_logged_and_replaced(caplog: pytest.LogCaptur
     assert mixture.broken["bad"] == caplog.text.count("bad is broken") > 10
 
 
+def _as_it_is(clip: Clip) -> Clip:
+    return clip
+
+
 def test_workers_count_where_the_run_can_see_it() -> None:
     mixture = Mixture([Constant("bad", broken=0.5)], [1], 0, Ask(1, 1, 16), length=40)
     loader = DataLoader(
-        mixture, batch_size=None, num_workers=2, worker_init_fn=one_thread, collate_fn=lambda c: c
+        mixture,
+        batch_size=None,
+        num_workers=2,
+        worker_init_fn=one_thread,
+        collate_fn=_as_it_is,
+        multiprocessing_context="spawn",
     )
     assert len(list(loader)) == 40
     alone = Mixture([Constant("bad", broken=0.5)], [1], 0, Ask(1, 1, 16), length=40)

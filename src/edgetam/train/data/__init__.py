@@ -2,7 +2,7 @@
 
 from edgetam.train.data.check import Audit, check_data
 from edgetam.train.data.clip import Ask, Clip, ClipSource
-from edgetam.train.data.mixture import Mixture, one_thread, without_cv_threads
+from edgetam.train.data.mixture import Mixture, one_thread
 from edgetam.train.data.registry import KINDS, open_mixture, open_source
 
 __all__ = [
@@ -16,5 +16,4 @@ __all__ = [
     "one_thread",
     "open_mixture",
     "open_source",
-    "without_cv_threads",
 ]

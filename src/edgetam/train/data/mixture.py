@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, get_worker_info
 from edgetam.errors import ConfigError, InputError, MediaError
 from edgetam.train.data.clip import Ask, Clip, ClipSource
 
-__all__ = ["Mixture", "one_thread", "without_cv_threads"]
+__all__ = ["Mixture", "one_thread"]
 
 TRIES = 100
 _SLOTS = 256
@@ -112,13 +112,8 @@ class Mixture(Dataset[Clip]):
 def one_thread(worker: int) -> None:
     """Let a data worker use one core: pass it to a ``DataLoader`` as ``worker_init_fn``.
 
-    Where workers are forked, call `without_cv_threads` before the loader starts them.
+    Start workers afresh (``multiprocessing_context="spawn"``): a process forked beside threads waits for ever
+    for locks that they held.
     """
     torch.set_num_threads(1)
-    without_cv_threads()
-
-
-def without_cv_threads() -> None:
-    """Keep OpenCV to the calling thread: a process forked beside its threads would wait for them for ever."""
-    if cv2.getNumThreads() != 1:
-        cv2.setNumThreads(1)
+    cv2.setNumThreads(1)
