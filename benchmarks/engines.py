@@ -85,7 +85,7 @@ def outlines() -> dict[int, NDArray[np.bool_]]:
 
 
 def track(
-    engine: Engine, given: dict[int, NDArray[np.bool_]], store: Literal["bf16", "fp32"] = "bf16"
+    engine: Engine, given: dict[int, NDArray[np.bool_]], store: Literal["auto", "bf16"] = "auto"
 ) -> list[FrameResult]:
     """Tracked frames of the demo clip after each of the given masks.
 
@@ -200,9 +200,9 @@ def run_size(size: int, options: argparse.Namespace) -> dict[str, Any]:
         given = outlines()
         results = {case: track(engine, given) for case, engine in engines.items()}
         record["quality"] = {case: quality(results[case], results[REFERENCE]) for case in engines}
-        exact = {case: track(e, given, "fp32") for case, e in engines.items() if case.endswith(":fp32")}
-        record["quality_of_fp32_memories"] = {
-            case: quality(found, exact[REFERENCE]) for case, found in exact.items()
+        rounded = {case: track(e, given, "bf16") for case, e in engines.items() if case.endswith(":fp32")}
+        record["quality_of_bf16_memories"] = {
+            case: quality(found, rounded[REFERENCE]) for case, found in rounded.items()
         }
     if "file" in options.parts:
         record["file_to_masks"] = {case: file_to_masks(e, options.frames) for case, e in engines.items()}

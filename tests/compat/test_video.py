@@ -507,6 +507,7 @@ def test_published_attributes_change_settings(build: Build, video: Video) -> Non
         memory_stride=2,
         max_prompted=4,
         clear_around_prompts=True,
+        store="bf16",
     )
     assert predictor.non_overlap_masks is True
     assert predictor.settings.clear_non_cond_mem_for_multi_obj

@@ -38,6 +38,7 @@ class FakeEngine:
     """Name of a verb that breaks."""
 
     weights_id: str = "fake"
+    precision: str = "fp32"
 
     @property
     def absent_pointer(self) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edgetam.errors import PromptError
 from edgetam.structs import Prompt
-from edgetam.tracking.prompts import LARGEST, check_whole, read_prompt
+from edgetam.tracking.prompts import LARGEST, check_number, read_prompt
 
 WIDTH, HEIGHT = 40, 30
 MASK = np.ones((HEIGHT, WIDTH), bool)
@@ -161,6 +161,6 @@ def test_prompts_follow_each_other() -> None:
 
 
 def test_ids_fit_into_files() -> None:
-    assert check_whole(LARGEST, "object_id") == LARGEST == np.iinfo(np.int64).max
+    assert check_number("object_id", LARGEST) == LARGEST == np.iinfo(np.int64).max
     with pytest.raises(PromptError, match=f"object_id is {LARGEST + 1}; expected at most {LARGEST}"):
-        check_whole(LARGEST + 1, "object_id")
+        check_number("object_id", LARGEST + 1)

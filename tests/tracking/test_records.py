@@ -130,7 +130,7 @@ def test_history_that_was_deleted_is_named(tmp_path: Path) -> None:
         ({"max_prompted": 0}, "max_prompted is 0"),
         ({"max_prompted": True}, "max_prompted is True"),
         ({"fill_holes": -1}, "fill_holes is -1"),
-        ({"store": "fp16"}, "store is 'fp16'; expected 'bf16' or 'fp32'"),
+        ({"store": "fp16"}, "store is 'fp16'; expected 'auto', 'fp32' or 'bf16'"),
     ],
 )
 def test_options_are_checked(options: dict[str, object], message: str) -> None:

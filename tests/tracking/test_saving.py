@@ -46,7 +46,7 @@ def begin(**options: Any) -> TrackingSession:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"history": False}, {"store": "fp32"}, {"joint": True}, {"keep_corrections": False}]
+    "options", [{}, {"history": False}, {"store": "bf16"}, {"joint": True}, {"keep_corrections": False}]
 )
 def test_a_resumed_session_gives_the_same_results(tmp_path: Path, options: dict[str, Any]) -> None:
     session = begin(**options)

@@ -155,7 +155,7 @@ def ragged(session: TrackingSession, *objects: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"batch": 2}, {"store": "fp32"}, {"memory_stride": 3}, {"max_prompted": 1}]
+    "options", [{}, {"batch": 2}, {"store": "bf16"}, {"memory_stride": 3}, {"max_prompted": 1}]
 )
 def test_objects_tracked_together_equal_objects_tracked_alone(options: dict[str, Any]) -> None:
     together = open_session(25, **options)
@@ -234,6 +234,28 @@ def test_exclusive_results_do_not_overlap() -> None:
         assert np.array_equal(masks.any(0), union)
         overlap += np.sum([each.mask for each in expected.objects.values()], axis=0).max() > 1
     assert overlap
+
+
+@pytest.mark.parametrize(
+    ("precision", "store", "kept"),
+    [
+        ("fp32", "auto", np.float32),
+        ("bf16", "auto", np.uint16),
+        ("int8", "auto", np.uint16),
+        ("fp32", "bf16", np.uint16),
+        ("bf16", "fp32", np.float32),
+    ],
+)
+def test_memories_are_as_exact_as_the_engine_unless_told_otherwise(
+    precision: str, store: str, kept: type
+) -> None:
+    session = open_session(store=store)
+    fake(session).precision = precision
+    session.prompt(0, 1, points=[[9, 9]])
+    list(session.propagate(frames=2))
+    track = session.tracks[1]
+    for record in (track.prompted[0], track.tracked[1]):
+        assert record.memory is not None and record.memory.dtype == kept
 
 
 def test_absent_objects_have_empty_masks_and_the_absent_pointer() -> None:

@@ -65,7 +65,7 @@ REMOVE = {14: [1, 4], 25: [3]}
 OPTIONS = [
     {},
     {"batch": 2},
-    {"store": "fp32"},
+    {"store": "bf16"},
     {"memory_stride": 2},
     {"max_prompted": 1},
     {"max_prompted": 2, "memory_stride": 2},

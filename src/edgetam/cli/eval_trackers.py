@@ -23,7 +23,7 @@ __all__ = ["PUBLISHED", "TRACKERS", "TrackerChoice"]
 
 TRACKERS = ("edgetam", "copy", "flow")
 
-PUBLISHED = TrackerOptions(fill_holes=0, stable_single=False, binarize_prompted=False)
+PUBLISHED = TrackerOptions(fill_holes=0, stable_single=False, binarize_prompted=False, store="bf16")
 """How SAM 2 and EdgeTAM are measured by their authors: without post-processing (tools/vos_inference.py)."""
 
 

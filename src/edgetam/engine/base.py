@@ -30,6 +30,10 @@ class Engine(Protocol):
         """What runs it, such as ``openvino``."""
 
     @property
+    def precision(self) -> str:
+        """What it computes in: ``fp32``, ``bf16``, ``fp16`` or ``int8``."""
+
+    @property
     def config(self) -> ModelConfig:
         """The variant and its input size."""
 

@@ -29,7 +29,8 @@ class TrackerOptions:
         memory_stride: remember every n-th frame instead of the last ones.
         max_prompted: read at most this many prompted frames; ``None`` for all.
         clear_around_prompts: forget tracked frames close to a new prompt.
-        store: precision memories are kept in; published numbers use ``bf16``.
+        store: precision memories are kept in: ``fp32``, ``bf16`` as the published predictors do, or ``auto``:
+            fp32 where the engine computes in it, which keeps engines within rounding errors of each other.
         history: keep what was tracked (in a temporary folder once it is old), so that any frame can be
             corrected later. Without, only what the next frame can read is kept.
         batch: at most this many objects are decoded at once.
@@ -49,7 +50,7 @@ class TrackerOptions:
     memory_stride: int = 1
     max_prompted: int | None = None
     clear_around_prompts: bool = False
-    store: Literal["bf16", "fp32"] = "bf16"
+    store: Literal["auto", "fp32", "bf16"] = "auto"
     history: bool = True
     batch: int = 16
 
@@ -59,8 +60,8 @@ class TrackerOptions:
         check_whole("batch", self.batch, 1)
         if self.max_prompted is not None:
             check_whole("max_prompted", self.max_prompted, 1)
-        if self.store not in ("bf16", "fp32"):
-            raise ConfigError(f"store is {self.store!r}; expected 'bf16' or 'fp32'.")
+        if self.store not in ("auto", "fp32", "bf16"):
+            raise ConfigError(f"store is {self.store!r}; expected 'auto', 'fp32' or 'bf16'.")
 
     @classmethod
     def of(cls, options: Any) -> TrackerOptions:

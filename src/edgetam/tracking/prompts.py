@@ -15,8 +15,8 @@ from edgetam.tracking.geometry import Floats
 __all__ = [
     "LARGEST",
     "Clicks",
+    "check_number",
     "check_prompt",
-    "check_whole",
     "mask_array",
     "read_mask",
     "read_prompt",
@@ -49,7 +49,7 @@ class Clicks:
         )
 
 
-def check_whole(value: Any, name: str) -> int:
+def check_number(name: str, value: Any) -> int:
     """``value`` as an int of at least 0.
 
     Raises:

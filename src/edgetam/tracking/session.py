@@ -26,7 +26,7 @@ from edgetam.tracking.commit import clear_around, commit, release
 from edgetam.tracking.geometry import prepare_image
 from edgetam.tracking.limits import check_memory, check_room
 from edgetam.tracking.options import TrackerOptions
-from edgetam.tracking.prompts import Clicks, check_whole, read_prompt
+from edgetam.tracking.prompts import Clicks, check_number, read_prompt
 from edgetam.tracking.records import FrameRecord, ObjectTrack, RecordStore, known_track
 from edgetam.tracking.results import to_result
 from edgetam.tracking.step import Moment, answer, track
@@ -146,7 +146,7 @@ class TrackingSession:
             PromptError: the frame does not exist or the prompt does not fit it.
         """
         frame = self.check_frame(frame)
-        object_id = check_whole(object_id, "object_id")
+        object_id = check_number("object_id", object_id)
         clicks = read_prompt(Prompt(points, labels, box, mask), *self.size)
         self.apply(frame, object_id, clicks, replace=replace)
         return self.result(frame)
@@ -250,7 +250,7 @@ class TrackingSession:
         """
         # checked here and not in the generator, so that mistakes show at the call
         first = None if start is None else self.check_frame(start)
-        count = None if frames is None else check_whole(frames, "frames")
+        count = None if frames is None else check_number("frames", frames)
         self.commit()
         prompted = [t for track in self.tracks.values() for t in track.prompted]
         if not prompted:

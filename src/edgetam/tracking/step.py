@@ -108,7 +108,8 @@ def _remember_batch(
         binarize=binarize,
         exclusive=options.exclusive_memory and len(records) > 1,
     )
-    packed = [FrameRecord.pack(tokens, options.store) for tokens in memory.tokens]
+    exact = options.store == "fp32" or (options.store == "auto" and moment.engine.precision == "fp32")
+    packed = [FrameRecord.pack(tokens, "fp32" if exact else "bf16") for tokens in memory.tokens]
     return [replace(r, memory=m) for r, m in zip(records, packed, strict=True)]
 
 

@@ -15,7 +15,7 @@ from edgetam.tracking.commit import commit, release
 from edgetam.tracking.geometry import prepare_image
 from edgetam.tracking.limits import check_memory, check_room
 from edgetam.tracking.options import TrackerOptions
-from edgetam.tracking.prompts import Clicks, check_whole, read_prompt
+from edgetam.tracking.prompts import Clicks, check_number, read_prompt
 from edgetam.tracking.records import FrameRecord, ObjectTrack, RecordStore, known_track
 from edgetam.tracking.results import to_result
 from edgetam.tracking.step import Moment, answer, track
@@ -72,7 +72,7 @@ class Stream:
         """
         rgb = as_rgb(image)
         size = rgb.shape[1], rgb.shape[0]
-        clicks = {check_whole(i, "object_id"): read_prompt(p, *size) for i, p in _mapping(prompts).items()}
+        clicks = {check_number("object_id", i): read_prompt(p, *size) for i, p in _mapping(prompts).items()}
         frame = self.frame + 1
         leaving = _ids(remove)
         staying = self.tracks.keys() - leaving
@@ -156,4 +156,4 @@ def _ids(remove: Any) -> list[int]:
         ids = list(remove)
     except TypeError as error:
         raise PromptError(f"remove is {remove!r}; expected a list of object ids.") from error
-    return list(dict.fromkeys(check_whole(object_id, "an id in remove") for object_id in ids))
+    return list(dict.fromkeys(check_number("an id in remove", object_id) for object_id in ids))
