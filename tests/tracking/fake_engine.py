@@ -7,7 +7,7 @@ so that sessions can be compared exactly, and every call is written down.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,9 @@ class FakeEngine:
     prompts: list[tuple[DecoderPrompt[Any], str]] = field(default_factory=list)
     remembered: list[dict[str, Any]] = field(default_factory=list)
     absent: bool = False
+    unsure: bool = False
+    moody: bool = False
+    """Unsure of every third answer or so."""
     fail: str = ""
     """Name of a verb that breaks."""
 
@@ -68,6 +71,9 @@ class FakeEngine:
         count = 3 if mode in ("several", "best") else 1
         seed = np.broadcast_to(fused, (batch,)) + [_pointed(prompt, b) for b in range(batch)]
         answer = _answer(seed, count, absent=self.absent, gone=self.absent_pointer)
+        if self.unsure or self.moody:
+            doubtful = self.unsure | (np.sin(np.asarray(seed) * 9) > 0.5)[:, None]
+            answer = replace(answer, scores=np.where(doubtful, answer.scores / 3, answer.scores))
         return _best_alone(answer) if mode == "best" else answer
 
     def adopt(self, features: ImageFeatures[Any], mask: NDArray[np.float32]) -> Decoded[Any]:

@@ -17,7 +17,8 @@ Summary = dict[int, tuple[Any, ...]]
 
 def open_session(length: int = 20, **options: Any) -> TrackingSession:
     """A session on a made-up clip."""
-    return TrackingSession(FakeEngine(), Clip(length), TrackerOptions(**options))
+    engine = FakeEngine(moody=options.get("memory_selection") == "confident")
+    return TrackingSession(engine, Clip(length), TrackerOptions(**options))
 
 
 def fake(session: TrackingSession) -> FakeEngine:

@@ -141,3 +141,34 @@ def test_prompted_frames_to_come_are_seen_but_not_pointed_to() -> None:
     assert [t for t, _ in plan.pointers] == [0, 4]
     backwards = read_plan(5, [0, 9], {6}, reverse=True)
     assert [t for t, _ in backwards.pointers] == [9, 6]
+
+
+@given(
+    frame=FRAMES,
+    prompted=st.lists(FRAMES, min_size=1, max_size=8, unique=True),
+    sure=st.sets(FRAMES),
+    reverse=st.booleans(),
+    stride=STRIDES,
+)
+def test_sure_frames_are_read_however_far_back_they_are(
+    frame: int, prompted: list[int], sure: set[int], reverse: bool, stride: int
+) -> None:
+    sure -= set(prompted)
+    plan = read_plan(frame, prompted, (), reverse=reverse, stride=stride, sure=sorted(sure))
+    behind = sorted((t for t in sure if (t > frame if reverse else t < frame)), key=lambda t: abs(t - frame))
+    read = (behind[:1] + [t for t in behind[1:] if t % stride == 0])[:6]
+    assert plan.memories == [(t, 0) for t in prompted] + [(t, a) for a, t in reversed([*enumerate(read, 1)])]
+    assert {t for t, _ in plan.pointers} - set(prompted) == {t for t in behind if abs(t - frame) < 16}
+
+
+def test_where_all_is_sure_the_same_is_read() -> None:
+    for frame in (3, 30):
+        everything = [t for t in range(40) if t not in (0, 25)]
+        for reverse in (False, True):
+            plans = [
+                read_plan(frame, [0, 25], everything, reverse=reverse, sure=s) for s in (None, everything)
+            ]
+            prompted_near = {t for t, _ in plans[0].memories if t in (0, 25)}
+            assert prompted_near == {0, 25}
+            if all(abs(frame - t) > 6 for t in (25,)):
+                assert plans[0] == plans[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,34 @@ def test_a_store_without_one_keeps_the_last_records(actions: list[tuple[str, int
             order.remove(frame)
         assert store.by_recency() == order
         assert store.get(frame, None) is None or store[frame].logits[0, 0] == frame
+
+
+@given(ACTIONS, st.integers(1, 4), st.integers(1, 3), st.booleans())
+def test_what_can_be_trusted_is_held_longer(
+    tmp_path_factory: pytest.TempPathFactory,
+    actions: list[tuple[str, int]],
+    capacity: int,
+    keep: int,
+    with_folder: bool,
+) -> None:
+    folder = tmp_path_factory.mktemp("history") if with_folder else None
+    store = RecordStore(capacity, folder, keep_sure=keep)
+    order: list[tuple[int, bool]] = []
+    for step, (kind, frame) in enumerate(actions):
+        sure = step % 3 == 0
+        if kind == "put":
+            store[frame] = replace(record(frame), presence=3.0, score=0.9 if sure else 0.1)
+            order = [*[each for each in order if each[0] != frame], (frame, sure)]
+            if not with_folder:
+                kept = [each for each in order if each[1]][-keep:]
+                order = [each for each in order if each in order[-capacity:] or each in kept]
+        elif frame in store:
+            del store[frame]
+            order = [each for each in order if each[0] != frame]
+        assert list(store) == sorted(t for t, _ in order)
+        assert list(store.sure) == sorted(t for t, s in order if s)
+        assert len(store._held) <= capacity + keep
+    assert all(store[t].sure for t in store.sure)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -130,6 +159,7 @@ def test_history_that_was_deleted_is_named(tmp_path: Path) -> None:
         ({"max_prompted": 0}, "max_prompted is 0"),
         ({"max_prompted": True}, "max_prompted is True"),
         ({"fill_holes": -1}, "fill_holes is -1"),
+        ({"memory_selection": "best"}, "'best'; expected 'auto', 'recent' or 'confident'"),
         ({"store": "fp16"}, "store is 'fp16'; expected 'auto', 'fp32' or 'bf16'"),
     ],
 )

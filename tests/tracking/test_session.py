@@ -155,7 +155,15 @@ def ragged(session: TrackingSession, *objects: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"batch": 2}, {"store": "bf16"}, {"memory_stride": 3}, {"max_prompted": 1}]
+    "options",
+    [
+        {},
+        {"batch": 2},
+        {"store": "bf16"},
+        {"memory_stride": 3},
+        {"memory_selection": "confident"},
+        {"max_prompted": 1},
+    ],
 )
 def test_objects_tracked_together_equal_objects_tracked_alone(options: dict[str, Any]) -> None:
     together = open_session(25, **options)
@@ -784,9 +792,43 @@ def test_without_a_temporary_folder_it_is_said_what_to_do(monkeypatch: pytest.Mo
     open_session(history=False).prompt(0, 1, points=[[3, 4]])
 
 
+@pytest.mark.parametrize("history", [False, True])
+def test_what_is_unsure_is_not_learned(history: bool) -> None:
+    session = open_session(90, memory_selection="confident", history=history)
+    session.prompt(0, 1, points=[[3, 4]])
+    sure: list[int] = []
+    for result in session.propagate():
+        track = session.tracks[1]
+        if result.frame:
+            context = fake(session).contexts[-1]
+            ages = sorted(age for age in context.ages[0].tolist() if age)
+            assert ages == list(range(1, 1 + min(len(sure), 6)))
+            tokens = {t.tobytes() for t, age in zip(context.tokens[0], context.ages[0], strict=True) if age}
+            assert tokens == {track.tracked[t].tokens.tobytes() for t in sure[-6:]}
+        if 20 <= result.frame < 60:  # more than any frame can look back
+            fake(session).unsure = True
+        else:
+            fake(session).unsure = False
+        if result.frame and result.objects[1].score > 0.5:
+            sure.append(result.frame)
+    assert sure and max(sure) > 60 and len(track.tracked._held) <= 32
+
+
+def test_weights_that_skip_frames_without_the_object_read_what_is_sure() -> None:
+    for selection, skips, confident in (
+        ("auto", False, False),
+        ("auto", True, True),
+        ("recent", True, False),
+        ("confident", False, True),
+    ):
+        session = open_session(memory_selection=selection)
+        config = replace(fake(session).config, skips_absent=skips)
+        assert session.options.confident(config) == confident
+
+
 @pytest.mark.parametrize("skips", [False, True])
 def test_frames_without_the_object_are_read_as_the_weights_want(skips: bool) -> None:
-    session = open_session()
+    session = open_session(memory_selection="recent")
     fake(session).config = replace(fake(session).config, skips_absent=skips)
     session.prompt(0, 1, points=[[3, 4]])
     read = []

@@ -25,10 +25,14 @@ from tests.tracking.helpers import Summary, rectangle, state, summary
 Events = Mapping[int, Mapping[int, Prompt]]
 
 
+def engine_for(options: TrackerOptions) -> FakeEngine:
+    return FakeEngine(moody=options.memory_selection == "confident")
+
+
 def streamed(
     length: int, events: Events, remove: Mapping[int, list[int]], options: TrackerOptions
 ) -> list[Summary]:
-    stream = Stream(FakeEngine(), options)
+    stream = Stream(engine_for(options), options)
     return [
         summary(stream.step(image, events.get(frame), remove.get(frame, ())))
         for frame, image in enumerate(Clip(length))
@@ -39,7 +43,7 @@ def in_session(
     length: int, events: Events, remove: Mapping[int, list[int]], options: TrackerOptions
 ) -> list[Summary]:
     """The same by random access: track to a frame, then prompt on it."""
-    session = TrackingSession(FakeEngine(), Clip(length), options)
+    session = TrackingSession(engine_for(options), Clip(length), options)
     results = []
     for frame in range(length):
         for object_id in remove.get(frame, ()):
@@ -67,6 +71,11 @@ OPTIONS = [
     {"batch": 2},
     {"store": "bf16"},
     {"memory_stride": 2},
+    {"memory_selection": "confident"},
+    {"memory_selection": "confident", "memory_stride": 2, "max_prompted": 1},
+    {"memory_selection": "confident", "clear_around_prompts": True},
+    {"memory_selection": "confident", "keep_corrections": False},
+    {"memory_selection": "confident", "joint": True},
     {"max_prompted": 1},
     {"max_prompted": 2, "memory_stride": 2},
     {"keep_corrections": False},

@@ -6,13 +6,18 @@ frames behind it and of the fifteen frames before it. "Before" is against the di
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
-__all__ = ["Reading", "horizon", "read_plan"]
+__all__ = ["KEPT_SURE", "Reading", "horizon", "read_plan"]
 
 RECENT_MEMORIES = 6
 MAX_POINTERS = 16
+KEPT_SURE = 16
+"""Sure frames to hold: six are read, and others take the place of those that are prompted or forgotten."""
 
 
 class Reading(NamedTuple):
@@ -38,6 +43,7 @@ def read_plan(
     stride: int = 1,
     max_prompted: int | None = None,
     length: int | None = None,
+    sure: Sequence[int] | None = None,
 ) -> Reading:
     """Plan what ``frame`` reads.
 
@@ -49,15 +55,25 @@ def read_plan(
         stride: distance between the tracked memories, beyond the nearest one.
         max_prompted: read at most so many prompted frames.
         length: frames in the video, when known; limits the pointers of short videos.
+        sure: tracked frames whose answers can be trusted, ascending: the nearest six of them are read,
+            however far back they are, instead of the last six frames.
     """
+    if sure is not None:
+        tracked = _Sorted(sure)
     everything = list(prompted)
     chosen = _closest(frame, everything, max_prompted)
     rest = set(everything) - set(chosen)
     memories = [(t, 0) for t in chosen]
-    for age in range(RECENT_MEMORIES, 0, -1):
-        t = _earlier(frame, age, stride, reverse)
-        if t in tracked or t in rest:
-            memories.append((t, age))
+    if sure is None:
+        for age in range(RECENT_MEMORIES, 0, -1):
+            t = _earlier(frame, age, stride, reverse)
+            if t in tracked or t in rest:
+                memories.append((t, age))
+    else:
+        near = {t for t in rest if abs(frame - t) <= horizon(stride)}  # streams forget them then
+        numbers = sorted({*sure, *near}) if near else sure
+        found = islice(_backwards(frame, numbers, stride, reverse), RECENT_MEMORIES)
+        memories += [(t, age) for age, t in reversed([*enumerate(found, 1)])]
     return Reading(memories, _pointers(frame, chosen, rest, tracked, reverse, length))
 
 
@@ -68,6 +84,30 @@ def _earlier(frame: int, age: int, stride: int, reverse: bool) -> int:
     if reverse:
         return -(-(frame + 2) // stride) * stride + (age - 2) * stride
     return ((frame - 2) // stride) * stride - (age - 2) * stride
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """Membership in ascending numbers."""
+
+    numbers: Sequence[int]
+
+    def __contains__(self, number: object) -> bool:
+        if not isinstance(number, int):
+            return False
+        place = bisect_left(self.numbers, number)
+        return place < len(self.numbers) and self.numbers[place] == number
+
+
+def _backwards(frame: int, numbers: Sequence[int], stride: int, reverse: bool) -> Iterator[int]:
+    """Those behind ``frame``, the nearest first, and beyond it multiples of ``stride``."""
+    if reverse:
+        places = range(bisect_right(numbers, frame), len(numbers))
+    else:
+        places = range(bisect_left(numbers, frame) - 1, -1, -1)
+    behind = (numbers[place] for place in places)
+    yield from islice(behind, 1)
+    yield from (t for t in behind if t % stride == 0)
 
 
 def _closest(frame: int, prompted: list[int], limit: int | None) -> list[int]:

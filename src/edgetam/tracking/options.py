@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edgetam.config import check_whole
+from edgetam.config import ModelConfig, check_whole
 from edgetam.errors import ConfigError
 
 __all__ = ["TrackerOptions"]
@@ -27,6 +27,10 @@ class TrackerOptions:
             are independent (SAM 2 since December 2024).
         track_before_prompt: also look for an object on frames before its first prompt.
         memory_stride: remember every n-th frame instead of the last ones.
+        memory_selection: which tracked frames are read: ``recent`` are the last six as published,
+            ``confident`` the last six whose answer can be trusted, however long ago that was, so that what is
+            taken up while the object is gone is not learned. ``auto`` is confident with weights that skip
+            frames without the object (`ModelConfig.skips_absent`), as the bundled ones.
         max_prompted: read at most this many prompted frames; ``None`` for all.
         clear_around_prompts: forget tracked frames close to a new prompt.
         store: precision memories are kept in: ``fp32``, ``bf16`` as the published predictors do, or ``auto``:
@@ -36,7 +40,7 @@ class TrackerOptions:
         batch: at most this many objects are decoded at once.
 
     Raises:
-        ConfigError: a number is too small or not whole, or ``store`` is unknown.
+        ConfigError: a number is too small or not whole, or a word is unknown.
     """
 
     keep_corrections: bool = True
@@ -48,6 +52,7 @@ class TrackerOptions:
     joint: bool = False
     track_before_prompt: bool = False
     memory_stride: int = 1
+    memory_selection: Literal["auto", "recent", "confident"] = "auto"
     max_prompted: int | None = None
     clear_around_prompts: bool = False
     store: Literal["auto", "fp32", "bf16"] = "auto"
@@ -62,6 +67,16 @@ class TrackerOptions:
             check_whole("max_prompted", self.max_prompted, 1)
         if self.store not in ("auto", "fp32", "bf16"):
             raise ConfigError(f"store is {self.store!r}; expected 'auto', 'fp32' or 'bf16'.")
+        if self.memory_selection not in ("auto", "recent", "confident"):
+            raise ConfigError(
+                f"memory_selection is {self.memory_selection!r}; expected 'auto', 'recent' or 'confident'."
+            )
+
+    def confident(self, config: ModelConfig) -> bool:
+        """Whether only frames are read whose answers can be trusted."""
+        return self.memory_selection == "confident" or (
+            self.memory_selection == "auto" and config.skips_absent
+        )
 
     @classmethod
     def of(cls, options: Any) -> TrackerOptions:

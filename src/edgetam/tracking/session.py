@@ -21,7 +21,7 @@ from edgetam.engine.base import Engine
 from edgetam.errors import OutputError, PromptError
 from edgetam.io.paths import as_path
 from edgetam.structs import FrameResult, ImageFeatures, Prompt
-from edgetam.tracking.bank import horizon
+from edgetam.tracking.bank import KEPT_SURE, horizon
 from edgetam.tracking.commit import clear_around, commit, release
 from edgetam.tracking.geometry import prepare_image
 from edgetam.tracking.limits import check_memory, check_room
@@ -300,7 +300,8 @@ class TrackingSession:
     def new_track(self, object_id: int) -> ObjectTrack:
         """An object nothing is known about yet; not part of the session until it has a prompt."""
         capacity = horizon(self.options.memory_stride) + 1
-        return ObjectTrack(object_id, RecordStore(capacity, self._history(object_id)))
+        sure = KEPT_SURE if self.options.confident(self.engine.config) else 0
+        return ObjectTrack(object_id, RecordStore(capacity, self._history(object_id), keep_sure=sure))
 
     def check_frame(self, frame: int) -> int:
         """The frame's number as an int; `PromptError` unless the video has it."""

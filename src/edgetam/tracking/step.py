@@ -123,6 +123,7 @@ def gather(
     moment: Moment, tracks: Sequence[ObjectTrack], options: TrackerOptions
 ) -> MemoryContext[Any] | None:
     """Collect what each object remembers, padded to the longest; ``None`` if nobody remembers anything."""
+    confident = options.confident(moment.engine.config)
     plans = [
         read_plan(
             moment.frame,
@@ -132,6 +133,7 @@ def gather(
             stride=options.memory_stride,
             max_prompted=options.max_prompted,
             length=moment.length,
+            sure=track.tracked.sure if confident else None,
         )
         for track in tracks
     ]

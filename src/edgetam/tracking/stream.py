@@ -10,7 +10,7 @@ from edgetam.engine.base import Engine
 from edgetam.errors import PromptError
 from edgetam.io.arrays import as_rgb
 from edgetam.structs import FrameResult, Prompt
-from edgetam.tracking.bank import horizon
+from edgetam.tracking.bank import KEPT_SURE, horizon
 from edgetam.tracking.commit import commit, release
 from edgetam.tracking.geometry import prepare_image
 from edgetam.tracking.limits import check_memory, check_room
@@ -113,10 +113,11 @@ class Stream:
     def _answer(self, moment: Moment, clicks: Mapping[int, Clicks]) -> None:
         """Answer prompts on new objects and on those just tracked, then remember all answers together."""
         capacity = horizon(self.options.memory_stride) + 1
+        sure = KEPT_SURE if self.options.confident(self.engine.config) else 0
         answered: list[tuple[ObjectTrack, FrameRecord, bool]] = []
         for object_id, given in clicks.items():
             known = self.tracks.get(object_id)
-            each = known or ObjectTrack(object_id, RecordStore(capacity))
+            each = known or ObjectTrack(object_id, RecordStore(capacity, keep_sure=sure))
             record = answer(moment, each, given, self.options, conditioned=known is not None)
             answered.append((each, record, known is None or self.options.keep_corrections))
         for each, record, conditioning in answered:
