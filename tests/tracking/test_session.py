@@ -802,9 +802,10 @@ def test_what_is_unsure_is_not_learned(history: bool) -> None:
         if result.frame:
             context = fake(session).contexts[-1]
             ages = sorted(age for age in context.ages[0].tolist() if age)
-            assert ages == list(range(1, 1 + min(len(sure), 6)))
+            read = sure or list(range(1, result.frame))
+            assert ages == list(range(1, 1 + min(len(read), 6)))
             tokens = {t.tobytes() for t, age in zip(context.tokens[0], context.ages[0], strict=True) if age}
-            assert tokens == {track.tracked[t].tokens.tobytes() for t in sure[-6:]}
+            assert tokens == {track.tracked[t].tokens.tobytes() for t in read[-6:]}
         if 20 <= result.frame < 60:  # more than any frame can look back
             fake(session).unsure = True
         else:
@@ -812,6 +813,16 @@ def test_what_is_unsure_is_not_learned(history: bool) -> None:
         if result.frame and result.objects[1].score > 0.5:
             sure.append(result.frame)
     assert sure and max(sure) > 60 and len(track.tracked._held) <= 32
+
+
+def test_objects_of_which_nothing_is_sure_are_followed_as_published() -> None:
+    seen = []
+    for selection in ("recent", "confident"):
+        session = open_session(memory_selection=selection)
+        fake(session).moody, fake(session).unsure = False, True
+        session.prompt(0, 1, points=[[3, 4]])
+        seen.append(summaries(session.propagate()))
+    assert seen[0] == seen[1]
 
 
 def test_weights_that_skip_frames_without_the_object_read_what_is_sure() -> None:

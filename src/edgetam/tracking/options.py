@@ -29,8 +29,9 @@ class TrackerOptions:
         memory_stride: remember every n-th frame instead of the last ones.
         memory_selection: which tracked frames are read: ``recent`` are the last six as published,
             ``confident`` the last six whose answer can be trusted, however long ago that was, so that what is
-            taken up while the object is gone is not learned. ``auto`` is confident with weights that skip
-            frames without the object (`ModelConfig.skips_absent`), as the bundled ones.
+            taken up while the object is gone is not learned (recent ones until there is one). ``auto`` is
+            confident with weights that skip frames without the object (`ModelConfig.skips_absent`), as the
+            bundled ones.
         max_prompted: read at most this many prompted frames; ``None`` for all.
         clear_around_prompts: forget tracked frames close to a new prompt.
         store: precision memories are kept in: ``fp32``, ``bf16`` as the published predictors do, or ``auto``:

@@ -133,7 +133,8 @@ def gather(
             stride=options.memory_stride,
             max_prompted=options.max_prompted,
             length=moment.length,
-            sure=track.tracked.sure if confident else None,
+            # objects of which nothing is ever sure are followed as published
+            sure=track.tracked.sure or None if confident else None,
         )
         for track in tracks
     ]
