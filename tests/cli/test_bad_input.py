@@ -136,6 +136,7 @@ def test_sources(run, engine, tmp_path, make):
         ((*POINT, "--reverse"), "--frame"),
         ((*POINT, "--reverse", "--both"), "--both"),
         ((*POINT, "--on-bad-frame", "guess"), "stop or skip"),
+        ((*POINT, "--memory", "all"), "--memory is 'all'; expected auto, recent or confident"),
         ((*POINT, "--model", "edgetan"), "edgetan"),
         ((*POINT, "--imgsz", "500"), "multiple of 256"),
     ],

@@ -53,13 +53,15 @@ def test_predictions_and_scores(run, data, tmp_path):
 
 
 def test_our_tracker_gets_its_options(run, engine, data, tmp_path):
-    result = run(*GENERIC, data, "-o", "res", "--imgsz", 256, "--prompt", "3click")
+    words = ("--imgsz", 256, "--prompt", "3click", "--memory", "confident")
+    result = run(*GENERIC, data, "-o", "res", *words)
     assert result.exit_code == 0, result.output
     assert engine.loads[0][1]["image_size"] == 256
     clicks = [len(prompt.points[0]) for prompt, _ in engine.prompts]
     assert max(clicks) >= 3
     assert "stand-in" in result.stderr
     assert about(tmp_path / "res")["prompt"] == "3click"
+    assert "memory_selection='confident'" in str(about(tmp_path / "res"))
 
 
 def test_a_tracker_of_ones_own(run, data, tmp_path, monkeypatch):
@@ -177,6 +179,7 @@ def test_bad_input_is_one_sentence(run, data, tmp_path):
     refused(run(*words, "--dataset", "mose", "--root", data / "x"), 2, "no folder")
     refused(run(*words, "--dataset", "sav", "--root", data), 2, "SA-V", "JPEGImages_24fps", "found")
     refused(run(*words, "--dataset", "generic", "--root", data, "--prompt", "nod"), 2, "--prompt is 'nod'")
+    refused(run(*words, "--dataset", "generic", "--root", data, "--memory", "nod"), 2, "--memory is 'nod'")
     refused(run(*words, "--dataset", "generic", "--root", data, "--shard", "3/2"), 2, "3/2")
     refused(run(*words, "--dataset", "generic", "--root", data, "--sequences", "z"), 2, "no sequence 'z'")
     refused(run(*words, "--dataset", "generic", "--root", data, "--sequences", ","), 2, "expected names")

@@ -215,6 +215,24 @@ def test_files_of_others_are_kept_unless_told(run, engine, video, tmp_path):
     assert (tmp_path / "masks/00000.png").read_bytes() == b"precious"
 
 
+def test_which_frames_are_remembered_can_be_chosen(run, engine, video, tmp_path):
+    engine.unsure = True  # but of the first two answers
+    decode, answers = engine.decode, []
+
+    def unsure_later(*arguments):
+        answers.append(arguments)
+        engine.unsure = len(answers) > 2
+        return decode(*arguments)
+
+    engine.decode = unsure_later
+    for memory, ages in (("recent", [0, 1, 2, 3, 4, 5, 6]), ("confident", [0, 1])):
+        answers.clear()
+        words = ("--point", "20,20", "-o", "res", "--memory", memory, "--overwrite")
+        assert run("track", video, *words).exit_code == 0
+        assert sorted(engine.contexts[-1].ages[0].tolist()) == ages
+    assert "other options" in refused(run("track", video, "--point", "20,20", "-o", "res"), 4, "--overwrite")
+
+
 def test_a_bad_frame_can_be_skipped(run, engine, video, tmp_path):
     damage(video, 3)
     result = run("track", video, "--point", "9,9", "-o", "res", "--on-bad-frame", "skip")

@@ -102,6 +102,7 @@ def vos(
         str, typer.Option(metavar="KIND", help="mask, box, 1click, 3click or 5click.", rich_help_panel=_RUN)
     ] = "mask",
     postprocess: Postprocess = False,
+    memory: options.Memory = "auto",
     jobs: Jobs = 1,
     shard: Shard = None,
     lenient: Lenient = False,
@@ -135,7 +136,7 @@ def vos(
     chosen = VosChoice(
         DataChoice(dataset, root, split, sequences, frames, masks, foreground),
         WorkChoice(output, jobs, shard, lenient, overwrite),
-        TrackerChoice(tracker, choice, postprocess, history=False),
+        TrackerChoice(tracker, choice, postprocess, history=False, memory=memory),
         prompt,
         protocol,
         meta,
@@ -171,6 +172,7 @@ def pvs(
         ),
     ] = 0.75,
     postprocess: Postprocess = False,
+    memory: options.Memory = "auto",
     jobs: Jobs = 1,
     shard: Shard = None,
     lenient: Lenient = False,
@@ -194,7 +196,7 @@ def pvs(
     chosen = PvsChoice(
         DataChoice(dataset, root, split, sequences, frames, masks, foreground),
         WorkChoice(output, jobs, shard, lenient, overwrite),
-        TrackerChoice(tracker, choice, postprocess),
+        TrackerChoice(tracker, choice, postprocess, memory=memory),
         mode,
         Annotator(rounds, clicks, threshold),
     )

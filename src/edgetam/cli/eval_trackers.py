@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgetam.cli.options import ModelChoice
+from edgetam.cli.options import ModelChoice, check_memory
 from edgetam.errors import ConfigError
 from edgetam.hashing import sha256_of
 from edgetam.tracking import ImageSegmenter, TrackerOptions, VideoTracker
@@ -36,17 +36,20 @@ class TrackerChoice:
         model: the model of our own tracker.
         postprocess: whether our own tracker cleans its masks.
         history: whether our own tracker must be able to correct frames that are long past.
+        memory: which frames our own tracker remembers.
     """
 
     name: str
     model: ModelChoice
     postprocess: bool = False
     history: bool = True
+    memory: str = "auto"
 
     @property
     def options(self) -> TrackerOptions:
         """How our own tracker behaves."""
-        return replace(TrackerOptions() if self.postprocess else PUBLISHED, history=self.history)
+        chosen = TrackerOptions() if self.postprocess else PUBLISHED
+        return replace(chosen, history=self.history, memory_selection=check_memory(self.memory))
 
     @property
     def about(self) -> list[object]:
@@ -70,6 +73,7 @@ class TrackerChoice:
             ConfigError: an unknown tracker, model or size.
             EngineError: an unknown engine or precision.
         """
+        check_memory(self.memory)
         if self.name == "edgetam":
             self.model.check()
         elif self.name not in TRACKERS:

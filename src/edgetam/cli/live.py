@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from edgetam.cli.errors import StoppedError
 from edgetam.cli.interrupts import held_back
+from edgetam.cli.options import check_memory
 from edgetam.cli.prompts import check_ids, checked
 from edgetam.cli.runs import Run, default_folder, open_run
 from edgetam.cli.screen import Screen
@@ -17,7 +18,7 @@ from edgetam.errors import ConfigError, MediaError, OutputError, PromptError
 from edgetam.io import LiveSource, ResultWriter, VideoInfo, open_live
 from edgetam.io.live import without_password
 from edgetam.io.results import PLACES
-from edgetam.tracking import Stream, TrackerOptions, VideoTracker
+from edgetam.tracking import Stream, VideoTracker
 from edgetam.tracking.limits import check_limits
 
 __all__ = ["is_live", "track_live"]
@@ -42,6 +43,7 @@ def track_live(job: TrackJob, screen: Screen) -> Path:
     shown = without_password(job.source)
     job.choice.check()
     check_ids(job.prompts, kinds)
+    check_memory(job.memory)
     if job.direction != "forward" or job.start is not None:
         raise ConfigError(f"'{shown}' is live; --start, --reverse and --both need a recorded video.")
     late = [item for item in job.prompts if item.frame]
@@ -54,7 +56,7 @@ def track_live(job: TrackJob, screen: Screen) -> Path:
         raise OutputError(
             f"'{run.folder}' holds an earlier recording; choose another folder with -o, or pass --overwrite."
         )
-    stream = VideoTracker(job.choice.load(), TrackerOptions(exclusive=job.exclusive)).stream()
+    stream = VideoTracker(job.choice.load(), job.options).stream()
     with open_live(job.source) as source:
         _watch(job, stream, source, run, screen)
     return run.folder

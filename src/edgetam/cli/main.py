@@ -107,6 +107,7 @@ def track(
         str, typer.Option(metavar="stop|skip", help="What to do at a frame that cannot be read.")
     ] = "stop",
     exclusive: Annotated[bool, typer.Option("--exclusive", help="Objects may not overlap.")] = False,
+    memory: options.Memory = "auto",
     model: options.Model = None,
     weights: options.Weights = None,
     engine: options.EngineName = "auto",
@@ -137,6 +138,7 @@ def track(
         on_bad_frame,
         exclusive,
         overwrite,
+        memory=memory,
     )
     (track_live if is_live(source) else track_video)(job, open_screen(quiet=quiet))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 from typer.core import TyperCommand
@@ -20,10 +20,12 @@ from edgetam.weights.registry import on_this_machine, weights_path
 
 if TYPE_CHECKING:
     from edgetam.engine import Engine
+    from edgetam.tracking.options import MemorySelection
 
 __all__ = [
     "ModelChoice",
     "PromptedCommand",
+    "check_memory",
     "given_prompts",
     "in_order",
     "parse_kinds",
@@ -113,6 +115,27 @@ Output = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace results of another run.", rich_help_panel=_OUTPUT)
 ]
+
+
+Memory = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|recent|confident",
+        help="Which frames to remember: the last, or the last that can be trusted.",
+    ),
+]
+MEMORIES = ("auto", "recent", "confident")
+
+
+def check_memory(memory: str) -> MemorySelection:
+    """Which frames to remember, as `TrackerOptions` calls it.
+
+    Raises:
+        ConfigError: no such choice.
+    """
+    if memory not in MEMORIES:
+        raise ConfigError(f"--memory is '{memory}'; expected auto, recent or confident.")
+    return cast("MemorySelection", memory)
 
 
 class PromptedCommand(TyperCommand):

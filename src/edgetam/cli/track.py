@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from edgetam.cli.errors import StoppedError
 from edgetam.cli.interrupts import held_back
-from edgetam.cli.options import ModelChoice, parse_kinds
+from edgetam.cli.options import ModelChoice, check_memory, parse_kinds
 from edgetam.cli.prompts import Placed, check_ids, checked
 from edgetam.cli.runs import Run, default_folder, describe_prompts, describe_source, open_run
 from edgetam.cli.screen import STAND_IN, Screen
@@ -49,6 +49,19 @@ class TrackJob:
     exclusive: bool = False
     overwrite: bool = False
     demo: bool = False
+    memory: str = "auto"
+
+    @property
+    def options(self) -> TrackerOptions:
+        """How to track.
+
+        Raises:
+            ConfigError: ``memory`` is no such choice.
+        """
+        selection = check_memory(self.memory)
+        return TrackerOptions(
+            exclusive=self.exclusive, history=self.direction == "both", memory_selection=selection
+        )
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -73,6 +86,7 @@ def track_video(job: TrackJob, screen: Screen) -> Path:
     kinds = job.kinds
     job.choice.check()
     check_ids(job.prompts, kinds)
+    check_memory(job.memory)
     if job.on_bad_frame not in ("stop", "skip"):
         raise ConfigError(f"--on-bad-frame is '{job.on_bad_frame}'; expected stop or skip.")
     with closing(open_frames(job.source, on_bad_frame=cast(Any, job.on_bad_frame))) as source:
@@ -124,7 +138,10 @@ def _about(job: TrackJob, prompts: Prompts, source: FrameSource) -> dict[str, An
         "model": job.choice.identity,
         "frames": {"start": job.start, "frames": job.frames, "direction": job.direction},
         # not how bad frames are met: those before the first one are the same either way
-        "options": {"exclusive": job.exclusive},
+        "options": {
+            "exclusive": job.exclusive,
+            **({} if job.memory == "auto" else {"memory": job.memory}),
+        },
         **({"demo": True} if job.demo else {}),
     }
 
@@ -151,9 +168,8 @@ def _track(
     engine: Engine,
     screen: Screen,
 ) -> None:
-    options = TrackerOptions(exclusive=job.exclusive, history=job.direction == "both")
-    check_limits(engine, prompts, options)
-    session = VideoTracker(engine, options).open(source)
+    check_limits(engine, prompts, job.options)
+    session = VideoTracker(engine, job.options).open(source)
     steps = sum(len(order) for _, order in passes)
     seen = {frame for _, order in passes for frame in order}  # --both visits some twice
     last: int | None = None

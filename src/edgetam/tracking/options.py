@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from edgetam.config import ModelConfig, check_whole
 from edgetam.errors import ConfigError
 
-__all__ = ["TrackerOptions"]
+__all__ = ["MemorySelection", "TrackerOptions"]
+
+MemorySelection = Literal["auto", "recent", "confident"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class TrackerOptions:
     joint: bool = False
     track_before_prompt: bool = False
     memory_stride: int = 1
-    memory_selection: Literal["auto", "recent", "confident"] = "auto"
+    memory_selection: MemorySelection = "auto"
     max_prompted: int | None = None
     clear_around_prompts: bool = False
     store: Literal["auto", "fp32", "bf16"] = "auto"
@@ -68,7 +70,7 @@ class TrackerOptions:
             check_whole("max_prompted", self.max_prompted, 1)
         if self.store not in ("auto", "fp32", "bf16"):
             raise ConfigError(f"store is {self.store!r}; expected 'auto', 'fp32' or 'bf16'.")
-        if self.memory_selection not in ("auto", "recent", "confident"):
+        if self.memory_selection not in get_args(MemorySelection):
             raise ConfigError(
                 f"memory_selection is {self.memory_selection!r}; expected 'auto', 'recent' or 'confident'."
             )
