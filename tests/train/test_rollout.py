@@ -244,7 +244,8 @@ def test_earlier_answers_are_fed_back_within_the_trackers_limit(model: EdgeTAM) 
 
 def tracked(model: EdgeTAM, given: Batch) -> dict[int, FrameResult]:
     """What a session gives on the first clip, from the masks of two objects."""
-    tracker = VideoTracker(TorchEngine(model, fold=False), TrackerOptions(fill_holes=0, store="fp32"))
+    options = TrackerOptions(fill_holes=0, store="fp32", memory_selection="recent")
+    tracker = VideoTracker(TorchEngine(model, fold=False), options)
     with tracker.open(list(given.frames[0].numpy())) as session:
         for b in range(2):
             session.prompt(0, b + 1, mask=given.masks[b, 0].numpy())

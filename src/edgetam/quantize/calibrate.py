@@ -110,10 +110,10 @@ def _quantize(path: Path, samples: list[Inputs], folder: Path, threads: int | No
 
     read = core().read_model
     abs_max = attention_abs_max(read(path), samples, threads)
-    options: dict[str, Any] = {}
-    if abs_max:  # NNCF would round the weights of attention too
-        scope = nncf.IgnoredScope(names=list(abs_max))
-        options = {"model_type": nncf.ModelType.TRANSFORMER, "ignored_scope": scope}
+    exact = [*abs_max, *_sums_of_norms(read(path))]  # NNCF would round the weights of attention too
+    options: dict[str, Any] = {"ignored_scope": nncf.IgnoredScope(names=exact)} if exact else {}
+    if abs_max:
+        options["model_type"] = nncf.ModelType.TRANSFORMER
     with (
         redirect_stdout(io.StringIO()),
         quiet("nncf"),
@@ -129,6 +129,18 @@ def _quantize(path: Path, samples: list[Inputs], folder: Path, threads: int | No
         )
     unfuse_attention(quantised, abs_max)
     save(quantised, folder)
+
+
+def _sums_of_norms(model: Any) -> list[str]:
+    """Convolutions that add up squares for a norm, whose epsilon NNCF would take for a bias."""
+    found = []
+    for node in model.get_ops():
+        if node.get_type_name() != "Add":
+            continue
+        terms = [entry.get_source_output().get_node() for entry in node.inputs()]
+        single = [t.get_type_name() == "Constant" and t.get_data().size == 1 for t in terms]
+        found += [t.get_friendly_name() for t in terms if t.get_type_name() == "Convolution" and any(single)]
+    return found
 
 
 def _digest(images: list[Inputs]) -> str:
