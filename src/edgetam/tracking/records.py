@@ -24,7 +24,7 @@ __all__ = ["FrameRecord", "ObjectTrack", "RecordStore", "known_track"]
 
 SURE_SCORE = 0.3
 """Estimated IoU above which an answer can be trusted. Of what the bundled weights take up by mistake it is
-below 0.25 at first, of what they follow 0.6 to 0.9, of a part of something larger 0.4."""
+below 0.25 at first, of what they follow mostly 0.6 to 0.9."""
 
 
 @dataclass(frozen=True)
