@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
 import typer
 from typer.core import TyperCommand
@@ -15,12 +15,12 @@ from edgetam.config import VARIANTS
 from edgetam.engine.manifest import MANIFEST
 from edgetam.errors import ConfigError, EngineError
 from edgetam.hashing import sha256_of
+from edgetam.tracking.options import MemorySelection
 from edgetam.weights import bundled_path
 from edgetam.weights.registry import on_this_machine, weights_path
 
 if TYPE_CHECKING:
     from edgetam.engine import Engine
-    from edgetam.tracking.options import MemorySelection
 
 __all__ = [
     "ModelChoice",
@@ -124,7 +124,6 @@ Memory = Annotated[
         help="Which frames to remember: the last, or the last that can be trusted.",
     ),
 ]
-MEMORIES = ("auto", "recent", "confident")
 
 
 def check_memory(memory: str) -> MemorySelection:
@@ -133,9 +132,9 @@ def check_memory(memory: str) -> MemorySelection:
     Raises:
         ConfigError: no such choice.
     """
-    if memory not in MEMORIES:
+    if memory not in get_args(MemorySelection):
         raise ConfigError(f"--memory is '{memory}'; expected auto, recent or confident.")
-    return cast("MemorySelection", memory)
+    return cast(MemorySelection, memory)
 
 
 class PromptedCommand(TyperCommand):

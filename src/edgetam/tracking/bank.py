@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
@@ -58,8 +57,9 @@ def read_plan(
         sure: tracked frames whose answers can be trusted, ascending: the nearest six of them are read,
             however far back they are, instead of the last six frames.
     """
-    if sure is not None:
-        tracked = _Sorted(sure)
+    if sure is not None:  # those that pointers are read of; there may be very many
+        nearest = bisect_left(sure, frame - MAX_POINTERS), bisect_right(sure, frame + MAX_POINTERS)
+        tracked = set(sure[slice(*nearest)])
     everything = list(prompted)
     chosen = _closest(frame, everything, max_prompted)
     rest = set(everything) - set(chosen)
@@ -84,19 +84,6 @@ def _earlier(frame: int, age: int, stride: int, reverse: bool) -> int:
     if reverse:
         return -(-(frame + 2) // stride) * stride + (age - 2) * stride
     return ((frame - 2) // stride) * stride - (age - 2) * stride
-
-
-@dataclass(frozen=True)
-class _Sorted:
-    """Membership in ascending numbers."""
-
-    numbers: Sequence[int]
-
-    def __contains__(self, number: object) -> bool:
-        if not isinstance(number, int):
-            return False
-        place = bisect_left(self.numbers, number)
-        return place < len(self.numbers) and self.numbers[place] == number
 
 
 def _backwards(frame: int, numbers: Sequence[int], stride: int, reverse: bool) -> Iterator[int]:
