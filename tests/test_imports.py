@@ -14,7 +14,7 @@ import edgetam
 
 PACKAGE = Path(edgetam.__file__).parent
 ROOT = PACKAGE.parent.parent
-BASE = {"atomic", "config", "errors", "hashing", "hints", "structs"}
+BASE = {"atomic", "config", "errors", "hashing", "hints", "locks", "structs"}
 NETWORK = BASE | {"model", "weights"}
 TRACKING = BASE | {"io", "engine", "tracking"}
 ALL = NETWORK | TRACKING | {"eval", "export", "train"}
@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "hashing": set(),
     "hints": set(),
+    "locks": {"atomic", "errors"},
     "config": {"errors"},
     "structs": {"errors", "config"},
     "model": BASE,
@@ -43,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """Part of the package to the other parts it may know about."""
 
-TORCH_FREE = ["tracking", "io", "atomic", "config", "errors", "hashing", "hints", "structs", "__init__"]
+TORCH_FREE = [*sorted(BASE), "tracking", "io", "__init__"]
 TORCH_FREE_ENGINE = (
     *("__init__", "base", "select", "verbs", "candidates", "store", "source", "openvino", "int8"),
     *("manifest", "fixed", "bundle", "onnx", "requirements"),

@@ -12,6 +12,7 @@ from edgetam.cli import live
 from edgetam.engine.manifest import Limits
 from edgetam.errors import MediaError
 from edgetam.io import LiveSource, overlay_video
+from edgetam.locks import sole_writer
 from tests.cli.conftest import refused, tree
 
 
@@ -138,6 +139,12 @@ def test_a_camera_without_pictures(run, engine, camera, tmp_path):
     camera(0, None)
     refused(run("track", "0", "--point", "9,9"), 2, "camera 0")
     assert tree(tmp_path) == set()
+
+
+def test_two_recordings_do_not_write_to_one_folder(run, engine, camera, tmp_path):
+    camera(2)
+    with sole_writer(tmp_path / "res"):
+        refused(run("track", "0", "--point", "20,20", "-o", "res"), 4, "Another run is writing to 'res'")
 
 
 def test_a_recording_is_not_replaced(run, engine, camera):

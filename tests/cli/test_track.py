@@ -14,6 +14,7 @@ from PIL import Image
 from edgetam.cli import options
 from edgetam.engine.manifest import Limits
 from edgetam.io import read_mask
+from edgetam.locks import LOCK, sole_writer
 from tests.cli.conftest import FRAMES, HEIGHT, WIDTH, refused, tree
 from tests.io.clips import damage
 
@@ -195,6 +196,14 @@ def test_results_of_another_run_are_kept_unless_told(run, engine, video, tmp_pat
     assert tree(tmp_path) == before
     assert run("track", video, "--point", "21,20", "--frames", 2, "-o", "res", "--overwrite").exit_code == 0
     assert {p.name for p in (tmp_path / "res/masks").iterdir()} == {"00000.png", "00001.png"}
+
+
+def test_two_runs_do_not_write_to_one_folder(run, engine, video, tmp_path):
+    words = ("track", video, "--point", "20,20", "-o", "res")
+    with sole_writer(tmp_path / "res"):
+        refused(run(*words), 4, "Another run is writing to 'res'", "-o")
+        assert tree(tmp_path / "res") == {LOCK}
+    assert run(*words).exit_code == 0
 
 
 def test_kinds_of_one_run_stand_side_by_side_and_are_replaced_together(run, engine, video, tmp_path):

@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 from edgetam.cli.main import app
 from edgetam.errors import ConfigError, OutputError, WeightsError
+from edgetam.locks import sole_writer
 from edgetam.train.checkpoint import load_checkpoint, save_checkpoint
 from edgetam.train.data import Clip
 from edgetam.train.progress import Report
@@ -502,6 +503,16 @@ def test_mistakes_end_in_one_sentence(recipe_file: Path, tmp_path: Path) -> None
     refused(CliRunner().invoke(app, ["distill", str(recipe_file)]), 2, "has no teacher", "distill.teacher=")
     (tmp_path / "file").write_text("")
     refused(CliRunner().invoke(app, ["train", str(recipe_file), "-o", str(tmp_path / "file")]), 4, "file")
+
+
+def test_two_runs_do_not_write_to_one_folder(recipe_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    words = ["train", str(recipe_file), "-o", str(folder)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    with sole_writer(folder):
+        before = kept(folder)
+        refused(CliRunner().invoke(app, [*words, "--overwrite"]), 4, "Another run is writing to", "run")
+        assert kept(folder) == before
 
 
 def test_data_can_be_checked_instead(recipe_file: Path, tmp_path: Path) -> None:

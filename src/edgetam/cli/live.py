@@ -18,6 +18,7 @@ from edgetam.errors import ConfigError, MediaError, OutputError, PromptError
 from edgetam.io import LiveSource, ResultWriter, VideoInfo, open_live
 from edgetam.io.live import without_password
 from edgetam.io.results import PLACES
+from edgetam.locks import sole_writer
 from edgetam.tracking import Stream, VideoTracker
 from edgetam.tracking.limits import check_limits
 
@@ -71,9 +72,9 @@ def _watch(job: TrackJob, stream: Stream, source: LiveSource, run: Run, screen: 
     prompts = {item.object_id: item.prompt for item in job.prompts}
     done, began = 0, time.perf_counter()
     broke_off: MediaError | None = None
-    writer = ResultWriter(run.folder, job.kinds, VideoInfo(source.name, width, height))
+    info = VideoInfo(source.name, width, height)
     try:
-        with writer:
+        with sole_writer(run.folder), ResultWriter(run.folder, job.kinds, info) as writer:
             run.note()
             try:
                 with screen.counting(source.name, job.frames) as count:

@@ -18,6 +18,7 @@ from edgetam.cli.screen import STAND_IN, Screen
 from edgetam.errors import ConfigError, MediaError, OutputError, PromptError
 from edgetam.io import SAVE_KINDS, FrameSource, ResultWriter, VideoInfo, open_frames
 from edgetam.io.results import PLACES
+from edgetam.locks import sole_writer
 from edgetam.structs import FrameResult
 from edgetam.tracking import TrackerOptions, TrackingSession, VideoTracker
 from edgetam.tracking.limits import check_limits
@@ -174,7 +175,7 @@ def _track(
     seen = {frame for _, order in passes for frame in order}  # --both visits some twice
     last: int | None = None
     try:
-        with _writer(run, job.kinds, source) as writer:
+        with sole_writer(run.folder), _writer(run, job.kinds, source) as writer:
             # a second pass adds to frames that the first one has written
             whole = len(passes) == 1 or run.finished
             if whole and seen <= writer.done:

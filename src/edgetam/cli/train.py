@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from edgetam.atomic import make_folder
 from edgetam.cli.errors import StoppedError
 from edgetam.cli.screen import Screen, open_screen
 from edgetam.errors import ConfigError
+from edgetam.locks import sole_writer
 from edgetam.train.data.check import check_data
 from edgetam.train.loop import Trainer
 from edgetam.train.progress import Report
@@ -115,10 +116,13 @@ def train_recipe(job: TrainJob, screen: Screen) -> None:
         torch.set_num_threads(recipe.threads)
     device = device_for(recipe.device)
     with connected(device):
-        shown = screen if rank() == 0 else Screen(quiet=True)
-        run = _open(job, recipe, device, shown)
-        with _signals(run.trainer, shown):
-            _follow(run, shown)
+        first = rank() == 0
+        shown = screen if first else Screen(quiet=True)
+        trainer = _trainer(recipe, device)
+        with sole_writer(job.folder) if first else nullcontext():
+            run = _open(job, trainer, shown)
+            with _signals(run.trainer, shown):
+                _follow(run, shown)
         if not run.trainer.finished:
             shown.note(f"Stopped at step {run.trainer.progress.step}; the same command goes on from there.")
             raise StoppedError
@@ -136,11 +140,14 @@ def _check_teacher(recipe: Recipe, job: TrainJob) -> None:
         )
 
 
-def _open(job: TrainJob, recipe: Recipe, device: torch.device, screen: Screen) -> Run:
+def _trainer(recipe: Recipe, device: torch.device) -> Trainer:
     teacher = open_teacher(recipe.distill, device, recipe.precision) if recipe.distill else None
     model = starting_model(recipe.model, recipe.seed)
-    trainer = Trainer(recipe, model, partial(StageClips, Sources(recipe)), device, teacher)
-    run = Run(trainer, job.folder, make_evaluator(recipe))
+    return Trainer(recipe, model, partial(StageClips, Sources(recipe)), device, teacher)
+
+
+def _open(job: TrainJob, trainer: Trainer, screen: Screen) -> Run:
+    run = Run(trainer, job.folder, make_evaluator(trainer.recipe))
     if job.overwrite:
         if rank() == 0:
             run.start_anew()
@@ -148,7 +155,7 @@ def _open(job: TrainJob, recipe: Recipe, device: torch.device, screen: Screen) -
         at = f"step {trainer.progress.step}, {trainer.progress.seconds / 60:.1f} minutes"
         screen.note(f"Going on from {run.checkpoint} ({at}).")
     many = f" in {world()} processes" if world() > 1 else ""
-    screen.note(f"Training on {device}{many}; everything goes to {job.folder}.")
+    screen.note(f"Training on {trainer.device}{many}; everything goes to {job.folder}.")
     return run
 
 

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from edgetam.errors import EngineError, OutputError
-from edgetam.weights.cache import alone, cache_dir, sha256_of
+from edgetam.locks import alone
+from edgetam.weights.cache import cache_dir, sha256_of
 
 __all__ = ["Store", "Unneeded", "remove", "unneeded"]
 

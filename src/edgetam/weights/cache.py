@@ -8,16 +8,15 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from edgetam.atomic import atomic_write
 from edgetam.errors import DownloadError, OutputError
 from edgetam.hashing import sha256_of
+from edgetam.locks import alone
 
-__all__ = ["Record", "Records", "alone", "cache_dir", "is_offline", "sha256_of"]
+__all__ = ["Record", "Records", "cache_dir", "is_offline", "sha256_of"]
 
 _TRUE = {"1", "true", "yes", "on"}
 _log = logging.getLogger(__name__)
@@ -72,25 +71,6 @@ def is_offline() -> str | None:
         if os.environ.get(name, "").strip().lower() in _TRUE:
             return name
     return None
-
-
-@contextmanager
-def alone(lock: str | Path, patience: float = -1) -> Iterator[None]:
-    """One process at a time, of those that ask for this lock; without effect on disks that know none.
-
-    Args:
-        lock: its file.
-        patience: seconds to wait for others; -1 waits until they are done.
-
-    Raises:
-        OSError: the file cannot be written, or others took longer (a TimeoutError).
-    """
-    from filelock import FileLock  # environments that only run bundles lack it
-
-    with ExitStack() as stack:
-        with suppress(NotImplementedError):
-            stack.enter_context(FileLock(lock, timeout=patience))
-        yield
 
 
 class Records:

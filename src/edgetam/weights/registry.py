@@ -17,8 +17,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from edgetam.errors import DownloadError, WeightsError
+from edgetam.locks import alone
 from edgetam.weights.bundled import bundled_path
-from edgetam.weights.cache import Records, alone, cache_dir, is_offline, sha256_of
+from edgetam.weights.cache import Records, cache_dir, is_offline, sha256_of
 from edgetam.weights.fetch import Progress, fetch
 
 __all__ = [
