@@ -57,6 +57,14 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
         pytest.fail("no folder can be there")
 
 
+def test_environments_that_only_run_bundles_have_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    with sole_writer(tmp_path), sole_writer(tmp_path):
+        pass
+
+
 def test_disks_without_locks_have_writers_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class NoLock:
         def __init__(self, *args: object, **named: object) -> None: ...

@@ -16,7 +16,9 @@ LOCK = ".edgetam.lock"
 
 @contextmanager
 def alone(lock: str | Path, patience: float = -1) -> Iterator[None]:
-    """One process at a time, of those that ask for this lock; without effect on disks that know none.
+    """One process at a time, of those that ask for this lock.
+
+    It has no effect on disks that know no locks, and in environments that only run bundles and lack filelock.
 
     Args:
         lock: its file.
@@ -25,10 +27,10 @@ def alone(lock: str | Path, patience: float = -1) -> Iterator[None]:
     Raises:
         OSError: the file cannot be written, or others took longer (a TimeoutError).
     """
-    from filelock import FileLock  # environments that only run bundles lack it
-
     with ExitStack() as stack:
-        with suppress(NotImplementedError):
+        with suppress(NotImplementedError, ImportError):
+            from filelock import FileLock
+
             stack.enter_context(FileLock(lock, timeout=patience))
         yield
 
