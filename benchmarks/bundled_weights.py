@@ -3,8 +3,8 @@
     python -m benchmarks.bundled_weights --root DAVIS_LIKE_FOLDER [--weights FILE] [--also 256]
 
 runs `edgetam eval vos` on a folder of ``JPEGImages/SEQUENCE`` and ``Annotations/SEQUENCE`` with masks and
-clicks on the first frames and prints one JSON record, in percent, by the protocol of the DAVIS toolkit. The
-weights run at their own input size, and at others too when asked.
+clicks on the first frames and prints one JSON record, in percent, by the protocol of the DAVIS toolkit. At
+their own size the weights run as trackers are measured and as they are by default; others are asked for.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ PROMPTS: Mapping[str, Sequence[str]] = {
     "1 click": ("--prompt", "1click"),
     "3 clicks": ("--prompt", "3click"),
 }
+
+DEFAULTS = ("--postprocess",)
+"""What trackers do by default, and not when they are measured: `edgetam.cli.eval_trackers.PUBLISHED`."""
 
 
 def evaluate(options: Sequence[str], root: Path, weights: Path | None) -> dict[str, Any]:
@@ -69,6 +72,8 @@ def main() -> None:
     given = parser.parse_args()
     label = "bundled weights" if given.weights is None else str(given.weights)
     asked = {**BASELINES, **{f"{label}, {name}": options for name, options in PROMPTS.items()}}
+    for name, options in PROMPTS.items():
+        asked[f"{label}, {name}, tracker as it is by default"] = (*options, *DEFAULTS)
     for size in given.also:
         for name, options in PROMPTS.items():
             asked[f"{label}, {name}, {size}-pixel input"] = (*options, "--imgsz", str(size))

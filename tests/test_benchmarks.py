@@ -67,7 +67,7 @@ def test_only_bundled_weights_are_called_so(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bundled_weights, "evaluate", lambda options, root, weights: list(options))
-    words = ("--root", ".", "--also", "256")
+    words = ("--root", ".", "--also", "256", "768")
     found = rows(bundled_weights.main, capsys, monkeypatch, *words)
     # the names that the committed record has
     record = json.loads((ROOT / "benchmarks/records/bundled_weights.json").read_text())
