@@ -118,9 +118,9 @@ def train_recipe(job: TrainJob, screen: Screen) -> None:
     with connected(device):
         first = rank() == 0
         shown = screen if first else Screen(quiet=True)
-        trainer = _trainer(recipe, device)
+        run = Run(_trainer(recipe, device), job.folder, make_evaluator(recipe))
         with sole_writer(job.folder) if first else nullcontext():
-            run = _open(job, trainer, shown)
+            _begin(run, job, shown)
             with _signals(run.trainer, shown):
                 _follow(run, shown)
         if not run.trainer.finished:
@@ -146,8 +146,8 @@ def _trainer(recipe: Recipe, device: torch.device) -> Trainer:
     return Trainer(recipe, model, partial(StageClips, Sources(recipe)), device, teacher)
 
 
-def _open(job: TrainJob, trainer: Trainer, screen: Screen) -> Run:
-    run = Run(trainer, job.folder, make_evaluator(trainer.recipe))
+def _begin(run: Run, job: TrainJob, screen: Screen) -> None:
+    trainer = run.trainer
     if job.overwrite:
         if rank() == 0:
             run.start_anew()
@@ -156,7 +156,6 @@ def _open(job: TrainJob, trainer: Trainer, screen: Screen) -> Run:
         screen.note(f"Going on from {run.checkpoint} ({at}).")
     many = f" in {world()} processes" if world() > 1 else ""
     screen.note(f"Training on {trainer.device}{many}; everything goes to {job.folder}.")
-    return run
 
 
 def _follow(run: Run, screen: Screen) -> None:
