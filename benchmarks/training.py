@@ -35,10 +35,17 @@ WARM_UP = 3
 """Steps before measuring: workers start, memory grows, convolutions choose their form."""
 
 
+def only_stage(recipe: Recipe, number: int, steps: int) -> Recipe:
+    """One stage of a recipe, for so many steps, of which nothing is reported."""
+    stage = replace(recipe.stages[number], steps=steps, minutes=None)
+    model = replace(recipe.model, image_size=None)  # weights may be saved at the size of another stage
+    return replace(recipe, model=model, stages=(stage,), every=replace(recipe.every, log_steps=10**9))
+
+
 def measure(recipe: Recipe, number: int, steps: int) -> dict[str, Any]:
     """Train a stage for some steps."""
-    stage = replace(recipe.stages[number], steps=WARM_UP + steps, minutes=None)
-    one = replace(recipe, stages=(stage,), every=replace(recipe.every, log_steps=10**9))
+    one = only_stage(recipe, number, WARM_UP + steps)
+    (stage,) = one.stages
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     device = device_for(recipe.device)

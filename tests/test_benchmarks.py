@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from benchmarks import absence, bundled_weights, tracking
 from benchmarks.absence import Footage, pairs
 from benchmarks.study import RECIPE, TEACHER, runs
 from benchmarks.table import END, ROOT, START, section
+from benchmarks.training import only_stage
 from edgetam.train.recipe_file import load_recipe
 
 
@@ -35,6 +37,14 @@ def test_the_study_trains_what_it_was_asked_for(tmp_path: Path) -> None:
 def test_the_recipe_of_the_study_knows_all_its_variants(tmp_path: Path) -> None:
     for _, _, _, overrides in runs(tmp_path, 1):
         load_recipe(RECIPE, overrides)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_stage_of_our_recipes_can_be_measured_by_itself(path: Path) -> None:
+    recipe = load_recipe(path)
+    for number, stage in enumerate(recipe.stages):
+        (alone,) = only_stage(recipe, number, 7).stages
+        assert alone == replace(stage, steps=7, minutes=None)
 
 
 def test_objects_are_lost_to_every_other_sequence_but_their_own() -> None:
