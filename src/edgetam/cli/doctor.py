@@ -216,6 +216,7 @@ def _engines() -> Iterator[Finding]:
             yield Finding("engines", name, "missing", "not installed", hint)
         else:
             yield _runtime(name)
+    yield _native()
     try:
         choice = choose_engine()
     except EngineError as error:
@@ -223,6 +224,17 @@ def _engines() -> Iterator[Finding]:
         return
     picked = f"{choice.engine} on {choice.device} in {choice.precision} ({choice.reason})"
     yield Finding("engines", "auto", "ok", picked)
+
+
+def _native() -> Finding:
+    from edgetam.engine.native.library import compiler, cpu_flags, why_not
+
+    reason = why_not()
+    if reason:
+        return Finding("engines", "native", "missing", reason)
+    products = "AMX" if "amx_bf16" in cpu_flags() else "AVX-512"
+    by = " ".join(compiler() or ["compiled already"])
+    return Finding("engines", "native", "ok", f"memory attention in bf16 on {products} ({by})")
 
 
 def _runtime(name: str) -> Finding:

@@ -94,7 +94,8 @@ Checkpoint = Annotated[
     ),
 ]
 EngineName = Annotated[
-    str, typer.Option("--engine", help="auto, openvino, onnx, torch or compiled.", rich_help_panel=_MODEL)
+    str,
+    typer.Option("--engine", help="auto, openvino, native, onnx, torch or compiled.", rich_help_panel=_MODEL),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_MODEL)]
 Precision = Annotated[str, typer.Option(help="auto, fp32, bf16, fp16 or int8.", rich_help_panel=_MODEL)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ENGINES", "PRECISIONS", "Choice", "choose_engine", "load_model"]
 
-ENGINES = ("auto", "torch", "compiled", "openvino", "onnx")
+ENGINES = ("auto", "torch", "compiled", "openvino", "native", "onnx")
 PYTORCH = ("torch", "compiled")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 _DRIVERS = ("/proc/driver/nvidia/version", "/dev/kfd", "/dev/dxg")
 """Signs of a GPU on Linux, looked at so that machines without one need not import torch to find out."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Choice(NamedTuple):
@@ -51,9 +55,10 @@ def load_model(
         name: a variant, see `edgetam.VARIANTS`.
         weights: a file (the official ``.pt``, or safetensors in our or Hugging Face's layout), a name from
             ``edgetam weights list``, or ``None`` for the weights that come with the package.
-        engine: ``openvino`` or ``onnx`` (CPUs only), ``torch``, ``compiled`` (PyTorch with `torch.compile`,
-            and CUDA graphs on a GPU: slow at first, then faster), or ``auto``: torch on a GPU and OpenVINO
-            on a CPU.
+        engine: ``openvino`` or ``onnx`` (CPUs only), ``native`` (OpenVINO with kernels of our own, in bf16),
+            ``torch``, ``compiled`` (PyTorch with `torch.compile`, and CUDA graphs on a GPU: slow at first,
+            then faster), or ``auto``: torch on a GPU and OpenVINO on a CPU, with those kernels in bf16 where
+            they can be used.
         device: ``auto`` or None (CUDA, then MPS, then CPU), or any torch device.
         precision: ``fp32``, ``bf16`` or ``fp16``, or ``auto``: bf16 on CUDA, else fp32. On a CPU
             that computes in it, bf16 is nearly twice as fast and moves outlines a little. ``int8`` is for
@@ -83,6 +88,15 @@ def load_model(
         from edgetam.engine.onnx import onnx_engine
 
         return onnx_engine(source, choice.precision, threads)
+    if choice.engine == "native":
+        from edgetam.engine.native.engine import native_engine
+
+        try:
+            return native_engine(source, choice.precision, threads)
+        except EngineError as error:
+            if engine == "native":
+                raise
+            _log.warning("OpenVINO runs memory attention, too: %s", error)
     from edgetam.engine.openvino import openvino_engine
 
     return openvino_engine(source, choice.precision, threads)
@@ -99,11 +113,11 @@ def choose_engine(
     _check(engine, precision)
     device = _device_name(device)
     if engine == "auto":
-        engine, device, reason = _best_engine(device)
+        engine, device, reason = _best_engine(device, precision)
     else:
         reason = "asked for"
         if engine not in PYTORCH:
-            _need(engine)
+            _need("openvino" if engine == "native" else engine)
     if engine in PYTORCH:
         require_torch(f"The {engine} engine")
         if precision == "int8":
@@ -121,6 +135,8 @@ def choose_engine(
         raise EngineError(
             f"The {engine} engine runs on the CPU and device is {device!r}; use engine='torch'."
         )
+    if engine == "native" and precision == "auto":
+        precision = "bf16"
     if engine == "onnx" and precision not in ("auto", "fp32"):
         raise EngineError(
             f"precision is {precision!r}; the ONNX engine computes in fp32 only, so use engine='openvino'."
@@ -154,13 +170,17 @@ def _check(engine: str, precision: str) -> None:
             raise EngineError(f"{what} is {value!r}; expected one of {', '.join(known)}.")
 
 
-def _best_engine(device: str) -> tuple[str, str, str]:
+def _best_engine(device: str, precision: str) -> tuple[str, str, str]:
     """Engine, device and why."""
     if device == "auto":
         device = _torch_device()
     if device != "cpu":
         return "torch", device, f"device {device}"
     if not missing(["openvino"]):
+        from edgetam.engine.native.library import why_not
+
+        if precision == "bf16" and why_not() is None:
+            return "native", device, "the fastest in bf16 on this CPU"
         return "openvino", device, "the fastest on a CPU"
     return "torch", device, "OpenVINO is not installed"
 

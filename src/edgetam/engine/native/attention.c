@@ -1,0 +1,423 @@
+/* Memory attention (`edgetam.model.memory_attention`) in bfloat16, sums and norms in float.
+
+   Blocks of queries go through a whole layer at once: what is between is a few hundred KB and stays in the cache,
+   and the weights of attention never exist but for 32 queries and 256 keys. Threads take the blocks one by one and
+   meet once per layer, where keys and values of all blocks are needed. */
+#include "attention.h"
+
+#define WIDTH 256
+#define MEMORY 64
+#define HIDDEN 2048
+#define HALF (WIDTH / 2)
+#define KEYS 256 /* at once */
+#define MOST_ROWS 256
+#define EPSILON 1e-5f
+#define OVERFLOW 1e30f
+
+/* A linear map: its weights as the right side of a product. */
+typedef struct {
+    bf16 *weight;
+    const float *bias;
+} Packed;
+
+typedef struct {
+    Packed self_query, self_key, self_value, cross_query, cross_key, cross_value, widen, narrow;
+    Linear norm1, norm2, norm3;
+} Layer;
+
+/* Of one thread. */
+typedef struct {
+    float x[MOST_ROWS * WIDTH], before[MOST_ROWS * WIDTH], sums[MOST_ROWS * WIDTH];
+    float scores[BLOCK * KEYS], block[BLOCK * WIDTH], pivot[MOST_ROWS], total[MOST_ROWS];
+    bf16 left[MOST_ROWS * WIDTH], weights[BLOCK * KEYS], half[BLOCK * WIDTH];
+} __attribute__((aligned(64))) Scratch;
+
+/* What self-attention reads, [objects x cells x WIDTH] each. */
+typedef struct {
+    float *x;
+    bf16 *queries, *keys, *values;
+} Stage;
+
+struct Attention {
+    AttentionShape shape;
+    AttentionTables tables;
+    Linear norm;
+    Pool *pool;
+    Layer *layers;
+    Scratch *scratch;
+    int cells, rows;
+    /* of a run */
+    AttentionInputs in;
+    float *out;
+    int layer, slots;      /* slots: places for keys of each object, a multiple of 32 */
+    Stage stages[2];       /* of this layer and of the next */
+    size_t stage_size, memory_size;
+    bf16 *memory_keys;     /* [layers x objects x slots x WIDTH] */
+    bf16 *memory_values;   /* [objects x slots x MEMORY] */
+};
+
+static void *allocate(size_t bytes) { return aligned_alloc(64, (bytes + 63) / 64 * 64); }
+
+static int up(int count) { return (count + BLOCK - 1) / BLOCK * BLOCK; }
+
+/* [outputs x inputs] as the right side; NULL: no memory. */
+static bf16 *packed(const float *weight, int outputs, int inputs) {
+    bf16 *to = allocate((size_t)outputs * inputs * sizeof *to), *rows = allocate((size_t)BLOCK * inputs * sizeof *rows);
+    for (int n = 0; to && rows && n < outputs; n += BLOCK) {
+        for (int r = 0; r < BLOCK; r++)
+            for (int i = 0; i < inputs; i++) rows[half_at(r, i)] = round_one(weight[(size_t)(n + r) * inputs + i]);
+        to_columns(rows, inputs, to + (size_t)n * inputs);
+    }
+    if (!rows) free(to), to = NULL;
+    free(rows);
+    return to;
+}
+
+/* 32 rows times a linear map, without its bias. */
+INLINE void project(const bf16 *x, Packed map, int inputs, int outputs, float *to) {
+    for (int n = 0; n < outputs; n += BLOCK) multiply(x, map.weight + (size_t)n * inputs, inputs, to + n * BLOCK, 0);
+}
+
+/* Row r normalised: to blocks in bfloat16, or to floats in a row. */
+INLINE void normalise_row(const float *x, int r, Linear norm, bf16 *half, float *plain) {
+    vec row[WIDTH / LANES], sum = all(0), squares = all(0);
+    for (int i = 0; i < WIDTH / LANES; i++) sum += row[i] = load(x + at(r, LANES * i));
+    vec mean = all(sum_of(sum) / WIDTH);
+    for (int i = 0; i < WIDTH / LANES; i++) row[i] -= mean, squares = fused(row[i], row[i], squares);
+    vec scale = all(1 / sqrtf(sum_of(squares) / WIDTH + EPSILON));
+    for (int i = 0; i < WIDTH / LANES; i++) {
+        vec y = fused(row[i] * scale, load(norm.weight + LANES * i), load(norm.bias + LANES * i));
+        if (half) store_rounded(half + half_at(r, LANES * i), y);
+        else store(plain + LANES * i, y);
+    }
+}
+
+INLINE void normalise(const float *x, Linear norm, bf16 *to) {
+    for (int r = 0; r < BLOCK; r++) normalise_row(x, r, norm, to, NULL);
+}
+
+/* Add the bias to row r, rotate its halves by those of its cell if it has one, and round. */
+INLINE void turn_row(const float *x, int r, const float *bias, Rotary rotary, int cell, bf16 *to) {
+    for (int i = 0; i < HALF; i += LANES) {
+        vec a = load(x + at(r, i)) + load(bias + i), b = load(x + at(r, HALF + i)) + load(bias + HALF + i);
+        if (cell >= 0) {
+            vec cos = load(rotary.cos + (size_t)cell * HALF + i), sin = load(rotary.sin + (size_t)cell * HALF + i);
+            vec turned = a * cos - b * sin;
+            b = b * cos + a * sin, a = turned;
+        }
+        store_rounded(to + half_at(r, i), a);
+        store_rounded(to + half_at(r, HALF + i), b);
+    }
+}
+
+/* 32 rows times a linear map, turned by cells from `cell` on. */
+INLINE void project_turned(Scratch *t, const bf16 *x, Packed map, Rotary rotary, int cell, bf16 *to) {
+    project(x, map, WIDTH, WIDTH, t->block);
+    for (int r = 0; r < BLOCK; r++) turn_row(t->block, r, map.bias, rotary, cell + r, to);
+}
+
+/* Weights of row r, 2^(score - pivot), and their sum. */
+INLINE float weigh_row(const float *scores, int r, int width, float pivot, bf16 *weights) {
+    vec sum = all(0), low = all(pivot);
+    for (int n = 0; n < width; n += LANES) {
+        vec weight = power_of_two(load(scores + at(r, n)) - low);
+        sum += weight;
+        store_rounded(weights + half_at(r, n), weight);
+    }
+    return sum_of(sum);
+}
+
+INLINE float largest_in_row(const float *scores, int r, int width) {
+    vec most = load(scores + at(r, 0));
+    for (int n = LANES; n < width; n += LANES) most = larger(most, load(scores + at(r, n)));
+    return largest_of(most);
+}
+
+/* What 32 queries and some keys have in common; nothing with those from `count` on. */
+INLINE void score(const bf16 *queries, const bf16 *keys, int width, int count, float *scores) {
+    for (int n = 0; n < width; n += BLOCK) multiply(queries, keys + (size_t)n * WIDTH, WIDTH, scores + n * BLOCK, 0);
+    for (int n = count; n < width; n++)
+        for (int r = 0; r < BLOCK; r++) scores[at(r, n)] = -INFINITY;
+}
+
+/* Scores count in powers of two. Weights are relative to a pivot, the largest score of the first keys: floats take
+   those of later keys, however large. Where they do not, the largest of all is found first. */
+INLINE void find_pivots(Scratch *t, const bf16 *queries, int rows, const bf16 *keys, int count) {
+    for (int r = 0; r < rows; r++) t->pivot[r] = -INFINITY;
+    for (int key = 0; key < count; key += KEYS) {
+        int left = count - key < KEYS ? count - key : KEYS;
+        for (int row = 0; row < rows; row += BLOCK) {
+            score(queries + row * WIDTH, keys + (size_t)key * WIDTH, up(left), left, t->scores);
+            for (int r = 0; r < BLOCK; r++) {
+                float most = largest_in_row(t->scores, r, up(left)), *pivot = t->pivot + row + r;
+                *pivot = most > *pivot ? most : *pivot;
+            }
+        }
+    }
+}
+
+/* sums [rows x depth] = values weighted, and the totals of the weights, by which they are not divided yet. */
+INLINE void weigh(Scratch *t, const bf16 *queries, int rows, const bf16 *keys, const bf16 *values, int count, int slots,
+                  int depth, int known_pivots) {
+    for (int key = 0; key < count; key += KEYS) {
+        int left = count - key < KEYS ? count - key : KEYS, width = up(left);
+        for (int row = 0; row < rows; row += BLOCK) {
+            score(queries + row * WIDTH, keys + (size_t)key * WIDTH, width, left, t->scores);
+            for (int r = 0; r < BLOCK; r++) {
+                float *pivot = t->pivot + row + r, *total = t->total + row + r;
+                if (!key && !known_pivots) *pivot = largest_in_row(t->scores, r, width);
+                float sum = weigh_row(t->scores, r, width, *pivot, t->weights);
+                *total = key ? *total + sum : sum;
+            }
+            for (int n = 0; n < depth; n += BLOCK)
+                multiply(t->weights, values + (size_t)n * slots + (size_t)key * BLOCK, width,
+                         t->sums + (size_t)row * depth + n * BLOCK, key > 0);
+        }
+    }
+}
+
+static void mix(Scratch *t, const bf16 *queries, int rows, const bf16 *keys, const bf16 *values, int count, int slots,
+                int depth) {
+    if (!count) { /* nothing to read: nothing is added */
+        memset(t->sums, 0, (size_t)rows * depth * sizeof *t->sums);
+        for (int r = 0; r < rows; r++) t->total[r] = 1;
+        return;
+    }
+    weigh(t, queries, rows, keys, values, count, slots, depth, 0);
+    for (int r = 0; r < rows; r++)
+        if (!(t->total[r] < OVERFLOW)) {
+            find_pivots(t, queries, rows, keys, count);
+            weigh(t, queries, rows, keys, values, count, slots, depth, 1);
+            return;
+        }
+}
+
+/* sums = the feed-forward layers of `left`, without the last bias; hidden units take the place of keys. */
+static void feed_forward(Scratch *t, const Layer *l, int rows) {
+    for (int unit = 0; unit < HIDDEN; unit += KEYS)
+        for (int row = 0; row < rows; row += BLOCK) {
+            for (int n = 0; n < KEYS; n += BLOCK)
+                multiply(t->left + row * WIDTH, l->widen.weight + (size_t)(unit + n) * WIDTH, WIDTH, t->scores + n * BLOCK, 0);
+            for (int r = 0; r < BLOCK; r++)
+                for (int n = 0; n < KEYS; n += LANES) {
+                    vec x = load(t->scores + at(r, n)) + load(l->widen.bias + unit + n);
+                    store_rounded(t->weights + half_at(r, n), larger(x, all(0)));
+                }
+            for (int n = 0; n < WIDTH; n += BLOCK)
+                multiply(t->weights, l->narrow.weight + (size_t)n * HIDDEN + (size_t)unit * BLOCK, KEYS,
+                         t->sums + (size_t)row * WIDTH + n * BLOCK, unit > 0);
+        }
+}
+
+/* Of an object, from a row on. */
+static size_t place(const Attention *a, int object, int row) { return ((size_t)object * a->cells + row) * WIDTH; }
+
+/* Keep rows of x for a layer, with their queries, keys and values of its self-attention. */
+static void prepare(Attention *a, Scratch *t, Stage stage, const Layer *l, int object, int first) {
+    memcpy(stage.x + place(a, object, first), t->x, (size_t)a->rows * WIDTH * sizeof *t->x);
+    for (int row = first; row < first + a->rows; row += BLOCK) {
+        normalise(t->x + (row - first) * WIDTH, l->norm1, t->half);
+        project_turned(t, t->half, l->self_query, a->tables.image, row, stage.queries + place(a, object, row));
+        project_turned(t, t->half, l->self_key, a->tables.image, row, t->left);
+        to_columns(t->left, WIDTH, stage.keys + place(a, object, row));
+        project(t->half, l->self_value, WIDTH, WIDTH, t->block);
+        for (int r = 0; r < BLOCK; r++) turn_row(t->block, r, l->self_value.bias, a->tables.image, -1, t->left);
+        to_rows(t->left, WIDTH, stage.values + place(a, object, 0) + (size_t)row * BLOCK, (size_t)a->cells * BLOCK);
+    }
+}
+
+/* x = image + position, ready for the first layer. */
+static void enter(void *job, int task, int thread) {
+    Attention *a = job;
+    Scratch *t = a->scratch + thread;
+    begin_products();
+    int first = task * a->rows;
+    for (int r = 0; r < a->rows; r++)
+        for (int i = 0; i < WIDTH; i += LANES) {
+            size_t from = (size_t)(first + r) * WIDTH + i;
+            store(t->x + r / BLOCK * BLOCK * WIDTH + at(r % BLOCK, i), load(a->in.image + from) + load(a->tables.position + from));
+        }
+    prepare(a, t, a->stages[0], a->layers, 0, first);
+    end_products();
+}
+
+/* before = x + self-attention. */
+static void look_around(Attention *a, Scratch *t, Stage stage, int object, int first) {
+    const float *x = stage.x + place(a, object, first);
+    mix(t, stage.queries + place(a, object, first), a->rows, stage.keys + place(a, object, 0),
+        stage.values + place(a, object, 0), a->cells, a->cells, WIDTH);
+    for (int row = 0; row < a->rows; row += BLOCK)
+        for (int r = 0; r < BLOCK; r++) {
+            vec share = all(1 / t->total[row + r]);
+            for (int i = 0; i < WIDTH; i += LANES) {
+                size_t j = row * WIDTH + at(r, i);
+                store(t->before + j, fused(load(t->sums + j), share, load(x + j)));
+            }
+        }
+}
+
+/* x = before + cross-attention to the memories, and then the feed-forward layers. */
+static void read_memories(Attention *a, Scratch *t, int object, int first) {
+    const Layer *l = a->layers + a->layer;
+    for (int row = 0; row < a->rows; row += BLOCK) {
+        normalise(t->before + row * WIDTH, l->norm2, t->half);
+        project_turned(t, t->half, l->cross_query, a->tables.image_to_memory, first + row, t->left + row * WIDTH);
+    }
+    mix(t, t->left, a->rows, a->memory_keys + ((size_t)a->layer * a->in.objects + object) * a->slots * WIDTH,
+        a->memory_values + (size_t)object * a->slots * MEMORY, a->in.keys[object], a->slots, MEMORY);
+    for (int row = 0; row < a->rows; row += BLOCK) {
+        for (int r = 0; r < BLOCK; r++) {
+            vec share = all(1 / t->total[row + r]);
+            for (int i = 0; i < MEMORY; i += LANES)
+                store_rounded(t->half + half_at(r, i), load(t->sums + (size_t)row * MEMORY + at(r, i)) * share);
+        }
+        project(t->half, l->cross_value, MEMORY, WIDTH, t->block);
+        for (int r = 0; r < BLOCK; r++)
+            for (int i = 0; i < WIDTH; i += LANES) {
+                size_t j = at(r, i);
+                store(t->x + row * WIDTH + j, load(t->before + row * WIDTH + j) + load(t->block + j) + load(l->cross_value.bias + i));
+            }
+        normalise(t->x + row * WIDTH, l->norm3, t->left + row * WIDTH);
+    }
+    feed_forward(t, l, a->rows);
+    for (int row = 0; row < a->rows; row += BLOCK)
+        for (int r = 0; r < BLOCK; r++)
+            for (int i = 0; i < WIDTH; i += LANES) {
+                size_t j = row * WIDTH + at(r, i);
+                store(t->x + j, load(t->x + j) + load(t->sums + j) + load(l->narrow.bias + i));
+            }
+}
+
+/* A block of rows through a layer. Objects share the first self-attention: they differ in memories only. */
+static void pass(void *job, int task, int thread) {
+    Attention *a = job;
+    Scratch *t = a->scratch + thread;
+    int blocks = a->cells / a->rows, first = task % blocks * a->rows;
+    int object = task / blocks, end = a->layer ? object + 1 : a->in.objects;
+    begin_products();
+    look_around(a, t, a->stages[a->layer % 2], object, first);
+    for (; object < end; object++) {
+        read_memories(a, t, object, first);
+        if (a->layer + 1 < a->shape.layers) {
+            prepare(a, t, a->stages[(a->layer + 1) % 2], a->layers + a->layer + 1, object, first);
+            continue;
+        }
+        for (int r = 0; r < a->rows; r++)
+            normalise_row(t->x + r / BLOCK * BLOCK * WIDTH, r % BLOCK, a->norm, NULL, a->out + place(a, object, first + r));
+    }
+    end_products();
+}
+
+/* 32 keys and values of an object, for every layer; zeros beyond its last. */
+static void arrange(void *job, int task, int thread) {
+    Attention *a = job;
+    Scratch *t = a->scratch + thread;
+    int object = task / (a->slots / BLOCK), first = task % (a->slots / BLOCK) * BLOCK, cells[BLOCK];
+    bf16 *values = t->half, *keys = t->half + BLOCK * MEMORY;
+    begin_products();
+    for (int r = 0; r < BLOCK; r++) {
+        size_t from = ((size_t)object * a->in.most_keys + first + r) * MEMORY;
+        int there = first + r < a->in.keys[object];
+        cells[r] = there ? a->in.cells[(size_t)object * a->in.most_keys + first + r] : -1;
+        for (int i = 0; i < MEMORY; i += LANES) {
+            vec value = there ? load(a->in.values + from + i) : all(0);
+            store_rounded(values + half_at(r, i), value);
+            store_rounded(keys + half_at(r, i), there ? value + load(a->in.positions + from + i) : all(0));
+        }
+    }
+    to_rows(values, MEMORY, a->memory_values + (size_t)object * a->slots * MEMORY + (size_t)first * BLOCK, (size_t)a->slots * BLOCK);
+    for (int i = 0; i < a->shape.layers; i++) {
+        Packed map = a->layers[i].cross_key;
+        project(keys, map, MEMORY, WIDTH, t->block);
+        for (int r = 0; r < BLOCK; r++) turn_row(t->block, r, map.bias, a->tables.memory, cells[r], t->left);
+        to_columns(t->left, WIDTH, a->memory_keys + (((size_t)i * a->in.objects + object) * a->slots + first) * WIDTH);
+    }
+    end_products();
+}
+
+static int grow_memory(Attention *a, int objects) {
+    size_t size = (size_t)objects * a->slots;
+    if (size <= a->memory_size) return 0;
+    free(a->memory_keys), free(a->memory_values);
+    a->memory_keys = allocate(size * a->shape.layers * WIDTH * sizeof *a->memory_keys);
+    a->memory_values = allocate(size * MEMORY * sizeof *a->memory_values);
+    a->memory_size = a->memory_keys && a->memory_values ? size : 0;
+    return !a->memory_size;
+}
+
+static void free_stages(Attention *a) {
+    for (int i = 0; i < 2; i++) {
+        Stage *s = a->stages + i;
+        free(s->x), free(s->queries), free(s->keys), free(s->values);
+        *s = (Stage){0};
+    }
+}
+
+static int grow_stages(Attention *a, int objects) {
+    size_t size = place(a, objects, 0);
+    if (size <= a->stage_size) return 0;
+    free_stages(a);
+    a->stage_size = size;
+    for (int i = 0; i < 2; i++) {
+        Stage s = {allocate(size * sizeof *s.x), allocate(size * sizeof *s.queries), allocate(size * sizeof *s.keys),
+                   allocate(size * sizeof *s.values)};
+        a->stages[i] = s;
+        if (!s.x || !s.queries || !s.keys || !s.values) a->stage_size = 0;
+    }
+    return !a->stage_size;
+}
+
+int attention_run(Attention *a, const AttentionInputs *in, float *out) {
+    a->in = *in, a->out = out, a->slots = up(in->most_keys);
+    if (grow_memory(a, in->objects) || grow_stages(a, in->objects)) return 1;
+    int blocks = a->cells / a->rows;
+    share(a->pool, arrange, a, a->slots / BLOCK * in->objects);
+    share(a->pool, enter, a, blocks);
+    for (a->layer = 0; a->layer < a->shape.layers; a->layer++) share(a->pool, pass, a, a->layer ? blocks * in->objects : blocks);
+    return 0;
+}
+
+void attention_free(Attention *a) {
+    if (!a) return;
+    for (int i = 0; a->layers && i < a->shape.layers; i++) {
+        Layer *l = a->layers + i;
+        Packed maps[] = {l->self_query, l->self_key, l->self_value, l->cross_query,
+                         l->cross_key, l->cross_value, l->widen, l->narrow};
+        for (size_t j = 0; j < sizeof maps / sizeof *maps; j++) free(maps[j].weight);
+    }
+    free_stages(a);
+    free(a->memory_keys), free(a->memory_values), free(a->layers), free(a->scratch), free(a);
+}
+
+Attention *attention_new(AttentionShape shape, const AttentionTables *tables, const LayerWeights *weights, Linear norm, Pool *pool) {
+    Attention *a = calloc(1, sizeof *a);
+    if (!a) return NULL;
+    *a = (Attention){.shape = shape, .tables = *tables, .norm = norm, .pool = pool, .cells = shape.cells};
+    a->rows = MOST_ROWS; /* fewer where threads could not share them well */
+    while (a->rows > BLOCK && (a->cells % a->rows || a->cells / a->rows < 4 * pool->threads)) a->rows /= 2;
+    a->layers = calloc(shape.layers, sizeof *a->layers);
+    a->scratch = allocate(pool->threads * sizeof *a->scratch);
+    int failed = !a->layers || !a->scratch;
+    for (int i = 0; !failed && i < shape.layers; i++) {
+        LayerWeights from = weights[i];
+        Layer *l = a->layers + i;
+        struct {
+            Packed *to;
+            Linear from;
+            int outputs, inputs;
+        } maps[] = {
+            {&l->self_query, from.self_query, WIDTH, WIDTH},   {&l->self_key, from.self_key, WIDTH, WIDTH},
+            {&l->self_value, from.self_value, WIDTH, WIDTH},   {&l->cross_query, from.cross_query, WIDTH, WIDTH},
+            {&l->cross_key, from.cross_key, WIDTH, MEMORY},    {&l->cross_value, from.cross_value, WIDTH, MEMORY},
+            {&l->widen, from.widen, HIDDEN, WIDTH},            {&l->narrow, from.narrow, WIDTH, HIDDEN},
+        };
+        for (size_t j = 0; j < sizeof maps / sizeof *maps; j++) {
+            *maps[j].to = (Packed){packed(maps[j].from.weight, maps[j].outputs, maps[j].inputs), maps[j].from.bias};
+            failed |= !maps[j].to->weight;
+        }
+        l->norm1 = from.norm1, l->norm2 = from.norm2, l->norm3 = from.norm3;
+    }
+    if (!failed) return a;
+    attention_free(a);
+    return NULL;
+}

@@ -1,0 +1,75 @@
+/* Sixteen floats at a time, and bfloat16: with AVX-512 where the compiler may use it, else in plain C. */
+#pragma once
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#define LANES 16
+
+typedef uint16_t bf16;
+typedef float vec __attribute__((vector_size(4 * LANES)));
+
+INLINE vec load(const float *from) {
+    vec x;
+    memcpy(&x, from, sizeof x);
+    return x;
+}
+INLINE void store(float *to, vec x) { memcpy(to, &x, sizeof x); }
+INLINE vec all(float x) { return (vec){} + x; }
+
+/* To the nearest, and to even where two are as near. */
+INLINE bf16 round_one(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (x != x) return (bits >> 16) | 64; /* still no number */
+    return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
+#ifdef __AVX512F__
+INLINE vec larger(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); }
+INLINE vec fused(vec a, vec b, vec c) { return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+INLINE float sum_of(vec x) { return _mm512_reduce_add_ps((__m512)x); }
+INLINE float largest_of(vec x) { return _mm512_reduce_max_ps((__m512)x); }
+#else
+INLINE vec larger(vec a, vec b) {
+    for (int i = 0; i < LANES; i++) a[i] = a[i] > b[i] ? a[i] : b[i];
+    return a;
+}
+INLINE vec fused(vec a, vec b, vec c) { return a * b + c; }
+INLINE float sum_of(vec x) {
+    float sum = 0;
+    for (int i = 0; i < LANES; i++) sum += x[i];
+    return sum;
+}
+INLINE float largest_of(vec x) {
+    float most = x[0];
+    for (int i = 1; i < LANES; i++) most = x[i] > most ? x[i] : most;
+    return most;
+}
+#endif
+
+/* 2^x, off by less than two ten-thousandths of it: bfloat16 is coarser. */
+INLINE vec power_of_two(vec x) {
+#ifdef __AVX512DQ__
+    vec rest = (vec)_mm512_reduce_ps((__m512)x, 9); /* x - floor(x) */
+    vec power = fused(fused(fused(all(0.0790199f), rest, all(0.2241230f)), rest, all(0.6967063f)), rest, all(0.9998119f));
+    return (vec)_mm512_scalef_ps((__m512)power, (__m512)x); /* times 2^floor(x) */
+#else
+    for (int i = 0; i < LANES; i++) x[i] = exp2f(x[i]);
+    return x;
+#endif
+}
+
+INLINE void store_rounded(bf16 *to, vec x) {
+#ifdef __AVX512BF16__
+    __m256bh half = _mm512_cvtneps_pbh((__m512)x);
+    memcpy(to, &half, sizeof half);
+#else
+    for (int i = 0; i < LANES; i++) to[i] = round_one(x[i]);
+#endif
+}

@@ -1,0 +1,322 @@
+"""Kernels in C beside PyTorch, and the engine that runs them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from edgetam.engine import load_model, select
+from edgetam.engine.native import library as native
+from edgetam.engine.native.attention import MemoryAttention, save_attention
+from edgetam.engine.verbs import padded
+from edgetam.errors import EngineError
+from edgetam.model import EdgeTAM, inference_form
+from edgetam.structs import ImageFeatures, MemoryContext
+from edgetam.tracking import TrackerOptions, VideoTracker
+from edgetam.weights import save_native
+from tests.model.lively import OWN, context_of, lively, lively_model, shared_model
+
+ALIGNED = {"AMX": "amx_bf16", "AVX-512": "avx512_bf16", "plain": None}
+"""What multiplies, and the flag of CPUs that can."""
+FLAGS = {
+    "AMX": ("-march=native",),
+    "AVX-512": ("-march=native", "-mno-amx-tile", "-mno-amx-bf16", "-mno-amx-int8"),
+    "plain": ("-march=x86-64",),
+}
+ROUNDING = 0.02
+"""Of bfloat16: the root of the mean square of what differs, by that of the answer."""
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or native.machine() != "x86_64", reason="kernels are for Linux on x86-64"
+)
+usable_here = pytest.mark.skipif(native.NEEDED not in native.cpu_flags(), reason="needs bfloat16 in the CPU")
+
+
+@pytest.fixture(scope="module", params=list(FLAGS))
+def kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The library as it is compiled for one kind of CPU, if this is one."""
+    needed = ALIGNED[request.param]
+    if needed is not None and needed not in native.cpu_flags():
+        pytest.skip(f"this CPU has no {needed}")
+    path = tmp_path_factory.mktemp("kernels") / native.NAME
+    native.compile_kernels(path, FLAGS[request.param])
+    loaded = native.load_kernels(path)
+    assert loaded.kernels_products() == request.param.encode()
+    return loaded
+
+
+def attention_of(kernels: Any, model: EdgeTAM, folder: Path, threads: int = 2) -> MemoryAttention:
+    save_attention(inference_form(model), folder)
+    return MemoryAttention(kernels, folder, threads)
+
+
+def inputs_of(image: Any, context: MemoryContext[Any]) -> dict[str, Any]:
+    """As the graph ``attend`` gets them."""
+    arrays = {
+        name: None if x is None else np.asarray(x)
+        for name, x in ((name, getattr(context, name)) for name in context.__dataclass_fields__)
+    }
+    return {"stride16": image.permute(0, 2, 3, 1).numpy(), **padded(MemoryContext(**arrays))}
+
+
+def expected_of(model: EdgeTAM, image: Any, context: MemoryContext[Any]) -> np.ndarray:
+    with torch.inference_mode():
+        return model.eval().memory_attention(image, context).permute(0, 2, 3, 1).numpy()
+
+
+def off(got: np.ndarray, wanted: np.ndarray) -> float:
+    assert got.shape == wanted.shape
+    return float(np.sqrt(np.square(got - wanted).mean() / np.square(wanted).mean()))
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "frames", "pointers"),
+    [("edgetam", 1, 7, 16), ("edgetam", 3, 2, 5), ("mine", 2, 3, 0), ("sam2.1-t", 1, 1, 3)],
+)
+def test_memory_attention_equals_pytorch(
+    kernels: Any, name: str, batch: int, frames: int, pointers: int, tmp_path: Path
+) -> None:
+    """Those of the paper, with our own options, and with memories that have no latents and tell the time."""
+    model = lively(OWN) if name == "mine" else shared_model(name, 256)
+    image = features_map(model)
+    context = context_of(model, batch, frames, pointers)
+    got = attention_of(kernels, model, tmp_path)(inputs_of(image, context))
+    assert off(got, expected_of(model, image, context)) < ROUNDING
+
+
+def features_map(model: EdgeTAM, batch: int = 1) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(batch, 256, model.config.grid, model.config.grid, generator=generator)
+
+
+def test_padding_is_not_read(kernels: Any, tmp_path: Path) -> None:
+    """Each object has its own number of memories; what stands in the place of others does not matter."""
+    model = shared_model("edgetam", 256)
+    image, context = features_map(model), context_of(model, 2, 3, 4)
+    attention = attention_of(kernels, model, tmp_path)
+    there = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    pointers = torch.tensor([[0.0, 0.0, 0.0, 1.0], [1.0, 1.0, 0.0, 1.0]])
+    nonsense = torch.where(there[:, :, None, None] > 0, context.tokens, 1e9)
+    marked = replace(context, tokens=nonsense, tokens_valid=there, pointers_valid=pointers)
+    got = attention(inputs_of(image, marked))
+    for i in range(2):
+        frames, some = there[i] > 0, pointers[i] > 0
+        alone = MemoryContext(
+            context.tokens[i : i + 1, frames],
+            context.ages[i : i + 1, frames],
+            context.pointers[i : i + 1, some],
+            context.distances[i : i + 1, some],
+        )
+        assert np.array_equal(got[i : i + 1], attention(inputs_of(image, alone)))
+        assert off(got[i : i + 1], expected_of(model, image, alone)) < ROUNDING
+
+
+def test_a_batch_equals_single_objects_on_any_number_of_threads(kernels: Any, tmp_path: Path) -> None:
+    model = shared_model("edgetam", 256)
+    image, context = features_map(model), context_of(model, 3, 2, 2)
+    together = attention_of(kernels, model, tmp_path, threads=3)(inputs_of(image, context))
+    attention = attention_of(kernels, model, tmp_path, threads=1)
+    for i in range(3):
+        one = MemoryContext(
+            *(getattr(context, n)[i : i + 1] for n in ("tokens", "ages", "pointers", "distances"))
+        )
+        assert np.array_equal(together[i : i + 1], attention(inputs_of(image, one)))
+    # a frame for each object
+    each = attention(inputs_of(image.expand(3, -1, -1, -1), context))
+    assert np.array_equal(each, together)
+
+
+def test_scores_may_be_huge(kernels: Any, tmp_path: Path) -> None:
+    """The first keys say little of what others will be."""
+    model = lively_model("edgetam", 256)
+    with torch.no_grad():
+        for layer in model.memory_attention.layers:
+            layer.cross_attn.q_proj.weight.mul_(30)
+            layer.self_attn.q_proj.weight.mul_(30)
+    image, context = features_map(model), context_of(model, 1, 2, 2)
+    context.tokens[:, -1] *= 4
+    got = attention_of(kernels, model, tmp_path)(inputs_of(image, context))
+    rounded = model.to(torch.bfloat16).float()  # one key takes it all, so rounding may choose another
+    wanted = expected_of(rounded, image, context)
+    assert np.isfinite(got).all()
+    assert off(got, wanted) < 0.5
+
+
+def test_what_is_no_number_stays_where_it_is(kernels: Any, tmp_path: Path) -> None:
+    model = shared_model("edgetam", 256)
+    image, context = features_map(model), context_of(model, 2, 1, 1)
+    attention = attention_of(kernels, model, tmp_path)
+    broken = replace(context, tokens=context.tokens.clone())
+    broken.tokens[1, 0, 3] = np.nan
+    got = attention(inputs_of(image, broken))
+    assert np.isnan(got[1]).all()
+    assert np.array_equal(got[:1], attention(inputs_of(image, context))[:1])
+
+
+@pytest.fixture(scope="module")
+def clip() -> np.ndarray:
+    """A bright square that moves over noise: uint8 ``[T, H, W, 3]``."""
+    frames = np.random.default_rng(5).integers(0, 90, (6, 56, 72, 3), np.uint8)
+    for t in range(len(frames)):
+        frames[t, 10 + t : 30 + t, 8 + 2 * t : 28 + 2 * t] += np.uint8(150)
+    return frames
+
+
+def masks_of(engine: Any, clip: np.ndarray) -> np.ndarray:
+    """Two objects, one of them corrected."""
+    with VideoTracker(engine, TrackerOptions()).open(clip) as session:
+        session.prompt(0, 1, points=[[18, 20]])
+        session.prompt(0, 2, box=[30, 20, 60, 50])
+        list(session.propagate(frames=3))
+        session.prompt(3, 2, points=[[40, 30]])
+        return np.stack([r.objects[i].mask for r in session.propagate() for i in (1, 2)])
+
+
+@usable_here
+def test_the_engine_tracks_as_openvino_does(clip: np.ndarray) -> None:
+    pytest.importorskip("openvino")
+    engines = {
+        name: load_model(engine=name, precision=precision, image_size=256, threads=1)
+        for name, precision in (("native", "auto"), ("openvino", "fp32"))
+    }
+    assert (engines["native"].name, engines["native"].precision) == ("native", "bf16")
+    assert engines["native"].weights_id == engines["openvino"].weights_id
+    mine, wanted = (masks_of(engine, clip) for engine in engines.values())
+    overlap = (mine & wanted).sum((1, 2)) / np.maximum((mine | wanted).sum((1, 2)), 1)
+    assert wanted.any((1, 2)).all()
+    assert overlap.mean() > 0.95
+
+
+@usable_here
+def test_one_engine_serves_several_threads_and_a_fork() -> None:
+    pytest.importorskip("openvino")
+    engine = load_model(engine="native", image_size=256, threads=2)
+    model = shared_model("edgetam", 256)
+    features = ImageFeatures(*(np.asarray(x) for x in (torch.zeros(1), torch.zeros(1), features_map(model))))
+    context = padded(MemoryContext(*(np.asarray(x) for x in context_tuple(model))))
+    context = {
+        name: context[name]
+        for name in ("tokens", "ages", "pointers", "distances", "tokens_valid", "pointers_valid")
+    }
+    wanted = engine.attend(features, MemoryContext(**context))
+    answers: list[np.ndarray] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(engine.attend(features, MemoryContext(**context))))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 4
+    assert all(np.array_equal(answer, wanted) for answer in answers)
+    child = os.fork()
+    if child == 0:
+        same = np.array_equal(engine.attend(features, MemoryContext(**context)), wanted)
+        os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def context_tuple(model: EdgeTAM) -> tuple[Any, ...]:
+    context = context_of(model, 2, 3, 4)
+    return context.tokens, context.ages, context.pointers, context.distances
+
+
+def test_another_compiler_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the package ziglang, where the system has none."""
+    pytest.importorskip("ziglang")
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(native, "COMPILERS", ())
+    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(tmp_path / "zig"))
+    native.compile_kernels(tmp_path / native.NAME, ("-march=x86_64",))
+    assert native.load_kernels(tmp_path / native.NAME).kernels_products() == b"plain"
+
+
+def test_reasons_and_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each says what is missing and what to do."""
+    compiler = tmp_path / "cc"
+    compiler.write_text("#!/bin/sh\necho 'cc: out of order' >&2\nexit 3\n")
+    compiler.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setenv("CC", str(compiler))
+        with pytest.raises(EngineError, match=r"cannot compile the native kernels \(cc: out of order\).*CC"):
+            native.compile_kernels(tmp_path / native.NAME)
+    damaged = tmp_path / "damaged.so"
+    damaged.write_bytes(b"no library")
+    with pytest.raises(EngineError, match=r"cannot be loaded .*use engine='openvino'"):
+        native.load_kernels(damaged)
+    native._store.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setenv("EDGETAM_CACHE", str(tmp_path / "empty"))
+        patch.setattr(native, "compiler", lambda: None)
+        patch.setattr(native, "cpu_flags", lambda: frozenset({native.NEEDED}))
+        assert "install gcc, or run pip install 'edgetam[native]'" in str(native.why_not())
+        with pytest.raises(EngineError, match="There is no C compiler"):
+            native.compile_kernels(tmp_path / native.NAME)
+        patch.setattr(native, "cpu_flags", frozenset)
+        assert native.why_not() == "this CPU does not compute in bfloat16"
+        patch.setattr(sys, "platform", "darwin")
+        assert native.why_not() == "they are for Linux on x86-64"
+    native._store.cache_clear()
+
+
+def test_when_it_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(select, "_torch_device", lambda: "cpu")
+    for reason, chosen in ((None, "native"), ("there is no C compiler", "openvino")):
+        monkeypatch.setattr(native, "why_not", lambda reason=reason: reason)
+        assert select.choose_engine(precision="bf16")[:3] == (chosen, "cpu", "bf16")
+        assert select.choose_engine()[:3] == ("openvino", "cpu", "fp32")
+    assert select.choose_engine("native")[:3] == ("native", "cpu", "bf16")
+    with pytest.raises(EngineError, match="runs on the CPU and device is 'cuda'"):
+        select.choose_engine("native", "cuda")
+
+
+@usable_here
+def test_openvino_takes_over_where_kernels_cannot_be_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("openvino")
+    weights = save_native(tmp_path / "w.safetensors", shared_model("edgetam", 256))
+
+    def refuse() -> None:
+        raise EngineError("cc: out of order")
+
+    monkeypatch.setattr("edgetam.engine.native.engine.library", refuse)
+    with caplog.at_level(logging.WARNING):
+        assert load_model(weights=weights, precision="bf16").name == "openvino"
+    assert "cc: out of order" in caplog.text
+    with pytest.raises(EngineError, match="cc: out of order"):
+        load_model(weights=weights, engine="native")
+    with pytest.raises(EngineError, match="'fp32'; the native engine computes in bf16"):
+        load_model(weights=weights, engine="native", precision="fp32")
+
+
+@usable_here
+def test_a_later_start_needs_neither_pytorch_nor_a_compiler(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    run = """
+import sys, numpy as np
+from edgetam import VideoTracker, load_model
+engine = load_model(engine="native", image_size=256, threads=1)
+with VideoTracker(engine).open(np.zeros((2, 40, 40, 3), np.uint8)) as session:
+    session.prompt(0, 1, points=[[18, 20]])
+    list(session.propagate())
+print("torch" in sys.modules)
+"""
+    env = os.environ | {"EDGETAM_CACHE": str(tmp_path)}
+    for path, said in ((env["PATH"], "True"), ("", "False")):
+        done = subprocess.run(
+            [sys.executable, "-c", run], env=env | {"PATH": path}, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.split() == [said]
