@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 import torch
 
+from edgetam.config import RepViTConfig
 from edgetam.engine import load_model, select
 from edgetam.engine.native import library as native
 from edgetam.engine.native.attention import MemoryAttention, save_attention
+from edgetam.engine.native.encoder import ImageEncoder, is_known, save_encoder
+from edgetam.engine.native.kernel import Pool
 from edgetam.engine.verbs import padded
 from edgetam.errors import EngineError
 from edgetam.model import EdgeTAM, inference_form
@@ -57,7 +60,13 @@ def kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def attention_of(kernels: Any, model: EdgeTAM, folder: Path, threads: int = 2) -> MemoryAttention:
     save_attention(inference_form(model), folder)
-    return MemoryAttention(kernels, folder, threads)
+    return MemoryAttention(kernels, Pool(kernels, threads), folder)
+
+
+def encoder_of(kernels: Any, model: EdgeTAM, folder: Path, threads: int = 2) -> ImageEncoder:
+    assert is_known(model.config)
+    save_encoder(inference_form(model), folder)
+    return ImageEncoder(kernels, Pool(kernels, threads), folder, model.config)
 
 
 def inputs_of(image: Any, context: MemoryContext[Any]) -> dict[str, Any]:
@@ -161,6 +170,53 @@ def test_what_is_no_number_stays_where_it_is(kernels: Any, tmp_path: Path) -> No
     got = attention(inputs_of(image, broken))
     assert np.isnan(got[1]).all()
     assert np.array_equal(got[:1], attention(inputs_of(image, context))[:1])
+
+
+def picture(size: int = 256) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(1, size, size, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["edgetam", "mine"])
+def test_the_image_encoder_equals_pytorch(kernels: Any, name: str, tmp_path: Path) -> None:
+    """Widths of the paper, and others that do not fill blocks."""
+    model = lively(OWN) if name == "mine" else shared_model(name, 256)
+    image = picture()
+    with torch.inference_mode():
+        wanted = model.eval().image_encoder(torch.from_numpy(image).permute(0, 3, 1, 2))
+    got = encoder_of(kernels, model, tmp_path)(image)
+    for mine, stride in zip(got, ("stride4", "stride8", "stride16"), strict=True):
+        assert off(mine, getattr(wanted, stride).permute(0, 2, 3, 1).numpy()) < ROUNDING
+
+
+def test_pictures_do_not_know_of_each_other(kernels: Any, tmp_path: Path) -> None:
+    """Nor of how many threads there are; not even where one is broken."""
+    model = lively(OWN)
+    encoder = encoder_of(kernels, model, tmp_path, threads=1)
+    wanted = encoder(picture())
+    broken = picture()
+    broken[0, 100:, 7] = np.nan
+    assert np.isnan(encoder(broken)[2]).any()
+    again = (encoder(picture()), encoder_of(kernels, model, tmp_path, threads=3)(picture()))
+    for got in again:
+        assert all(np.array_equal(mine, each) for mine, each in zip(got, wanted, strict=True))
+
+
+def test_a_larger_picture(kernels: Any, tmp_path: Path) -> None:
+    """Bands and pieces meet without a seam."""
+    model = lively(replace(OWN, image_size=512))
+    image = picture(512)
+    with torch.inference_mode():
+        wanted = model.eval().image_encoder(torch.from_numpy(image).permute(0, 3, 1, 2))
+    got = encoder_of(kernels, model, tmp_path)(image)
+    most = np.abs(got[0] - wanted.stride4.permute(0, 2, 3, 1).numpy()).max()
+    assert most < 0.1 * np.abs(wanted.stride4.numpy()).max()
+    assert off(got[2], wanted.stride16.permute(0, 2, 3, 1).numpy()) < ROUNDING
+
+
+def test_trunks_that_no_kernel_knows() -> None:
+    assert not is_known(shared_model("sam2.1-t", 256).config)
+    odd = replace(OWN, encoder=RepViTConfig((24, 32, 48, 64), (1, 1, 1, 1)))
+    assert not is_known(odd)
 
 
 @pytest.fixture(scope="module")

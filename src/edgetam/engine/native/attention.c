@@ -14,12 +14,6 @@
 #define EPSILON 1e-5f
 #define OVERFLOW 1e30f
 
-/* A linear map: its weights as the right side of a product. */
-typedef struct {
-    bf16 *weight;
-    const float *bias;
-} Packed;
-
 typedef struct {
     Packed self_query, self_key, self_value, cross_query, cross_key, cross_value, widen, narrow;
     Linear norm1, norm2, norm3;
@@ -56,28 +50,6 @@ struct Attention {
     bf16 *memory_values;   /* [objects x slots x MEMORY] */
 };
 
-static void *allocate(size_t bytes) { return aligned_alloc(64, (bytes + 63) / 64 * 64); }
-
-static int up(int count) { return (count + BLOCK - 1) / BLOCK * BLOCK; }
-
-/* [outputs x inputs] as the right side; NULL: no memory. */
-static bf16 *packed(const float *weight, int outputs, int inputs) {
-    bf16 *to = allocate((size_t)outputs * inputs * sizeof *to), *rows = allocate((size_t)BLOCK * inputs * sizeof *rows);
-    for (int n = 0; to && rows && n < outputs; n += BLOCK) {
-        for (int r = 0; r < BLOCK; r++)
-            for (int i = 0; i < inputs; i++) rows[half_at(r, i)] = round_one(weight[(size_t)(n + r) * inputs + i]);
-        to_columns(rows, inputs, to + (size_t)n * inputs);
-    }
-    if (!rows) free(to), to = NULL;
-    free(rows);
-    return to;
-}
-
-/* 32 rows times a linear map, without its bias. */
-INLINE void project(const bf16 *x, Packed map, int inputs, int outputs, float *to) {
-    for (int n = 0; n < outputs; n += BLOCK) multiply(x, map.weight + (size_t)n * inputs, inputs, to + n * BLOCK, 0);
-}
-
 /* Row r normalised: to blocks in bfloat16, or to floats in a row. */
 INLINE void normalise_row(const float *x, int r, Linear norm, bf16 *half, float *plain) {
     vec row[WIDTH / LANES], sum = all(0), squares = all(0);
@@ -112,7 +84,7 @@ INLINE void turn_row(const float *x, int r, const float *bias, Rotary rotary, in
 
 /* 32 rows times a linear map, turned by cells from `cell` on. */
 INLINE void project_turned(Scratch *t, const bf16 *x, Packed map, Rotary rotary, int cell, bf16 *to) {
-    project(x, map, WIDTH, WIDTH, t->block);
+    project(x, map, t->block);
     for (int r = 0; r < BLOCK; r++) turn_row(t->block, r, map.bias, rotary, cell + r, to);
 }
 
@@ -192,21 +164,12 @@ static void mix(Scratch *t, const bf16 *queries, int rows, const bf16 *keys, con
         }
 }
 
-/* sums = the feed-forward layers of `left`, without the last bias; hidden units take the place of keys. */
+/* sums = the feed-forward layers of `left`, without the last bias: hidden units outside, since all of them do not
+   stay in the cache. */
 static void feed_forward(Scratch *t, const Layer *l, int rows) {
     for (int unit = 0; unit < HIDDEN; unit += KEYS)
-        for (int row = 0; row < rows; row += BLOCK) {
-            for (int n = 0; n < KEYS; n += BLOCK)
-                multiply(t->left + row * WIDTH, l->widen.weight + (size_t)(unit + n) * WIDTH, WIDTH, t->scores + n * BLOCK, 0);
-            for (int r = 0; r < BLOCK; r++)
-                for (int n = 0; n < KEYS; n += LANES) {
-                    vec x = load(t->scores + at(r, n)) + load(l->widen.bias + unit + n);
-                    store_rounded(t->weights + half_at(r, n), larger(x, all(0)));
-                }
-            for (int n = 0; n < WIDTH; n += BLOCK)
-                multiply(t->weights, l->narrow.weight + (size_t)n * HIDDEN + (size_t)unit * BLOCK, KEYS,
-                         t->sums + (size_t)row * WIDTH + n * BLOCK, unit > 0);
-        }
+        for (int row = 0; row < rows; row += BLOCK)
+            hidden_units(t->left + row * WIDTH, l->widen, l->narrow, unit, KEYS, relu, t->scores, t->weights, t->sums + (size_t)row * WIDTH);
 }
 
 /* Of an object, from a row on. */
@@ -220,7 +183,7 @@ static void prepare(Attention *a, Scratch *t, Stage stage, const Layer *l, int o
         project_turned(t, t->half, l->self_query, a->tables.image, row, stage.queries + place(a, object, row));
         project_turned(t, t->half, l->self_key, a->tables.image, row, t->left);
         to_columns(t->left, WIDTH, stage.keys + place(a, object, row));
-        project(t->half, l->self_value, WIDTH, WIDTH, t->block);
+        project(t->half, l->self_value, t->block);
         for (int r = 0; r < BLOCK; r++) turn_row(t->block, r, l->self_value.bias, a->tables.image, -1, t->left);
         to_rows(t->left, WIDTH, stage.values + place(a, object, 0) + (size_t)row * BLOCK, (size_t)a->cells * BLOCK);
     }
@@ -271,7 +234,7 @@ static void read_memories(Attention *a, Scratch *t, int object, int first) {
             for (int i = 0; i < MEMORY; i += LANES)
                 store_rounded(t->half + half_at(r, i), load(t->sums + (size_t)row * MEMORY + at(r, i)) * share);
         }
-        project(t->half, l->cross_value, MEMORY, WIDTH, t->block);
+        project(t->half, l->cross_value, t->block);
         for (int r = 0; r < BLOCK; r++)
             for (int i = 0; i < WIDTH; i += LANES) {
                 size_t j = at(r, i);
@@ -328,7 +291,7 @@ static void arrange(void *job, int task, int thread) {
     to_rows(values, MEMORY, a->memory_values + (size_t)object * a->slots * MEMORY + (size_t)first * BLOCK, (size_t)a->slots * BLOCK);
     for (int i = 0; i < a->shape.layers; i++) {
         Packed map = a->layers[i].cross_key;
-        project(keys, map, MEMORY, WIDTH, t->block);
+        project(keys, map, t->block);
         for (int r = 0; r < BLOCK; r++) turn_row(t->block, r, map.bias, a->tables.memory, cells[r], t->left);
         to_columns(t->left, WIDTH, a->memory_keys + (((size_t)i * a->in.objects + object) * a->slots + first) * WIDTH);
     }
@@ -412,7 +375,7 @@ Attention *attention_new(AttentionShape shape, const AttentionTables *tables, co
             {&l->widen, from.widen, HIDDEN, WIDTH},            {&l->narrow, from.narrow, WIDTH, HIDDEN},
         };
         for (size_t j = 0; j < sizeof maps / sizeof *maps; j++) {
-            *maps[j].to = (Packed){packed(maps[j].from.weight, maps[j].outputs, maps[j].inputs), maps[j].from.bias};
+            *maps[j].to = pack(maps[j].from, maps[j].outputs, maps[j].inputs);
             failed |= !maps[j].to->weight;
         }
         l->norm1 = from.norm1, l->norm2 = from.norm2, l->norm3 = from.norm3;

@@ -1,11 +1,7 @@
 /* What `edgetam.engine.native.attention` calls, and mirrors with ctypes. All arrays are contiguous. */
 #pragma once
-#include "blocks.h"
+#include "linear.h"
 #include "pool.h"
-
-typedef struct {
-    const float *weight, *bias; /* [outputs x inputs], [outputs]; of norms both [256] */
-} Linear;
 
 /* Queries come scaled, so that scores count in powers of two. Values of self-attention have been through the output
    projection, and those of cross-attention go through both at the end. */

@@ -7,9 +7,8 @@ count in powers of two.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
-from ctypes import CDLL, POINTER, Structure, byref, c_float, c_int, c_int32, c_void_p
+from ctypes import CDLL, POINTER, Structure, byref, c_int, c_int32, c_void_p
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from edgetam.config import HIDDEN_DIM, MEMORY_DIM, MEMORY_FRAMES
 from edgetam.engine.base import Floats
+from edgetam.engine.native.kernel import Kernel, Linear, Pool, read_arrays
 
 if TYPE_CHECKING:
     from edgetam.model import EdgeTAM
@@ -148,12 +148,8 @@ def _without_padding(memories: Memories, there: NDArray[np.bool_]) -> Memories:
     return Memories(values, positions, np.take_along_axis(memories.cells, order, 1), counts)
 
 
-class _Linear(Structure):
-    _fields_ = (("weight", c_void_p), ("bias", c_void_p))
-
-
 class _Layer(Structure):
-    _fields_ = tuple((name, _Linear) for name in LAYER)
+    _fields_ = tuple((name, Linear) for name in LAYER)
 
 
 class _Rotary(Structure):
@@ -180,45 +176,35 @@ class _Inputs(Structure):
     )
 
 
-class MemoryAttention:
-    """Memory attention of one network, on threads that live as long as it. Not for two threads at once.
+class MemoryAttention(Kernel):
+    """Memory attention of one network. Not for two threads at once.
 
     Args:
         kernels: see `edgetam.engine.native.library`.
+        pool: the threads to use.
         folder: with what `save_attention` wrote.
-        threads: to use.
 
     Raises:
         MemoryError: there is not enough memory.
     """
 
-    def __init__(self, kernels: CDLL, folder: Path, threads: int) -> None:
-        self._kernels = kernels
-        kernels.attention_new.restype = c_void_p
-        kernels.attention_new.argtypes = [_Shape, POINTER(_Tables), POINTER(_Layer), _Linear, c_void_p]
-        kernels.attention_run.restype = c_int
-        kernels.attention_run.argtypes = [c_void_p, POINTER(_Inputs), POINTER(c_float)]
-        kernels.attention_free.argtypes = [c_void_p]
-        self._pool = self._attention = None
-        self.process = os.getpid()
-        """A fork has memory and no threads."""
-        with np.load(folder / NAME) as saved:
-            self.weights = {name: np.ascontiguousarray(x, np.float32) for name, x in saved.items()}
-        layers = sum(name.endswith(".norm1.weight") for name in self.weights)
-        cells = len(self.weights["position"])
-        rotaries = [_Rotary(self._at(f"{name}.cos"), self._at(f"{name}.sin")) for name in ROTARIES]
-        tables = _Tables(self._at("position"), *rotaries)
-        weights = (_Layer * layers)(
-            *(_Layer(*(self._linear(f"{i}.{name}") for name in LAYER)) for i in range(layers))
+    def __init__(self, kernels: CDLL, pool: Pool, folder: Path) -> None:
+        self.weights = weights = read_arrays(folder / NAME)
+        count = sum(name.endswith(".norm1.weight") for name in weights)
+        layers = (_Layer * count)(
+            *(_Layer(*(Linear.of(weights, f"{i}.{name}") for name in LAYER)) for i in range(count))
         )
-        self._pool = kernels.pool_new(threads)
-        if self._pool:
-            shape = _Shape(cells, layers)
-            self._attention = kernels.attention_new(
-                shape, byref(tables), weights, self._linear("norm"), self._pool
-            )
-        if not self._attention:
-            raise MemoryError("There is not enough memory for memory attention.")
+        address = {name: array.ctypes.data for name, array in weights.items()}
+        rotaries = [_Rotary(address[f"{name}.cos"], address[f"{name}.sin"]) for name in ROTARIES]
+        tables = _Tables(address["position"], *rotaries)
+        shape = _Shape(len(weights["position"]), count)
+        norm = Linear.of(weights, "norm")
+        kernels.attention_new.argtypes = [_Shape, POINTER(_Tables), POINTER(_Layer), Linear, c_void_p]
+        kernels.attention_run.argtypes = [c_void_p, POINTER(_Inputs), c_void_p]
+        kernels.attention_run.restype = c_int
+        super().__init__(
+            kernels, "attention", pool, lambda new: new(shape, byref(tables), layers, norm, pool.address)
+        )
 
     def __call__(self, context: Mapping[str, Any]) -> Floats:
         """Inputs of the graph ``attend`` to its output, ``[B, g, g, 256]``.
@@ -243,20 +229,5 @@ class MemoryAttention:
             *(image.ctypes.data, objects, most, counts.ctypes.data),
             *(cells.ctypes.data, values.ctypes.data, positions.ctypes.data),
         )
-        to = out.ctypes.data_as(POINTER(c_float))
-        if self._kernels.attention_run(self._attention, byref(inputs), to):
+        if self.kernels.attention_run(self.address, byref(inputs), out.ctypes.data):
             raise MemoryError(f"There is not enough memory for memory attention of {objects} objects.")
-
-    def __del__(self) -> None:
-        if self.process != os.getpid():
-            return
-        if self._attention:
-            self._kernels.attention_free(self._attention)
-        if self._pool:
-            self._kernels.pool_free(self._pool)
-
-    def _at(self, name: str) -> int:
-        return self.weights[name].ctypes.data
-
-    def _linear(self, name: str) -> _Linear:
-        return _Linear(self._at(f"{name}.weight"), self._at(f"{name}.bias"))

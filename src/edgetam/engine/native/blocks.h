@@ -36,7 +36,14 @@ INLINE void to_rows(const bf16 *x, int width, bf16 *to, size_t apart) {
                         to[tile * 512 + pair * 32 + 2 * i + odd] = x[half_at(2 * pair + odd, tile * TILE + i)];
 }
 
-/* `multiply`: a block c = a b, or c += a b if `more`, with a a row and b a column of `depth` / 32 blocks. Between
+/* How the left side lies, in entries: from row to row, from row 0 to row 16, and from 32 columns to the next. */
+typedef struct {
+    size_t row, lower, next;
+} Layout;
+#define BLOCKS ((Layout){BLOCK, TILE * BLOCK, CELLS})
+INLINE Layout rows_apart(size_t entries) { return (Layout){entries, TILE * entries, BLOCK}; }
+
+/* `product`: a block c = a b, or c += a b if `more`, with 32 rows of a and a column of `depth` / 32 blocks of b. Between
    `begin_products` and `end_products`, in each thread. */
 
 #if defined(__AMX_BF16__)
@@ -52,7 +59,7 @@ static const TileConfig TILES = {
 INLINE void begin_products(void) { _tile_loadconfig(&TILES); }
 INLINE void end_products(void) { _tile_release(); }
 
-INLINE void multiply(const bf16 *a, const bf16 *b, int depth, float *c, int more) {
+INLINE void product(const bf16 *a, Layout in, const bf16 *b, int depth, float *c, int more) {
     if (more) {
         _tile_loadd(0, c, 64);
         _tile_loadd(1, c + 256, 64);
@@ -64,11 +71,11 @@ INLINE void multiply(const bf16 *a, const bf16 *b, int depth, float *c, int more
         _tile_zero(2);
         _tile_zero(3);
     }
-    for (int k = 0; k < depth; k += BLOCK, a += CELLS, b += CELLS) {
-        _tile_loadd(4, a, 64);
+    for (int k = 0; k < depth; k += BLOCK, a += in.next, b += CELLS) {
+        _tile_loadd(4, a, in.row * sizeof *a);
         _tile_loadd(6, b, 64);
         _tile_loadd(7, b + 512, 64);
-        _tile_loadd(5, a + 512, 64);
+        _tile_loadd(5, a + in.lower, in.row * sizeof *a);
         _tile_dpbf16ps(0, 4, 6);
         _tile_dpbf16ps(1, 4, 7);
         _tile_dpbf16ps(2, 5, 6);
@@ -85,7 +92,7 @@ INLINE void multiply(const bf16 *a, const bf16 *b, int depth, float *c, int more
 INLINE void begin_products(void) {}
 INLINE void end_products(void) {}
 
-INLINE void multiply(const bf16 *a, const bf16 *b, int depth, float *c, int more) {
+INLINE void product(const bf16 *a, Layout in, const bf16 *b, int depth, float *c, int more) {
     for (int row = 0; row < BLOCK; row += 8) { /* 16 sums, which stay in registers */
         __m512 sum[8][2];
         for (int r = 0; r < 8; r++)
@@ -93,12 +100,13 @@ INLINE void multiply(const bf16 *a, const bf16 *b, int depth, float *c, int more
                 sum[r][side] = more ? _mm512_loadu_ps(c + at(row + r, side * TILE)) : _mm512_setzero_ps();
         for (int k = 0; k < depth / BLOCK; k++)
             for (int pair = 0; pair < TILE; pair++) {
-                const bf16 *left = a + k * CELLS + half_at(row, 2 * pair), *right = b + k * CELLS + pair * 32;
+                const bf16 *left = a + k * in.next + row / TILE * in.lower + row % TILE * in.row + 2 * pair;
+                const bf16 *right = b + k * CELLS + pair * 32;
                 __m512bh right0 = (__m512bh)_mm512_loadu_si512(right);
                 __m512bh right1 = (__m512bh)_mm512_loadu_si512(right + 512);
                 for (int r = 0; r < 8; r++) {
                     int two;
-                    memcpy(&two, left + r * BLOCK, 4);
+                    memcpy(&two, left + r * in.row, 4);
                     __m512bh both = (__m512bh)_mm512_set1_epi32(two);
                     sum[r][0] = _mm512_dpbf16_ps(sum[r][0], both, right0);
                     sum[r][1] = _mm512_dpbf16_ps(sum[r][1], both, right1);
@@ -114,19 +122,12 @@ INLINE void multiply(const bf16 *a, const bf16 *b, int depth, float *c, int more
 INLINE void begin_products(void) {}
 INLINE void end_products(void) {}
 
-INLINE float widen(bf16 x) {
-    uint32_t bits = (uint32_t)x << 16;
-    float wide;
-    memcpy(&wide, &bits, sizeof wide);
-    return wide;
-}
-
-INLINE void multiply(const bf16 *a, const bf16 *b, int depth, float *c, int more) {
+INLINE void product(const bf16 *a, Layout in, const bf16 *b, int depth, float *c, int more) {
     for (int row = 0; row < BLOCK; row++) {
         float sums[BLOCK];
         for (int n = 0; n < BLOCK; n++) sums[n] = more ? c[at(row, n)] : 0;
         for (int k = 0; k < depth; k++) {
-            float left = widen(a[half_at(row, k)]);
+            float left = widen(a[k / BLOCK * in.next + row / TILE * in.lower + row % TILE * in.row + k % BLOCK]);
             const bf16 *right = b + k / BLOCK * CELLS + k % BLOCK / 2 * 32 + k % 2;
             for (int n = 0; n < BLOCK; n++) sums[n] += left * widen(right[n / TILE * 512 + n % TILE * 2]);
         }
@@ -134,3 +135,6 @@ INLINE void multiply(const bf16 *a, const bf16 *b, int depth, float *c, int more
     }
 }
 #endif
+
+/* The same of blocks. */
+INLINE void multiply(const bf16 *a, const bf16 *b, int depth, float *c, int more) { product(a, BLOCKS, b, depth, c, more); }

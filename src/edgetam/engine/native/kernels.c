@@ -1,5 +1,5 @@
-/* The one file that is compiled: all others are parts of it. */
-#include "attention.c"
+/* What is said of the library as a whole. */
+#include "blocks.h"
 #if defined(__AMX_BF16__)
 #include <sys/syscall.h>
 #include <unistd.h>

@@ -12,7 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from ctypes import CDLL, c_char_p, c_int, c_void_p
+from ctypes import CDLL, c_char_p
 from functools import cache
 from pathlib import Path
 from platform import machine
@@ -24,7 +24,6 @@ from edgetam.errors import EngineError
 __all__ = ["FLAGS", "compile_kernels", "cpu_flags", "default_threads", "library", "load_kernels", "why_not"]
 
 SOURCES = Path(__file__).parent
-MAIN = SOURCES / "kernels.c"
 FLAGS = ("-march=native",)
 """For the CPU at hand."""
 _ALWAYS = ("-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC", "-Wno-psabi")
@@ -90,7 +89,8 @@ def compile_kernels(to: Path, flags: tuple[str, ...] = FLAGS) -> None:
     command = compiler()
     if command is None:
         raise EngineError("There is no C compiler; install gcc, or run pip install 'edgetam[native]'.")
-    whole = [*command, *_ALWAYS, *flags, str(MAIN), "-o", str(to), "-lpthread", "-lm"]
+    sources = map(str, sorted(SOURCES.glob("*.c")))
+    whole = [*command, *_ALWAYS, *flags, *sources, "-o", str(to), "-lpthread", "-lm"]
     try:
         done = subprocess.run(whole, capture_output=True, text=True, timeout=TIMEOUT_S, errors="replace")
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -113,15 +113,7 @@ def load_kernels(path: Path) -> CDLL:
         kernels = ctypes.CDLL(str(path))
     except OSError as error:
         raise EngineError(f"Native kernels cannot be loaded ({error}); use engine='openvino'.") from error
-    for name, result, arguments in (
-        ("kernels_interface", c_int, []),
-        ("kernels_products", c_char_p, []),
-        ("kernels_prepare", c_int, []),
-        ("pool_new", c_void_p, [c_int]),
-        ("pool_free", None, [c_void_p]),
-    ):
-        function = getattr(kernels, name)
-        function.restype, function.argtypes = result, arguments
+    kernels.kernels_products.restype = c_char_p
     assert kernels.kernels_interface() == INTERFACE, "the cache's key names the sources"
     if kernels.kernels_prepare():
         raise EngineError(

@@ -30,14 +30,26 @@ INLINE bf16 round_one(float x) {
     return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 
+INLINE float widen(bf16 x) {
+    uint32_t bits = (uint32_t)x << 16;
+    float wide;
+    memcpy(&wide, &bits, sizeof wide);
+    return wide;
+}
+
 #ifdef __AVX512F__
 INLINE vec larger(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); }
+INLINE vec smaller(vec a, vec b) { return (vec)_mm512_min_ps((__m512)a, (__m512)b); }
 INLINE vec fused(vec a, vec b, vec c) { return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
 INLINE float sum_of(vec x) { return _mm512_reduce_add_ps((__m512)x); }
 INLINE float largest_of(vec x) { return _mm512_reduce_max_ps((__m512)x); }
 #else
 INLINE vec larger(vec a, vec b) {
     for (int i = 0; i < LANES; i++) a[i] = a[i] > b[i] ? a[i] : b[i];
+    return a;
+}
+INLINE vec smaller(vec a, vec b) {
+    for (int i = 0; i < LANES; i++) a[i] = a[i] < b[i] ? a[i] : b[i];
     return a;
 }
 INLINE vec fused(vec a, vec b, vec c) { return a * b + c; }
@@ -61,6 +73,32 @@ INLINE vec power_of_two(vec x) {
     return (vec)_mm512_scalef_ps((__m512)power, (__m512)x); /* times 2^floor(x) */
 #else
     for (int i = 0; i < LANES; i++) x[i] = exp2f(x[i]);
+    return x;
+#endif
+}
+
+/* x times the normal distribution's share below x, off by less than two ten-thousandths between -8 and 8. */
+INLINE vec gelu(vec x) {
+    vec z = smaller(larger(x, all(-4)), all(4)), square = z * z;
+    vec share = fused(square, all(2.2781501e-08f), all(-1.5986053e-06f));
+    share = fused(share, square, all(4.7955577e-05f));
+    share = fused(share, square, all(-8.1401602e-04f));
+    share = fused(share, square, all(8.7723908e-03f));
+    share = fused(share, square, all(-6.4573116e-02f));
+    share = fused(share, square, all(3.9788335e-01f));
+    return x * fused(z, share, all(0.5f));
+}
+
+INLINE vec relu(vec x) { return larger(x, all(0)); }
+
+INLINE vec load_rounded(const bf16 *from) {
+#ifdef __AVX512F__
+    __m256i half;
+    memcpy(&half, from, sizeof half);
+    return (vec)_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16);
+#else
+    vec x;
+    for (int i = 0; i < LANES; i++) x[i] = widen(from[i]);
     return x;
 #endif
 }

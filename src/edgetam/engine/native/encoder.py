@@ -1,0 +1,150 @@
+"""The image encoder in C (`encoder.c`): its weights, and calling it. RepViT only.
+
+Weights are those of the inference form (`edgetam.model.inference_form`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ctypes import CDLL, Structure, c_int32, c_void_p
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgetam.config import HIDDEN_DIM, ModelConfig, RepViTConfig
+from edgetam.engine.base import Floats
+from edgetam.engine.native.kernel import Kernel, Linear, Pool, read_arrays
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgetam.model import EdgeTAM
+
+__all__ = ["FORMAT", "ImageEncoder", "is_known", "save_encoder"]
+
+FORMAT = 1
+"""Raised whenever what is saved changes."""
+NAME = "encoder.npz"
+LANES = 16
+BLOCK = 32
+STRIDES = (4, 8, 16)
+CHANNELS = (32, 64, HIDDEN_DIM)
+
+
+def is_known(config: ModelConfig) -> bool:
+    """Whether the kernel knows a model's trunk."""
+    encoder = config.encoder
+    return isinstance(encoder, RepViTConfig) and not any(width % LANES for width in encoder.widths)
+
+
+def save_encoder(network: EdgeTAM, folder: Path) -> None:
+    """Write down the weights of a network's inference form, in the order of ``encoder_new``."""
+    arrays: dict[str, Any] = {}
+    for i, (weight, bias) in enumerate(_maps(network)):
+        arrays[f"{i}.weight"], arrays[f"{i}.bias"] = weight, bias
+    np.savez(folder / NAME, **arrays)
+
+
+def _maps(network: EdgeTAM) -> Iterator[tuple[Floats, Floats]]:
+    trunk: Any = network.image_encoder.trunk
+    neck: Any = network.image_encoder.neck
+    yield _rows_apart(trunk.stem.conv1)
+    yield _rows_apart(trunk.stem.conv2)
+    for stage in trunk.stages:
+        down = stage.downsample
+        if hasattr(down, "pre_block"):
+            yield from _block(down.pre_block)
+            yield _taps(down.spatial_downsample)
+            yield _dense(down.channel_downsample)
+            yield from _mixer(down.ffn)
+        for block in stage.blocks:
+            yield from _block(block)
+    for conv in (*neck.fine, *neck.coarse):
+        yield _dense(conv)
+
+
+def _block(block: Any) -> Iterator[tuple[Floats, Floats]]:
+    yield _taps(block.token_mixer)
+    if hasattr(block.se, "fc1"):
+        yield _dense(block.se.fc1)
+        weight, bias = _dense(block.se.fc2)
+        yield np.ascontiguousarray(weight.T), bias
+    yield from _mixer(block.channel_mixer)
+
+
+def _mixer(mixer: Any) -> Iterator[tuple[Floats, Floats]]:
+    yield _dense(mixer.conv1)
+    yield _dense(mixer.conv2)
+
+
+def _both(conv: nn.Conv2d) -> tuple[Floats, Floats]:
+    assert conv.bias is not None
+    weight, bias = (x.detach().float().cpu().numpy() for x in (conv.weight, conv.bias))
+    return weight, bias
+
+
+def _dense(conv: nn.Conv2d) -> tuple[Floats, Floats]:
+    """Of a 1x1 convolution: ``[outputs, inputs]``."""
+    weight, bias = _both(conv)
+    return weight[:, :, 0, 0], bias
+
+
+def _taps(conv: nn.Conv2d) -> tuple[Floats, Floats]:
+    """Of a 3x3 convolution of each channel: ``[9, channels]``."""
+    weight, bias = _both(conv)
+    return np.ascontiguousarray(weight[:, 0].reshape(len(weight), -1).T), bias
+
+
+def _rows_apart(conv: nn.Conv2d) -> tuple[Floats, Floats]:
+    """Of a 3x3 convolution: its rows, ``3 * inputs`` each, padded: ``[outputs, 3 * padded]``."""
+    weight, bias = _both(conv)
+    rows = weight.transpose(0, 2, 3, 1).reshape(len(weight), 3, -1)
+    padded = np.pad(rows, ((0, 0), (0, 0), (0, -rows.shape[2] % BLOCK)))
+    return padded.reshape(len(weight), -1), np.pad(bias, (0, -len(bias) % LANES))
+
+
+class _Shape(Structure):
+    _fields_ = (("size", c_int32), ("widths", c_int32 * 4), ("depths", c_int32 * 4))
+
+
+class _Features(Structure):
+    _fields_ = tuple((f"stride{stride}", c_void_p) for stride in STRIDES)
+
+
+class ImageEncoder(Kernel):
+    """The image encoder of one network. Not for two threads at once.
+
+    Args:
+        kernels: see `edgetam.engine.native.library`.
+        pool: the threads to use.
+        folder: with what `save_encoder` wrote.
+        config: of the model, which `is_known`.
+
+    Raises:
+        MemoryError: there is not enough memory.
+    """
+
+    def __init__(self, kernels: CDLL, pool: Pool, folder: Path, config: ModelConfig) -> None:
+        self.size = config.image_size
+        self.weights = read_arrays(folder / NAME)
+        encoder = config.encoder
+        assert isinstance(encoder, RepViTConfig)
+        count = len(self.weights) // 2
+        maps = (Linear * count)(*(Linear.of(self.weights, str(i)) for i in range(count)))
+        shape = _Shape(self.size, (c_int32 * 4)(*encoder.widths), (c_int32 * 4)(*encoder.depths))
+        kernels.encoder_new.argtypes = [_Shape, c_void_p, c_void_p]
+        kernels.encoder_run.argtypes = [c_void_p, c_void_p, _Features]
+        kernels.encoder_run.restype = None
+        super().__init__(kernels, "encoder", pool, lambda new: new(shape, maps, pool.address))
+
+    def __call__(self, image: Floats) -> list[Floats]:
+        """Normalised RGB ``[1, S, S, 3]`` to the outputs of the graph ``encode``."""
+        image = np.ascontiguousarray(image, np.float32)
+        assert image.shape == (1, self.size, self.size, 3), "kernels read what they were made for"
+        sides = [self.size // stride for stride in STRIDES]
+        outs = [np.empty((1, n, n, c), np.float32) for n, c in zip(sides, CHANNELS, strict=True)]
+        self.kernels.encoder_run(
+            self.address, image.ctypes.data, _Features(*(out.ctypes.data for out in outs))
+        )
+        return outs
