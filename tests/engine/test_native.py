@@ -11,21 +11,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
-from edgetam.config import RepViTConfig
+from edgetam.config import ModelConfig, PerceiverConfig, RepViTConfig
 from edgetam.engine import load_model, select
+from edgetam.engine.native import encoder, memory
 from edgetam.engine.native import library as native
 from edgetam.engine.native.attention import MemoryAttention, save_attention
-from edgetam.engine.native.encoder import ImageEncoder, is_known, save_encoder
+from edgetam.engine.native.encoder import ImageEncoder, save_encoder
+from edgetam.engine.native.frames import Frames
 from edgetam.engine.native.kernel import Pool
+from edgetam.engine.native.memory import MemoryEncoder, save_memory
 from edgetam.engine.verbs import padded
 from edgetam.errors import EngineError
 from edgetam.model import EdgeTAM, inference_form
 from edgetam.structs import ImageFeatures, MemoryContext
 from edgetam.tracking import TrackerOptions, VideoTracker
+from edgetam.tracking.geometry import NORMALISED, prepare_image
 from edgetam.weights import save_native
 from tests.model.lively import OWN, context_of, lively, lively_model, shared_model
 
@@ -34,7 +39,7 @@ ALIGNED = {"AMX": "amx_bf16", "AVX-512": "avx512_bf16", "plain": None}
 FLAGS = {
     "AMX": ("-march=native",),
     "AVX-512": ("-march=native", "-mno-amx-tile", "-mno-amx-bf16", "-mno-amx-int8"),
-    "plain": ("-march=x86-64",),
+    "plain": ("-march=x86-64", "-O1"),
 }
 ROUNDING = 0.02
 """Of bfloat16: the root of the mean square of what differs, by that of the answer."""
@@ -63,8 +68,14 @@ def attention_of(kernels: Any, model: EdgeTAM, folder: Path, threads: int = 2) -
     return MemoryAttention(kernels, Pool(kernels, threads), folder)
 
 
+def memory_of(kernels: Any, model: EdgeTAM, folder: Path, threads: int = 2) -> MemoryEncoder:
+    assert memory.is_known(model.config)
+    save_memory(inference_form(model), folder)
+    return MemoryEncoder(kernels, Pool(kernels, threads), folder, model.config)
+
+
 def encoder_of(kernels: Any, model: EdgeTAM, folder: Path, threads: int = 2) -> ImageEncoder:
-    assert is_known(model.config)
+    assert encoder.is_known(model.config)
     save_encoder(inference_form(model), folder)
     return ImageEncoder(kernels, Pool(kernels, threads), folder, model.config)
 
@@ -191,12 +202,12 @@ def test_the_image_encoder_equals_pytorch(kernels: Any, name: str, tmp_path: Pat
 def test_pictures_do_not_know_of_each_other(kernels: Any, tmp_path: Path) -> None:
     """Nor of how many threads there are; not even where one is broken."""
     model = lively(OWN)
-    encoder = encoder_of(kernels, model, tmp_path, threads=1)
-    wanted = encoder(picture())
+    encode = encoder_of(kernels, model, tmp_path, threads=1)
+    wanted = encode(picture())
     broken = picture()
     broken[0, 100:, 7] = np.nan
-    assert np.isnan(encoder(broken)[2]).any()
-    again = (encoder(picture()), encoder_of(kernels, model, tmp_path, threads=3)(picture()))
+    assert np.isnan(encode(broken)[2]).any()
+    again = (encode(picture()), encoder_of(kernels, model, tmp_path, threads=3)(picture()))
     for got in again:
         assert all(np.array_equal(mine, each) for mine, each in zip(got, wanted, strict=True))
 
@@ -213,10 +224,88 @@ def test_a_larger_picture(kernels: Any, tmp_path: Path) -> None:
     assert off(got[2], wanted.stride16.permute(0, 2, 3, 1).numpy()) < ROUNDING
 
 
+def remembered(config: ModelConfig, objects: int, *, binarize: bool) -> dict[str, np.ndarray]:
+    """Inputs of the graph ``remember``: an image, and blobs as logits."""
+    rng = np.random.default_rng(3)
+    side = config.mask_size
+    blobs = [cv2.resize(rng.normal(0, 8, (6, 6)).astype(np.float32), (side, side)) for _ in range(objects)]
+    return {
+        "stride16": rng.normal(size=(1, config.grid, config.grid, 256)).astype(np.float32),
+        "masks": np.stack(blobs)[:, None],
+        "presence": np.ones((objects, 1), np.float32),
+        "binarize": np.array([binarize], np.float32),
+    }
+
+
+def expected_memory(model: EdgeTAM, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    image = torch.from_numpy(inputs["stride16"]).permute(0, 3, 1, 2)
+    masks, presence = (torch.from_numpy(inputs[name]) for name in ("masks", "presence"))
+    features = ImageFeatures(image, image, image)
+    with torch.inference_mode():
+        found = model.eval().remember(
+            features, masks, presence, torch.zeros(len(masks), 256), binarize=bool(inputs["binarize"][0])
+        )
+    return found.tokens.numpy()
+
+
+@pytest.mark.parametrize("binarize", [False, True])
+@pytest.mark.parametrize(("name", "size"), [("edgetam", 256), ("mine", 256), ("mine", 768)])
+def test_memories_equal_those_of_pytorch(
+    kernels: Any, name: str, size: int, binarize: bool, tmp_path: Path
+) -> None:
+    """Global latents and window latents, where blocks are rows, parts of rows and both."""
+    if kernels.kernels_products() == b"plain" and size > 256:
+        pytest.skip("takes a minute")
+    model = lively(replace(OWN, image_size=size)) if name == "mine" else shared_model(name, size)
+    inputs = remembered(model.config, 2, binarize=binarize)
+    got, wanted = memory_of(kernels, model, tmp_path)(inputs), expected_memory(model, inputs)
+    latents = model.config.memory_layout.latents
+    assert off(got[:, :latents], wanted[:, :latents]) < ROUNDING
+    assert off(got[:, latents:], wanted[:, latents:]) < ROUNDING
+
+
+def test_memories_do_not_know_of_each_other(kernels: Any, tmp_path: Path) -> None:
+    """Nor of how many threads there are, nor of a broken mask before them."""
+    model = lively(OWN)
+    inputs = remembered(model.config, 2, binarize=False)
+    remember = memory_of(kernels, model, tmp_path, threads=1)
+    wanted = remember(inputs)
+    assert np.isnan(remember(inputs | {"masks": np.full_like(inputs["masks"], np.nan)})).all()
+    alone = [remember(inputs | {"masks": inputs["masks"][i : i + 1]}) for i in (0, 1)]
+    assert np.array_equal(np.concatenate(alone), wanted)
+    assert np.array_equal(memory_of(kernels, model, tmp_path, threads=3)(inputs), wanted)
+
+
+def test_memories_that_no_kernel_knows() -> None:
+    for known, change in (
+        (True, {}),
+        (False, {"perceiver": None}),
+        (False, {"perceiver": PerceiverConfig(48, 16)}),
+        (False, {"perceiver": PerceiverConfig(64, 4)}),
+        (False, {"absent_memory_embed": True}),
+    ):
+        assert memory.is_known(replace(OWN, **change)) == known
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (360, 640), (17, 256), (256, 256), (33, 700), (700, 33), (255, 257), (1100, 40)]
+)
+def test_frames_are_resized_as_pillow_does(kernels: Any, shape: tuple[int, int], threads: int) -> None:
+    """To the last bit, for sizes that are whole vectors and others, larger and smaller."""
+    rng = np.random.default_rng(sum(shape))
+    rgb = rng.choice(np.array([0, 1, 127, 254, 255], np.uint8), (*shape, 3))
+    frames = Frames(kernels, Pool(kernels, threads), 256, NORMALISED.T)
+    for frame in (rgb, rgb[::-1, ::-1]):
+        got = frames.prepare(frame)
+        assert (got is None) == (shape[1] < 6)
+        assert got is None or np.array_equal(got, prepare_image(frame, 256, "video"))
+
+
 def test_trunks_that_no_kernel_knows() -> None:
-    assert not is_known(shared_model("sam2.1-t", 256).config)
+    assert not encoder.is_known(shared_model("sam2.1-t", 256).config)
     odd = replace(OWN, encoder=RepViTConfig((24, 32, 48, 64), (1, 1, 1, 1)))
-    assert not is_known(odd)
+    assert not encoder.is_known(odd)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from edgetam.io.paths import as_path
 from edgetam.structs import FrameResult, ImageFeatures, Prompt
 from edgetam.tracking.bank import KEPT_SURE, horizon
 from edgetam.tracking.commit import clear_around, commit, release
-from edgetam.tracking.geometry import prepare_image
+from edgetam.tracking.geometry import prepare_frame
 from edgetam.tracking.limits import check_memory, check_room
 from edgetam.tracking.options import TrackerOptions
 from edgetam.tracking.prompts import Clicks, check_number, read_prompt
@@ -290,7 +290,7 @@ class TrackingSession:
         """A frame, encoded."""
         features = self._features.pop(frame, None)
         if features is None:
-            image = prepare_image(self.frames[frame], self.engine.config.image_size, "video")
+            image = prepare_frame(self.frames[frame], self.engine)
             features = self.engine.encode(image)
         self._features[frame] = features
         while len(self._features) > HELD_FRAMES:

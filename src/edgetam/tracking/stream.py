@@ -12,7 +12,7 @@ from edgetam.io.arrays import as_rgb
 from edgetam.structs import FrameResult, Prompt
 from edgetam.tracking.bank import KEPT_SURE, horizon
 from edgetam.tracking.commit import commit, release
-from edgetam.tracking.geometry import prepare_image
+from edgetam.tracking.geometry import prepare_frame
 from edgetam.tracking.limits import check_memory, check_room
 from edgetam.tracking.options import TrackerOptions
 from edgetam.tracking.prompts import Clicks, check_number, read_prompt
@@ -79,7 +79,7 @@ class Stream:
         check_room(self.engine, self.tracks, clicks, frame, self.options, staying, leaving)
         self._remove(leaving)
         if self.tracks or clicks:
-            features = self.engine.encode(prepare_image(rgb, self.engine.config.image_size, "video"))
+            features = self.engine.encode(prepare_frame(rgb, self.engine))
             moment = Moment(self.engine, features, frame, size=size)
             self._track(moment)
             self._answer(moment, clicks)

@@ -4,15 +4,13 @@
    and the weights of attention never exist but for 32 queries and 256 keys. Threads take the blocks one by one and
    meet once per layer, where keys and values of all blocks are needed. */
 #include "attention.h"
+#include "softmax.h"
 
 #define WIDTH 256
 #define MEMORY 64
 #define HIDDEN 2048
 #define HALF (WIDTH / 2)
-#define KEYS 256 /* at once */
-#define MOST_ROWS 256
 #define EPSILON 1e-5f
-#define OVERFLOW 1e30f
 
 typedef struct {
     Packed self_query, self_key, self_value, cross_query, cross_key, cross_value, widen, narrow;
@@ -21,9 +19,10 @@ typedef struct {
 
 /* Of one thread. */
 typedef struct {
-    float x[MOST_ROWS * WIDTH], before[MOST_ROWS * WIDTH], sums[MOST_ROWS * WIDTH];
-    float scores[BLOCK * KEYS], block[BLOCK * WIDTH], pivot[MOST_ROWS], total[MOST_ROWS];
-    bf16 left[MOST_ROWS * WIDTH], weights[BLOCK * KEYS], half[BLOCK * WIDTH];
+    float x[MOST_ROWS * WIDTH], before[MOST_ROWS * WIDTH], sums[MOST_ROWS * WIDTH], total[MOST_ROWS];
+    float block[BLOCK * WIDTH];
+    bf16 left[MOST_ROWS * WIDTH], half[BLOCK * WIDTH];
+    Mixing mixing;
 } __attribute__((aligned(64))) Scratch;
 
 /* What self-attention reads, [objects x cells x WIDTH] each. */
@@ -88,88 +87,12 @@ INLINE void project_turned(Scratch *t, const bf16 *x, Packed map, Rotary rotary,
     for (int r = 0; r < BLOCK; r++) turn_row(t->block, r, map.bias, rotary, cell + r, to);
 }
 
-/* Weights of row r, 2^(score - pivot), and their sum. */
-INLINE float weigh_row(const float *scores, int r, int width, float pivot, bf16 *weights) {
-    vec sum = all(0), low = all(pivot);
-    for (int n = 0; n < width; n += LANES) {
-        vec weight = power_of_two(load(scores + at(r, n)) - low);
-        sum += weight;
-        store_rounded(weights + half_at(r, n), weight);
-    }
-    return sum_of(sum);
-}
-
-INLINE float largest_in_row(const float *scores, int r, int width) {
-    vec most = load(scores + at(r, 0));
-    for (int n = LANES; n < width; n += LANES) most = larger(most, load(scores + at(r, n)));
-    return largest_of(most);
-}
-
-/* What 32 queries and some keys have in common; nothing with those from `count` on. */
-INLINE void score(const bf16 *queries, const bf16 *keys, int width, int count, float *scores) {
-    for (int n = 0; n < width; n += BLOCK) multiply(queries, keys + (size_t)n * WIDTH, WIDTH, scores + n * BLOCK, 0);
-    for (int n = count; n < width; n++)
-        for (int r = 0; r < BLOCK; r++) scores[at(r, n)] = -INFINITY;
-}
-
-/* Scores count in powers of two. Weights are relative to a pivot, the largest score of the first keys: floats take
-   those of later keys, however large. Where they do not, the largest of all is found first. */
-INLINE void find_pivots(Scratch *t, const bf16 *queries, int rows, const bf16 *keys, int count) {
-    for (int r = 0; r < rows; r++) t->pivot[r] = -INFINITY;
-    for (int key = 0; key < count; key += KEYS) {
-        int left = count - key < KEYS ? count - key : KEYS;
-        for (int row = 0; row < rows; row += BLOCK) {
-            score(queries + row * WIDTH, keys + (size_t)key * WIDTH, up(left), left, t->scores);
-            for (int r = 0; r < BLOCK; r++) {
-                float most = largest_in_row(t->scores, r, up(left)), *pivot = t->pivot + row + r;
-                *pivot = most > *pivot ? most : *pivot;
-            }
-        }
-    }
-}
-
-/* sums [rows x depth] = values weighted, and the totals of the weights, by which they are not divided yet. */
-INLINE void weigh(Scratch *t, const bf16 *queries, int rows, const bf16 *keys, const bf16 *values, int count, int slots,
-                  int depth, int known_pivots) {
-    for (int key = 0; key < count; key += KEYS) {
-        int left = count - key < KEYS ? count - key : KEYS, width = up(left);
-        for (int row = 0; row < rows; row += BLOCK) {
-            score(queries + row * WIDTH, keys + (size_t)key * WIDTH, width, left, t->scores);
-            for (int r = 0; r < BLOCK; r++) {
-                float *pivot = t->pivot + row + r, *total = t->total + row + r;
-                if (!key && !known_pivots) *pivot = largest_in_row(t->scores, r, width);
-                float sum = weigh_row(t->scores, r, width, *pivot, t->weights);
-                *total = key ? *total + sum : sum;
-            }
-            for (int n = 0; n < depth; n += BLOCK)
-                multiply(t->weights, values + (size_t)n * slots + (size_t)key * BLOCK, width,
-                         t->sums + (size_t)row * depth + n * BLOCK, key > 0);
-        }
-    }
-}
-
-static void mix(Scratch *t, const bf16 *queries, int rows, const bf16 *keys, const bf16 *values, int count, int slots,
-                int depth) {
-    if (!count) { /* nothing to read: nothing is added */
-        memset(t->sums, 0, (size_t)rows * depth * sizeof *t->sums);
-        for (int r = 0; r < rows; r++) t->total[r] = 1;
-        return;
-    }
-    weigh(t, queries, rows, keys, values, count, slots, depth, 0);
-    for (int r = 0; r < rows; r++)
-        if (!(t->total[r] < OVERFLOW)) {
-            find_pivots(t, queries, rows, keys, count);
-            weigh(t, queries, rows, keys, values, count, slots, depth, 1);
-            return;
-        }
-}
-
 /* sums = the feed-forward layers of `left`, without the last bias: hidden units outside, since all of them do not
    stay in the cache. */
 static void feed_forward(Scratch *t, const Layer *l, int rows) {
     for (int unit = 0; unit < HIDDEN; unit += KEYS)
         for (int row = 0; row < rows; row += BLOCK)
-            hidden_units(t->left + row * WIDTH, l->widen, l->narrow, unit, KEYS, relu, t->scores, t->weights, t->sums + (size_t)row * WIDTH);
+            hidden_units(t->left + row * WIDTH, l->widen, l->narrow, unit, KEYS, relu, t->mixing.scores, t->mixing.weights, t->sums + (size_t)row * WIDTH);
 }
 
 /* Of an object, from a row on. */
@@ -207,8 +130,8 @@ static void enter(void *job, int task, int thread) {
 /* before = x + self-attention. */
 static void look_around(Attention *a, Scratch *t, Stage stage, int object, int first) {
     const float *x = stage.x + place(a, object, first);
-    mix(t, stage.queries + place(a, object, first), a->rows, stage.keys + place(a, object, 0),
-        stage.values + place(a, object, 0), a->cells, a->cells, WIDTH);
+    Memory memory = {stage.keys + place(a, object, 0), stage.values + place(a, object, 0), a->cells, a->cells};
+    mix(&t->mixing, stage.queries + place(a, object, first), a->rows, WIDTH, memory, WIDTH, t->sums, t->total);
     for (int row = 0; row < a->rows; row += BLOCK)
         for (int r = 0; r < BLOCK; r++) {
             vec share = all(1 / t->total[row + r]);
@@ -226,8 +149,9 @@ static void read_memories(Attention *a, Scratch *t, int object, int first) {
         normalise(t->before + row * WIDTH, l->norm2, t->half);
         project_turned(t, t->half, l->cross_query, a->tables.image_to_memory, first + row, t->left + row * WIDTH);
     }
-    mix(t, t->left, a->rows, a->memory_keys + ((size_t)a->layer * a->in.objects + object) * a->slots * WIDTH,
-        a->memory_values + (size_t)object * a->slots * MEMORY, a->in.keys[object], a->slots, MEMORY);
+    Memory memory = {a->memory_keys + ((size_t)a->layer * a->in.objects + object) * a->slots * WIDTH,
+                     a->memory_values + (size_t)object * a->slots * MEMORY, a->in.keys[object], a->slots};
+    mix(&t->mixing, t->left, a->rows, WIDTH, memory, MEMORY, t->sums, t->total);
     for (int row = 0; row < a->rows; row += BLOCK) {
         for (int r = 0; r < BLOCK; r++) {
             vec share = all(1 / t->total[row + r]);

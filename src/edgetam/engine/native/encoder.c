@@ -50,6 +50,7 @@ struct Encoder {
     Stage stages[STAGES];
     Packed neck[4];
     Workspace *spaces;
+    int threads; /* as many as there are workspaces: the pool may be gone at the end */
     float *means, *gate; /* [pixels / 32 x channels], sums of so many pixels; [channels] */
     /* of the pass at hand */
     const float *image;
@@ -343,7 +344,7 @@ void encoder_free(Encoder *e) {
         free(s->down.change.weight), free(s->down.widen.weight), free(s->down.narrow.weight);
         free(s->blocks), free(s->maps[0]), free(s->maps[1]), free(e->neck[i].weight);
     }
-    for (int i = 0; e->spaces && i < e->pool->threads; i++) {
+    for (int i = 0; e->spaces && i < e->threads; i++) {
         Workspace *t = e->spaces + i;
         free(t->sums), free(t->changed), free(t->left), free(t->second), free(t->band), free(t->lines);
     }
@@ -375,7 +376,7 @@ static Downsampling make_downsampling(const Linear **maps, int from, int to, int
 Encoder *encoder_new(EncoderShape shape, const Linear *maps, Pool *pool) {
     Encoder *e = calloc(1, sizeof *e);
     if (!e) return NULL;
-    e->shape = shape, e->pool = pool;
+    e->shape = shape, e->pool = pool, e->threads = pool->threads;
     int failed = 0, widest = 0, inner = shape.widths[0] / 2;
     size_t pixels = (size_t)(shape.size / 4) * (shape.size / 4), most = 0;
     e->stem[0] = pack(maps[0], inner, 3 * up(3 * RGB)), e->stem[1] = pack(maps[1], shape.widths[0], 3 * up(3 * inner));

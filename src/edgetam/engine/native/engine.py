@@ -1,4 +1,4 @@
-"""The verbs in OpenVINO, but for the image encoder and memory attention, which run in kernels of our own."""
+"""The verbs in kernels of our own, but for decoding, which is OpenVINO's."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgetam.config import ModelConfig
 from edgetam.engine.base import Floats
-from edgetam.engine.native import attention, encoder
+from edgetam.engine.native import attention, encoder, memory
 from edgetam.engine.native.attention import MemoryAttention
-from edgetam.engine.native.encoder import ImageEncoder, is_known
+from edgetam.engine.native.encoder import ImageEncoder
+from edgetam.engine.native.frames import Frames
 from edgetam.engine.native.kernel import Pool
 from edgetam.engine.native.library import default_threads, library
+from edgetam.engine.native.memory import MemoryEncoder
 from edgetam.engine.openvino import OpenVINORunner, openvino_engine
 from edgetam.engine.source import Source
 from edgetam.engine.store import Store
@@ -21,6 +26,14 @@ from edgetam.engine.verbs import GraphEngine
 from edgetam.errors import EngineError
 
 __all__ = ["NativeRunner", "native_engine"]
+
+
+SAVE = {
+    "encode": encoder.save_encoder,
+    "attend": attention.save_attention,
+    "remember": memory.save_memory,
+}
+"""How weights of each graph that has a kernel are written down."""
 
 
 def native_engine(source: Source, precision: str = "bf16", threads: int | None = None) -> GraphEngine:
@@ -40,25 +53,35 @@ def native_engine(source: Source, precision: str = "bf16", threads: int | None =
             f"precision is {precision!r}; the native engine computes in bf16, so use engine='openvino'."
         )
     library()
-    store = Store("native-weights", attention.FORMAT, encoder.FORMAT, *source.identity)
+    formats = encoder.FORMAT, attention.FORMAT, memory.FORMAT
+    store = Store("native-weights", *formats, *source.identity)
 
     def folder_of(graph: str) -> Path:
-        save = encoder.save_encoder if graph == "encode" else attention.save_attention
-        return store.get(graph, lambda folder: save(source.network, folder))
+        return store.get(graph, lambda folder: SAVE[graph](source.network, folder))
 
     others = openvino_engine(source, precision, threads)
     assert isinstance(others.runner, OpenVINORunner)
     runner = NativeRunner(others.runner, folder_of, source.config, threads)
-    return GraphEngine(source.config, others.constants, runner)
+    return NativeEngine(source.config, others.constants, runner)
+
+
+class NativeEngine(GraphEngine):
+    """The engine that `native_engine` makes."""
+
+    runner: NativeRunner
+
+    def prepare_frame(self, rgb: NDArray[np.uint8], table: Floats) -> Floats | None:
+        """See `edgetam.tracking.geometry.prepare_frame`."""
+        return self.runner.prepare_frame(rgb, table)
 
 
 class NativeRunner:
-    """Runs ``encode`` and ``attend`` itself and leaves the rest to OpenVINO; may be shared between threads.
+    """Runs ``encode``, ``attend`` and ``remember`` itself, leaves the rest to OpenVINO; threads may share it.
 
     Args:
         others: runs the other graphs.
         folder_of: gives the folder with the weights for a graph, when they are first needed.
-        config: of the model; a trunk that no kernel knows is left to OpenVINO, too.
+        config: of the model; parts that no kernel knows are left to OpenVINO, too.
         threads: CPU threads to use; all cores by default.
     """
 
@@ -73,36 +96,49 @@ class NativeRunner:
     ) -> None:
         self.others, self.precision = others, others.precision
         self._folder_of, self._config, self._threads = folder_of, config, threads or default_threads()
+        self._known = {"attend"}
+        if encoder.is_known(config):
+            self._known.add("encode")
+        if memory.is_known(config):
+            self._known.add("remember")
         self._pool: Pool | None = None
-        self._encoder: ImageEncoder | None = None
-        self._attention: MemoryAttention | None = None
+        self._frames: Frames | None = None
+        self._kernels: dict[str, Callable[[Mapping[str, Any]], Sequence[Any]]] = {}
         self._lock = threading.Lock()
 
     def run(self, graph: str, inputs: Mapping[str, Any]) -> Sequence[Any]:
         """See `Runner.run`."""
-        if graph == "encode" and is_known(self._config):
-            with self._lock:
-                return self._encode(inputs["image"])
+        if graph not in self._known:
+            return self.others.run(graph, inputs)
+        with self._lock:
+            pool = self._threads_here()
+            if graph not in self._kernels:
+                self._kernels[graph] = self._make(graph, pool)
+            return self._kernels[graph](inputs)
+
+    def _make(self, graph: str, pool: Pool) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+        """A graph's kernel, as something that takes its inputs and gives its outputs."""
+        kernels, folder = library(), self._folder_of(graph)
+        if graph == "encode":
+            encode = ImageEncoder(kernels, pool, folder, self._config)
+            return lambda inputs: encode(inputs["image"])
         if graph == "attend":
-            with self._lock:
-                return [self._attend(inputs)]
-        return self.others.run(graph, inputs)
+            attend = MemoryAttention(kernels, pool, folder)
+            return lambda inputs: [attend(inputs)]
+        remember = MemoryEncoder(kernels, pool, folder, self._config)
+        return lambda inputs: [remember(inputs)]
 
-    def _encode(self, image: Floats) -> list[Floats]:
-        pool = self._threads_here()
-        if self._encoder is None:
-            self._encoder = ImageEncoder(library(), pool, self._folder_of("encode"), self._config)
-        return self._encoder(image)
-
-    def _attend(self, context: Mapping[str, Any]) -> Floats:
-        pool = self._threads_here()
-        if self._attention is None:
-            self._attention = MemoryAttention(library(), pool, self._folder_of("attend"))
-        return self._attention(context)
+    def prepare_frame(self, rgb: NDArray[np.uint8], table: Floats) -> Floats | None:
+        """See `Frames.prepare`; ``table`` is always the same."""
+        with self._lock:
+            pool = self._threads_here()
+            if self._frames is None:
+                self._frames = Frames(library(), pool, self._config.image_size, table)
+            return self._frames.prepare(rgb)
 
     def _threads_here(self) -> Pool:
         """Threads of this process: those of another did not come along with a fork."""
         if self._pool is None or not self._pool.is_here:
             self._pool = Pool(library(), self._threads)
-            self._encoder = self._attention = None
+            self._frames, self._kernels = None, {}
         return self._pool

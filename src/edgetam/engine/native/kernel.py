@@ -68,6 +68,7 @@ class Pool(_Owner):
     """
 
     def __init__(self, kernels: CDLL, threads: int) -> None:
+        self.threads = threads
         self._take(kernels, "pool", lambda new: new(threads))
 
 
