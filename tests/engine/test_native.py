@@ -121,7 +121,7 @@ def features_map(model: EdgeTAM, batch: int = 1) -> torch.Tensor:
 
 def test_padding_is_not_read(kernels: Any, tmp_path: Path) -> None:
     """Each object has its own number of memories; what stands in the place of others does not matter."""
-    model = shared_model("edgetam", 256)
+    model = lively(OWN)
     image, context = features_map(model), context_of(model, 2, 3, 4)
     attention = attention_of(kernels, model, tmp_path)
     there = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
@@ -142,7 +142,7 @@ def test_padding_is_not_read(kernels: Any, tmp_path: Path) -> None:
 
 
 def test_a_batch_equals_single_objects_on_any_number_of_threads(kernels: Any, tmp_path: Path) -> None:
-    model = shared_model("edgetam", 256)
+    model = lively(OWN)
     image, context = features_map(model), context_of(model, 3, 2, 2)
     together = attention_of(kernels, model, tmp_path, threads=3)(inputs_of(image, context))
     attention = attention_of(kernels, model, tmp_path, threads=1)
@@ -418,9 +418,15 @@ def test_reasons_and_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_when_it_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino")
     monkeypatch.setattr(select, "_torch_device", lambda: "cpu")
-    for reason, chosen in ((None, "native"), ("there is no C compiler", "openvino")):
+    for flags, reason, chosen in (
+        ({native.MATRIX_UNIT}, None, "native"),
+        ({native.MATRIX_UNIT}, "there is no C compiler", "openvino"),
+        ({native.NEEDED}, None, "openvino"),  # products take as long there as in OpenVINO
+    ):
+        monkeypatch.setattr(native, "cpu_flags", lambda flags=flags: flags)
         monkeypatch.setattr(native, "why_not", lambda reason=reason: reason)
         assert select.choose_engine(precision="bf16")[:3] == (chosen, "cpu", "bf16")
+        assert select.choose_engine(precision="int8")[:3] == (chosen, "cpu", "int8")
         assert select.choose_engine()[:3] == ("openvino", "cpu", "fp32")
     assert select.choose_engine("native")[:3] == ("native", "cpu", "bf16")
     with pytest.raises(EngineError, match="runs on the CPU and device is 'cuda'"):
@@ -438,6 +444,7 @@ def test_openvino_takes_over_where_kernels_cannot_be_compiled(
         raise EngineError("cc: out of order")
 
     monkeypatch.setattr("edgetam.engine.native.engine.library", refuse)
+    monkeypatch.setattr(native, "pays", lambda: True)
     with caplog.at_level(logging.WARNING):
         assert load_model(weights=weights, precision="bf16").name == "openvino"
     assert "cc: out of order" in caplog.text

@@ -125,7 +125,7 @@ def test_a_gpu_without_pytorch_is_not_looked_for(monkeypatch: pytest.MonkeyPatch
 def test_what_is_left_open_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(select, "_torch_device", lambda: "cpu")
     assert select.choose_engine()[:3] == ("openvino", "cpu", "fp32")
-    monkeypatch.setattr("edgetam.engine.native.library.why_not", lambda: "not here")
+    monkeypatch.setattr("edgetam.engine.native.library.pays", lambda: False)
     assert select.choose_engine(precision="bf16")[:3] == ("openvino", "cpu", "bf16")
     assert select.choose_engine(engine="onnx")[:3] == ("onnx", "cpu", "fp32")
     assert select.choose_engine(engine="torch")[:3] == ("torch", "cpu", "fp32")

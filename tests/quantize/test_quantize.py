@@ -18,6 +18,8 @@ import openvino as ov
 from openvino import opset13 as op
 
 from edgetam.engine import load_model, requirements
+from edgetam.engine.native.engine import native_engine
+from edgetam.engine.native.library import why_not
 from edgetam.engine.openvino import graph_store, openvino_engine
 from edgetam.engine.source import Source
 from edgetam.engine.verbs import GraphEngine
@@ -67,6 +69,26 @@ def test_quantised_part_is_used_and_smaller(quantised: GraphEngine, source: Sour
     assert "FakeQuantize" in (theirs / "model.xml").read_text()
     assert (theirs / "model.bin").stat().st_size < 0.6 * (ours / "model.bin").stat().st_size
     assert quantised.runner.folder_of("encode") == graph_store(source).folder / "encode"
+
+
+@needs_nncf
+def test_native_kernels_leave_quantised_parts_to_openvino(quantised: GraphEngine, source: Source) -> None:
+    if reason := why_not():
+        pytest.skip(reason)
+    engine = native_engine(source, "int8", threads=1)
+    assert engine.precision == "int8"
+    exact = native_engine(source, "bf16", threads=1)
+    image = np.random.default_rng(0).normal(size=(1, 3, 256, 256)).astype(np.float32)
+    features = engine.encode(image)
+    assert np.array_equal(features.stride16, exact.encode(image).stride16)
+
+    def memory(of: GraphEngine) -> np.ndarray:
+        mask = cv2.resize(image[0, 0], (64, 64))[None, None]
+        present, pointer = np.ones((1, 1), np.float32), np.zeros((1, 256), np.float32)
+        return of.remember(features, mask, present, pointer, binarize=False, exclusive=False).tokens
+
+    assert np.array_equal(memory(engine), memory(quantised))
+    assert not np.array_equal(memory(engine), memory(exact))
 
 
 @needs_nncf

@@ -177,10 +177,10 @@ def _best_engine(device: str, precision: str) -> tuple[str, str, str]:
     if device != "cpu":
         return "torch", device, f"device {device}"
     if not missing(["openvino"]):
-        from edgetam.engine.native.library import why_not
+        from edgetam.engine.native.library import pays
 
-        if precision == "bf16" and why_not() is None:
-            return "native", device, "the fastest in bf16 on this CPU"
+        if precision in ("bf16", "int8") and pays():
+            return "native", device, "the fastest on a CPU with AMX"
         return "openvino", device, "the fastest on a CPU"
     return "torch", device, "OpenVINO is not installed"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgetam.config import ModelConfig
 from edgetam.engine.base import Floats
+from edgetam.engine.int8 import quantised_graphs
 from edgetam.engine.native import attention, encoder, memory
 from edgetam.engine.native.attention import MemoryAttention
 from edgetam.engine.native.encoder import ImageEncoder
@@ -19,7 +20,7 @@ from edgetam.engine.native.frames import Frames
 from edgetam.engine.native.kernel import Pool
 from edgetam.engine.native.library import default_threads, library
 from edgetam.engine.native.memory import MemoryEncoder
-from edgetam.engine.openvino import OpenVINORunner, openvino_engine
+from edgetam.engine.openvino import OpenVINORunner, graph_store, openvino_engine
 from edgetam.engine.source import Source
 from edgetam.engine.store import Store
 from edgetam.engine.verbs import GraphEngine
@@ -41,18 +42,19 @@ def native_engine(source: Source, precision: str = "bf16", threads: int | None =
 
     Args:
         source: the network.
-        precision: ``bf16``.
+        precision: ``bf16``, or ``int8``: parts that `edgetam.quantize` made run in OpenVINO.
         threads: CPU threads to use; all cores by default.
 
     Raises:
         EngineError: kernels cannot be used here, or the precision is another.
         WeightsError: the weights are not what was asked for.
     """
-    if precision != "bf16":
+    if precision not in ("bf16", "int8"):
         raise EngineError(
             f"precision is {precision!r}; the native engine computes in bf16, so use engine='openvino'."
         )
     library()
+    elsewhere = quantised_graphs(graph_store(source)) if precision == "int8" else {}
     formats = encoder.FORMAT, attention.FORMAT, memory.FORMAT
     store = Store("native-weights", *formats, *source.identity)
 
@@ -61,8 +63,19 @@ def native_engine(source: Source, precision: str = "bf16", threads: int | None =
 
     others = openvino_engine(source, precision, threads)
     assert isinstance(others.runner, OpenVINORunner)
-    runner = NativeRunner(others.runner, folder_of, source.config, threads)
+    known = known_graphs(source.config) - elsewhere.keys()
+    runner = NativeRunner(others.runner, folder_of, source.config, known, threads)
     return NativeEngine(source.config, others.constants, runner)
+
+
+def known_graphs(config: ModelConfig) -> set[str]:
+    """The graphs of a model that have kernels."""
+    known = {"attend"}
+    if encoder.is_known(config):
+        known.add("encode")
+    if memory.is_known(config):
+        known.add("remember")
+    return known
 
 
 class NativeEngine(GraphEngine):
@@ -76,12 +89,13 @@ class NativeEngine(GraphEngine):
 
 
 class NativeRunner:
-    """Runs ``encode``, ``attend`` and ``remember`` itself, leaves the rest to OpenVINO; threads may share it.
+    """Runs some graphs in kernels and leaves the rest to OpenVINO; may be shared between threads.
 
     Args:
         others: runs the other graphs.
         folder_of: gives the folder with the weights for a graph, when they are first needed.
-        config: of the model; parts that no kernel knows are left to OpenVINO, too.
+        config: of the model.
+        known: the graphs to run here.
         threads: CPU threads to use; all cores by default.
     """
 
@@ -92,15 +106,12 @@ class NativeRunner:
         others: OpenVINORunner,
         folder_of: Callable[[str], Path],
         config: ModelConfig,
+        known: Collection[str],
         threads: int | None = None,
     ) -> None:
         self.others, self.precision = others, others.precision
         self._folder_of, self._config, self._threads = folder_of, config, threads or default_threads()
-        self._known = {"attend"}
-        if encoder.is_known(config):
-            self._known.add("encode")
-        if memory.is_known(config):
-            self._known.add("remember")
+        self._known = frozenset(known)
         self._pool: Pool | None = None
         self._frames: Frames | None = None
         self._kernels: dict[str, Callable[[Mapping[str, Any]], Sequence[Any]]] = {}

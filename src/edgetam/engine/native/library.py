@@ -21,7 +21,16 @@ from edgetam.engine.requirements import missing
 from edgetam.engine.store import Store
 from edgetam.errors import EngineError
 
-__all__ = ["FLAGS", "compile_kernels", "cpu_flags", "default_threads", "library", "load_kernels", "why_not"]
+__all__ = [
+    "FLAGS",
+    "compile_kernels",
+    "cpu_flags",
+    "default_threads",
+    "library",
+    "load_kernels",
+    "pays",
+    "why_not",
+]
 
 SOURCES = Path(__file__).parent
 FLAGS = ("-march=native",)
@@ -29,6 +38,7 @@ FLAGS = ("-march=native",)
 _ALWAYS = ("-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC", "-Wno-psabi")
 COMPILERS = ("cc", "gcc", "clang")
 NEEDED = "avx512_bf16"
+MATRIX_UNIT = "amx_bf16"
 INTERFACE = 1
 TIMEOUT_S = 300
 NAME = "kernels.so"
@@ -43,6 +53,11 @@ def why_not() -> str | None:
     if compiler() is None and not (_store().folder / "kernels").is_dir():
         return "there is no C compiler: install gcc, or run pip install 'edgetam[native]'"
     return None
+
+
+def pays() -> bool:
+    """Whether kernels can be used here, and are faster than OpenVINO: where there is a matrix unit."""
+    return MATRIX_UNIT in cpu_flags() and why_not() is None
 
 
 def compiler() -> list[str] | None:
