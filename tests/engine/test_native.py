@@ -21,6 +21,7 @@ from edgetam.engine import load_model, select
 from edgetam.engine.native import encoder, memory
 from edgetam.engine.native import library as native
 from edgetam.engine.native.attention import MemoryAttention, save_attention
+from edgetam.engine.native.decoder import MaskDecoder, save_decoder
 from edgetam.engine.native.encoder import ImageEncoder, save_encoder
 from edgetam.engine.native.frames import Frames
 from edgetam.engine.native.kernel import Pool
@@ -28,11 +29,11 @@ from edgetam.engine.native.memory import MemoryEncoder, save_memory
 from edgetam.engine.verbs import padded
 from edgetam.errors import EngineError
 from edgetam.model import EdgeTAM, inference_form
-from edgetam.structs import ImageFeatures, MemoryContext
+from edgetam.structs import DecoderPrompt, ImageFeatures, MemoryContext
 from edgetam.tracking import TrackerOptions, VideoTracker
 from edgetam.tracking.geometry import NORMALISED, prepare_image
 from edgetam.weights import save_native
-from tests.model.lively import OWN, context_of, lively, lively_model, shared_model
+from tests.model.lively import OWN, context_of, features_of, lively, lively_model, shared_model
 
 ALIGNED = {"AMX": "amx_bf16", "AVX-512": "avx512_bf16", "plain": None}
 """What multiplies, and the flag of CPUs that can."""
@@ -72,6 +73,11 @@ def memory_of(kernels: Any, model: EdgeTAM, folder: Path, threads: int = 2) -> M
     assert memory.is_known(model.config)
     save_memory(inference_form(model), folder)
     return MemoryEncoder(kernels, Pool(kernels, threads), folder, model.config)
+
+
+def decoder_of(kernels: Any, model: EdgeTAM, folder: Path, threads: int = 2) -> MaskDecoder:
+    save_decoder(inference_form(model), folder)
+    return MaskDecoder(kernels, Pool(kernels, threads), folder, model.config)
 
 
 def encoder_of(kernels: Any, model: EdgeTAM, folder: Path, threads: int = 2) -> ImageEncoder:
@@ -285,6 +291,55 @@ def test_memories_that_no_kernel_knows() -> None:
         (False, {"absent_memory_embed": True}),
     ):
         assert memory.is_known(replace(OWN, **change)) == known
+
+
+def fused_of(model: EdgeTAM, objects: int) -> dict[str, np.ndarray]:
+    """Inputs of the graph ``track``."""
+    features = features_of(model)
+    fused = features_of(model, objects, seed=7).stride16
+    maps = {"fused": fused, "stride4": features.stride4, "stride8": features.stride8}
+    return {name: x.permute(0, 2, 3, 1).contiguous().numpy() for name, x in maps.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "presence"),
+    [("edgetam", 256, 10.0), ("edgetam", 256, -10.0), ("edgetam", 768, 10.0), ("sam2.1-t", 256, 10.0)],
+)
+def test_unprompted_frames_are_decoded_as_in_pytorch(
+    kernels: Any, name: str, size: int, presence: float, tmp_path: Path
+) -> None:
+    """Objects that are there and others that are not; the best of the candidates."""
+    model = lively_model(name, size, presence).eval()
+    inputs = fused_of(model, 3)
+    first = {name: torch.from_numpy(x).permute(0, 3, 1, 2) for name, x in inputs.items()}
+    features = ImageFeatures(first["stride4"], first["stride8"], first["fused"])
+    prompt = DecoderPrompt(torch.zeros(3, 1, 2), torch.full((3, 1), -1))
+    with torch.inference_mode():
+        wanted = model.decode(first["fused"], features, prompt, "best")
+    masks, scores, there, pointers = decoder_of(kernels, model, tmp_path)(inputs)
+    assert off(masks, wanted.masks.numpy()) < ROUNDING
+    assert np.abs(scores - wanted.scores.numpy()).max() < 0.01
+    assert np.abs(there - wanted.presence.numpy()).max() < 0.05 * np.abs(wanted.presence.numpy()).max()
+    assert off(pointers, wanted.pointer.numpy()) < ROUNDING
+
+
+def test_objects_are_decoded_on_their_own(kernels: Any, tmp_path: Path) -> None:
+    """In any company, on any number of threads, and after a broken one."""
+    model = shared_model("edgetam", 256)
+    inputs = fused_of(model, 3)
+    decode = decoder_of(kernels, model, tmp_path, threads=1)
+    wanted = decode(inputs)
+    broken = inputs | {"fused": inputs["fused"].copy()}
+    broken["fused"][1] = np.nan
+    with_it = decode(broken)
+    for got, each in zip(with_it, wanted, strict=True):
+        assert np.array_equal(got[[0, 2]], each[[0, 2]])
+    assert np.isnan(with_it[0][1]).all()
+    for i in range(3):
+        alone = decode(inputs | {"fused": inputs["fused"][i : i + 1]})
+        assert all(np.array_equal(got[0], each[i]) for got, each in zip(alone, wanted, strict=True))
+    for got, each in zip(decoder_of(kernels, model, tmp_path, threads=3)(inputs), wanted, strict=True):
+        assert np.array_equal(got, each)
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from edgetam.config import ModelConfig
 from edgetam.engine.base import Floats
 from edgetam.engine.int8 import quantised_graphs
-from edgetam.engine.native import attention, encoder, memory
+from edgetam.engine.native import attention, decoder, encoder, memory
 from edgetam.engine.native.attention import MemoryAttention
+from edgetam.engine.native.decoder import MaskDecoder
 from edgetam.engine.native.encoder import ImageEncoder
 from edgetam.engine.native.frames import Frames
 from edgetam.engine.native.kernel import Pool
@@ -32,6 +33,7 @@ __all__ = ["NativeRunner", "native_engine"]
 SAVE = {
     "encode": encoder.save_encoder,
     "attend": attention.save_attention,
+    "track": decoder.save_decoder,
     "remember": memory.save_memory,
 }
 """How weights of each graph that has a kernel are written down."""
@@ -55,7 +57,7 @@ def native_engine(source: Source, precision: str = "bf16", threads: int | None =
         )
     library()
     elsewhere = quantised_graphs(graph_store(source)) if precision == "int8" else {}
-    formats = encoder.FORMAT, attention.FORMAT, memory.FORMAT
+    formats = encoder.FORMAT, attention.FORMAT, decoder.FORMAT, memory.FORMAT
     store = Store("native-weights", *formats, *source.identity)
 
     def folder_of(graph: str) -> Path:
@@ -70,7 +72,7 @@ def native_engine(source: Source, precision: str = "bf16", threads: int | None =
 
 def known_graphs(config: ModelConfig) -> set[str]:
     """The graphs of a model that have kernels."""
-    known = {"attend"}
+    known = {"attend", "track"}
     if encoder.is_known(config):
         known.add("encode")
     if memory.is_known(config):
@@ -136,6 +138,8 @@ class NativeRunner:
         if graph == "attend":
             attend = MemoryAttention(kernels, pool, folder)
             return lambda inputs: [attend(inputs)]
+        if graph == "track":
+            return MaskDecoder(kernels, pool, folder, self._config)
         remember = MemoryEncoder(kernels, pool, folder, self._config)
         return lambda inputs: [remember(inputs)]
 
