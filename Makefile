@@ -6,6 +6,7 @@ STAMP := $(VENV)/.installed
 PIP_FLAGS ?=
 TEST_ARGS ?=
 VIDEO ?=
+KERNELS := $(wildcard src/edgetam/engine/native/*.[ch])
 POINT ?=
 
 # Several OpenMP teams on few cores slow each other down by a factor of ten: one thread per test process.
@@ -38,10 +39,12 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(KERNELS)
 
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/clang-format -i $(KERNELS)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.tracking

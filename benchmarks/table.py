@@ -69,9 +69,10 @@ def engines_section(record: dict[str, Any], masks: dict[str, Any]) -> list[str]:
     return [
         "A tracked frame in steady state (seven memories, sixteen pointers) beside the published code in the",
         f"same run ({where}).",
-        "The published code cannot run several objects, so its time for one is multiplied. int8 is memory",
-        "attention in int8 and the rest in bf16. Masks are of the bundled weights, tracked on",
-        f"{masks['machine']['date']}. With older code, one object at 1024 was",
+        "The published code cannot run several objects, so its time for one is multiplied. *native* is our",
+        "own kernels in C, which bf16 runs in where the CPU has AMX and there is a C compiler. int8 is",
+        "memory attention in OpenVINO's int8, the rest in bf16. Masks are of the bundled weights, tracked on",
+        f"{masks['machine']['date']}. With older code and without these kernels, one object at 1024 was",
         f"{' and '.join(others)} as fast ([more](docs/performance.md)).",
         "",
         *engines_table(record, masks),

@@ -1,8 +1,8 @@
 /* Memory attention (`edgetam.model.memory_attention`) in bfloat16, sums and norms in float.
 
-   Blocks of queries go through a whole layer at once: what is between is a few hundred KB and stays in the cache,
-   and the weights of attention never exist but for 32 queries and 256 keys. Threads take the blocks one by one and
-   meet once per layer, where keys and values of all blocks are needed. */
+   Blocks of queries go through a whole layer at once: what is between is a few hundred KB and stays in the
+   cache, and the weights of attention never exist but for 32 queries and 256 keys. Threads take the blocks
+   one by one and meet once per layer, where keys and values of all blocks are needed. */
 #include "attention.h"
 #include "softmax.h"
 
@@ -42,11 +42,11 @@ struct Attention {
     /* of a run */
     AttentionInputs in;
     float *out;
-    int layer, slots;      /* slots: places for keys of each object, a multiple of 32 */
-    Stage stages[2];       /* of this layer and of the next */
+    int layer, slots; /* slots: places for keys of each object, a multiple of 32 */
+    Stage stages[2];  /* of this layer and of the next */
     size_t stage_size, memory_size;
-    bf16 *memory_keys;     /* [layers x objects x slots x WIDTH] */
-    bf16 *memory_values;   /* [objects x slots x MEMORY] */
+    bf16 *memory_keys;   /* [layers x objects x slots x WIDTH] */
+    bf16 *memory_values; /* [objects x slots x MEMORY] */
 };
 
 /* Row r normalised: to blocks in bfloat16, or to floats in a row. */
@@ -72,7 +72,8 @@ INLINE void turn_row(const float *x, int r, const float *bias, Rotary rotary, in
     for (int i = 0; i < HALF; i += LANES) {
         vec a = load(x + at(r, i)) + load(bias + i), b = load(x + at(r, HALF + i)) + load(bias + HALF + i);
         if (cell >= 0) {
-            vec cos = load(rotary.cos + (size_t)cell * HALF + i), sin = load(rotary.sin + (size_t)cell * HALF + i);
+            vec cos = load(rotary.cos + (size_t)cell * HALF + i),
+                sin = load(rotary.sin + (size_t)cell * HALF + i);
             vec turned = a * cos - b * sin;
             b = b * cos + a * sin, a = turned;
         }
@@ -87,28 +88,34 @@ INLINE void project_turned(Scratch *t, const bf16 *x, Packed map, Rotary rotary,
     for (int r = 0; r < BLOCK; r++) turn_row(t->block, r, map.bias, rotary, cell + r, to);
 }
 
-/* sums = the feed-forward layers of `left`, without the last bias: hidden units outside, since all of them do not
-   stay in the cache. */
+/* sums = the feed-forward layers of `left`, without the last bias: hidden units outside, since all of them do
+   not stay in the cache. */
 static void feed_forward(Scratch *t, const Layer *l, int rows) {
     for (int unit = 0; unit < HIDDEN; unit += KEYS)
         for (int row = 0; row < rows; row += BLOCK)
-            hidden_units(t->left + row * WIDTH, l->widen, l->narrow, unit, KEYS, relu, t->mixing.scores, t->mixing.weights, t->sums + (size_t)row * WIDTH);
+            hidden_units(t->left + row * WIDTH, l->widen, l->narrow, unit, KEYS, relu, t->mixing.scores,
+                         t->mixing.weights, t->sums + (size_t)row * WIDTH);
 }
 
 /* Of an object, from a row on. */
-static size_t place(const Attention *a, int object, int row) { return ((size_t)object * a->cells + row) * WIDTH; }
+static size_t place(const Attention *a, int object, int row) {
+    return ((size_t)object * a->cells + row) * WIDTH;
+}
 
 /* Keep rows of x for a layer, with their queries, keys and values of its self-attention. */
 static void prepare(Attention *a, Scratch *t, Stage stage, const Layer *l, int object, int first) {
     memcpy(stage.x + place(a, object, first), t->x, (size_t)a->rows * WIDTH * sizeof *t->x);
     for (int row = first; row < first + a->rows; row += BLOCK) {
         normalise(t->x + (row - first) * WIDTH, l->norm1, t->half);
-        project_turned(t, t->half, l->self_query, a->tables.image, row, stage.queries + place(a, object, row));
+        project_turned(t, t->half, l->self_query, a->tables.image, row,
+                       stage.queries + place(a, object, row));
         project_turned(t, t->half, l->self_key, a->tables.image, row, t->left);
         to_columns(t->left, WIDTH, stage.keys + place(a, object, row));
         project(t->half, l->self_value, t->block);
-        for (int r = 0; r < BLOCK; r++) turn_row(t->block, r, l->self_value.bias, a->tables.image, -1, t->left);
-        to_rows(t->left, WIDTH, stage.values + place(a, object, 0) + (size_t)row * BLOCK, (size_t)a->cells * BLOCK);
+        for (int r = 0; r < BLOCK; r++)
+            turn_row(t->block, r, l->self_value.bias, a->tables.image, -1, t->left);
+        to_rows(t->left, WIDTH, stage.values + place(a, object, 0) + (size_t)row * BLOCK,
+                (size_t)a->cells * BLOCK);
     }
 }
 
@@ -121,7 +128,8 @@ static void enter(void *job, int task, int thread) {
     for (int r = 0; r < a->rows; r++)
         for (int i = 0; i < WIDTH; i += LANES) {
             size_t from = (size_t)(first + r) * WIDTH + i;
-            store(t->x + r / BLOCK * BLOCK * WIDTH + at(r % BLOCK, i), load(a->in.image + from) + load(a->tables.position + from));
+            store(t->x + r / BLOCK * BLOCK * WIDTH + at(r % BLOCK, i),
+                  load(a->in.image + from) + load(a->tables.position + from));
         }
     prepare(a, t, a->stages[0], a->layers, 0, first);
     end_products();
@@ -130,8 +138,10 @@ static void enter(void *job, int task, int thread) {
 /* before = x + self-attention. */
 static void look_around(Attention *a, Scratch *t, Stage stage, int object, int first) {
     const float *x = stage.x + place(a, object, first);
-    Memory memory = {stage.keys + place(a, object, 0), stage.values + place(a, object, 0), a->cells, a->cells};
-    mix(&t->mixing, stage.queries + place(a, object, first), a->rows, WIDTH, memory, WIDTH, t->sums, t->total);
+    Memory memory = {stage.keys + place(a, object, 0), stage.values + place(a, object, 0), a->cells,
+                     a->cells};
+    mix(&t->mixing, stage.queries + place(a, object, first), a->rows, WIDTH, memory, WIDTH, t->sums,
+        t->total);
     for (int row = 0; row < a->rows; row += BLOCK)
         for (int r = 0; r < BLOCK; r++) {
             vec share = all(1 / t->total[row + r]);
@@ -147,7 +157,8 @@ static void read_memories(Attention *a, Scratch *t, int object, int first) {
     const Layer *l = a->layers + a->layer;
     for (int row = 0; row < a->rows; row += BLOCK) {
         normalise(t->before + row * WIDTH, l->norm2, t->half);
-        project_turned(t, t->half, l->cross_query, a->tables.image_to_memory, first + row, t->left + row * WIDTH);
+        project_turned(t, t->half, l->cross_query, a->tables.image_to_memory, first + row,
+                       t->left + row * WIDTH);
     }
     Memory memory = {a->memory_keys + ((size_t)a->layer * a->in.objects + object) * a->slots * WIDTH,
                      a->memory_values + (size_t)object * a->slots * MEMORY, a->in.keys[object], a->slots};
@@ -156,13 +167,15 @@ static void read_memories(Attention *a, Scratch *t, int object, int first) {
         for (int r = 0; r < BLOCK; r++) {
             vec share = all(1 / t->total[row + r]);
             for (int i = 0; i < MEMORY; i += LANES)
-                store_rounded(t->half + half_at(r, i), load(t->sums + (size_t)row * MEMORY + at(r, i)) * share);
+                store_rounded(t->half + half_at(r, i),
+                              load(t->sums + (size_t)row * MEMORY + at(r, i)) * share);
         }
         project(t->half, l->cross_value, t->block);
         for (int r = 0; r < BLOCK; r++)
             for (int i = 0; i < WIDTH; i += LANES) {
                 size_t j = at(r, i);
-                store(t->x + row * WIDTH + j, load(t->before + row * WIDTH + j) + load(t->block + j) + load(l->cross_value.bias + i));
+                store(t->x + row * WIDTH + j,
+                      load(t->before + row * WIDTH + j) + load(t->block + j) + load(l->cross_value.bias + i));
             }
         normalise(t->x + row * WIDTH, l->norm3, t->left + row * WIDTH);
     }
@@ -190,7 +203,8 @@ static void pass(void *job, int task, int thread) {
             continue;
         }
         for (int r = 0; r < a->rows; r++)
-            normalise_row(t->x + r / BLOCK * BLOCK * WIDTH, r % BLOCK, a->norm, NULL, a->out + place(a, object, first + r));
+            normalise_row(t->x + r / BLOCK * BLOCK * WIDTH, r % BLOCK, a->norm, NULL,
+                          a->out + place(a, object, first + r));
     }
     end_products();
 }
@@ -212,12 +226,14 @@ static void arrange(void *job, int task, int thread) {
             store_rounded(keys + half_at(r, i), there ? value + load(a->in.positions + from + i) : all(0));
         }
     }
-    to_rows(values, MEMORY, a->memory_values + (size_t)object * a->slots * MEMORY + (size_t)first * BLOCK, (size_t)a->slots * BLOCK);
+    to_rows(values, MEMORY, a->memory_values + (size_t)object * a->slots * MEMORY + (size_t)first * BLOCK,
+            (size_t)a->slots * BLOCK);
     for (int i = 0; i < a->shape.layers; i++) {
         Packed map = a->layers[i].cross_key;
         project(keys, map, t->block);
         for (int r = 0; r < BLOCK; r++) turn_row(t->block, r, map.bias, a->tables.memory, cells[r], t->left);
-        to_columns(t->left, WIDTH, a->memory_keys + (((size_t)i * a->in.objects + object) * a->slots + first) * WIDTH);
+        to_columns(t->left, WIDTH,
+                   a->memory_keys + (((size_t)i * a->in.objects + object) * a->slots + first) * WIDTH);
     }
     end_products();
 }
@@ -246,8 +262,8 @@ static int grow_stages(Attention *a, int objects) {
     free_stages(a);
     a->stage_size = size;
     for (int i = 0; i < 2; i++) {
-        Stage s = {allocate(size * sizeof *s.x), allocate(size * sizeof *s.queries), allocate(size * sizeof *s.keys),
-                   allocate(size * sizeof *s.values)};
+        Stage s = {allocate(size * sizeof *s.x), allocate(size * sizeof *s.queries),
+                   allocate(size * sizeof *s.keys), allocate(size * sizeof *s.values)};
         a->stages[i] = s;
         if (!s.x || !s.queries || !s.keys || !s.values) a->stage_size = 0;
     }
@@ -260,7 +276,8 @@ int attention_run(Attention *a, const AttentionInputs *in, float *out) {
     int blocks = a->cells / a->rows;
     share(a->pool, arrange, a, a->slots / BLOCK * in->objects);
     share(a->pool, enter, a, blocks);
-    for (a->layer = 0; a->layer < a->shape.layers; a->layer++) share(a->pool, pass, a, a->layer ? blocks * in->objects : blocks);
+    for (a->layer = 0; a->layer < a->shape.layers; a->layer++)
+        share(a->pool, pass, a, a->layer ? blocks * in->objects : blocks);
     return 0;
 }
 
@@ -268,15 +285,16 @@ void attention_free(Attention *a) {
     if (!a) return;
     for (int i = 0; a->layers && i < a->shape.layers; i++) {
         Layer *l = a->layers + i;
-        Packed maps[] = {l->self_query, l->self_key, l->self_value, l->cross_query,
-                         l->cross_key, l->cross_value, l->widen, l->narrow};
+        Packed maps[] = {l->self_query, l->self_key,    l->self_value, l->cross_query,
+                         l->cross_key,  l->cross_value, l->widen,      l->narrow};
         for (size_t j = 0; j < sizeof maps / sizeof *maps; j++) free(maps[j].weight);
     }
     free_stages(a);
     free(a->memory_keys), free(a->memory_values), free(a->layers), free(a->scratch), free(a);
 }
 
-Attention *attention_new(AttentionShape shape, const AttentionTables *tables, const LayerWeights *weights, Linear norm, Pool *pool) {
+Attention *attention_new(AttentionShape shape, const AttentionTables *tables, const LayerWeights *weights,
+                         Linear norm, Pool *pool) {
     Attention *a = calloc(1, sizeof *a);
     if (!a) return NULL;
     *a = (Attention){.shape = shape, .tables = *tables, .norm = norm, .pool = pool, .cells = shape.cells};
@@ -293,10 +311,14 @@ Attention *attention_new(AttentionShape shape, const AttentionTables *tables, co
             Linear from;
             int outputs, inputs;
         } maps[] = {
-            {&l->self_query, from.self_query, WIDTH, WIDTH},   {&l->self_key, from.self_key, WIDTH, WIDTH},
-            {&l->self_value, from.self_value, WIDTH, WIDTH},   {&l->cross_query, from.cross_query, WIDTH, WIDTH},
-            {&l->cross_key, from.cross_key, WIDTH, MEMORY},    {&l->cross_value, from.cross_value, WIDTH, MEMORY},
-            {&l->widen, from.widen, HIDDEN, WIDTH},            {&l->narrow, from.narrow, WIDTH, HIDDEN},
+            {&l->self_query, from.self_query, WIDTH, WIDTH},
+            {&l->self_key, from.self_key, WIDTH, WIDTH},
+            {&l->self_value, from.self_value, WIDTH, WIDTH},
+            {&l->cross_query, from.cross_query, WIDTH, WIDTH},
+            {&l->cross_key, from.cross_key, WIDTH, MEMORY},
+            {&l->cross_value, from.cross_value, WIDTH, MEMORY},
+            {&l->widen, from.widen, HIDDEN, WIDTH},
+            {&l->narrow, from.narrow, WIDTH, HIDDEN},
         };
         for (size_t j = 0; j < sizeof maps / sizeof *maps; j++) {
             *maps[j].to = pack(maps[j].from, maps[j].outputs, maps[j].inputs);

@@ -3,10 +3,11 @@
 #include "linear.h"
 #include "pool.h"
 
-/* Queries come scaled, so that scores count in powers of two. Values of self-attention have been through the output
-   projection, and those of cross-attention go through both at the end. */
+/* Queries come scaled, so that scores count in powers of two. Values of self-attention have been through the
+   output projection, and those of cross-attention go through both at the end. */
 typedef struct {
-    Linear norm1, self_query, self_key, self_value, norm2, cross_query, cross_key, cross_value, norm3, widen, narrow;
+    Linear norm1, self_query, self_key, self_value, norm2, cross_query, cross_key, cross_value, norm3, widen,
+        narrow;
 } LayerWeights;
 
 typedef struct {
@@ -25,9 +26,9 @@ typedef struct {
 typedef struct {
     const float *image; /* [cells x 256] */
     int32_t objects, most_keys;
-    const int32_t *keys;              /* [objects]: so many of most_keys are there */
-    const int32_t *cells;             /* [objects x most_keys]: of the memory's grid, or -1 */
-    const float *values, *positions;  /* [objects x most_keys x 64] */
+    const int32_t *keys;             /* [objects]: so many of most_keys are there */
+    const int32_t *cells;            /* [objects x most_keys]: of the memory's grid, or -1 */
+    const float *values, *positions; /* [objects x most_keys x 64] */
 } AttentionInputs;
 
 typedef struct Attention Attention;

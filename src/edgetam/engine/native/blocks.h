@@ -12,14 +12,15 @@
 
 /* Where an entry lies within a row of blocks of floats, and of bfloat16 on the left side of a product. */
 INLINE size_t at(int row, int column) {
-    return column / BLOCK * CELLS + row / TILE * 512 + column / TILE % 2 * 256 + row % TILE * TILE + column % TILE;
+    return column / BLOCK * CELLS + row / TILE * 512 + column / TILE % 2 * 256 + row % TILE * TILE +
+           column % TILE;
 }
 INLINE size_t half_at(int row, int column) {
     return column / BLOCK * CELLS + row / TILE * 512 + row % TILE * BLOCK + column % BLOCK;
 }
 
-/* The right side from 32 of its columns, given as rows of the left side: within a tile, pairs of columns change
-   places with rows. */
+/* The right side from 32 of its columns, given as rows of the left side: within a tile, pairs of columns
+   change places with rows. */
 INLINE void to_columns(const bf16 *x, int depth, bf16 *to) {
     for (int tile = 0; tile < depth / TILE; tile++, x += 512, to += 512)
         for (int pair = 0; pair < TILE; pair++)
@@ -33,18 +34,20 @@ INLINE void to_rows(const bf16 *x, int width, bf16 *to, size_t apart) {
             for (int pair = 0; pair < TILE; pair++)
                 for (int i = 0; i < TILE; i++)
                     for (int odd = 0; odd < 2; odd++)
-                        to[tile * 512 + pair * 32 + 2 * i + odd] = x[half_at(2 * pair + odd, tile * TILE + i)];
+                        to[tile * 512 + pair * 32 + 2 * i + odd] =
+                            x[half_at(2 * pair + odd, tile * TILE + i)];
 }
 
-/* How the left side lies, in entries: from row to row, from row 0 to row 16, and from 32 columns to the next. */
+/* How the left side lies, in entries: from row to row, from row 0 to row 16, and from 32 columns to the next.
+ */
 typedef struct {
     size_t row, lower, next;
 } Layout;
 #define BLOCKS ((Layout){BLOCK, TILE * BLOCK, CELLS})
 INLINE Layout rows_apart(size_t entries) { return (Layout){entries, TILE * entries, BLOCK}; }
 
-/* `product`: a block c = a b, or c += a b if `more`, with 32 rows of a and a column of `depth` / 32 blocks of b. Between
-   `begin_products` and `end_products`, in each thread. */
+/* `product`: a block c = a b, or c += a b if `more`, with 32 rows of a and a column of `depth` / 32 blocks of
+   b. Between `begin_products` and `end_products`, in each thread. */
 
 #if defined(__AMX_BF16__)
 #define PRODUCTS "AMX"
@@ -127,7 +130,8 @@ INLINE void product(const bf16 *a, Layout in, const bf16 *b, int depth, float *c
         float sums[BLOCK];
         for (int n = 0; n < BLOCK; n++) sums[n] = more ? c[at(row, n)] : 0;
         for (int k = 0; k < depth; k++) {
-            float left = widen(a[k / BLOCK * in.next + row / TILE * in.lower + row % TILE * in.row + k % BLOCK]);
+            float left =
+                widen(a[k / BLOCK * in.next + row / TILE * in.lower + row % TILE * in.row + k % BLOCK]);
             const bf16 *right = b + k / BLOCK * CELLS + k % BLOCK / 2 * 32 + k % 2;
             for (int n = 0; n < BLOCK; n++) sums[n] += left * widen(right[n / TILE * 512 + n % TILE * 2]);
         }
@@ -137,4 +141,6 @@ INLINE void product(const bf16 *a, Layout in, const bf16 *b, int depth, float *c
 #endif
 
 /* The same of blocks. */
-INLINE void multiply(const bf16 *a, const bf16 *b, int depth, float *c, int more) { product(a, BLOCKS, b, depth, c, more); }
+INLINE void multiply(const bf16 *a, const bf16 *b, int depth, float *c, int more) {
+    product(a, BLOCKS, b, depth, c, more);
+}

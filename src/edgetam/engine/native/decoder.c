@@ -1,14 +1,14 @@
-/* The mask decoder of frames that nobody prompted (`edgetam.model.two_way`, `edgetam.model.mask_decoder`) in bfloat16, sums
-   and norms in float. Tokens are rows of one block; of the image, each thread takes some cells, and what tokens see of
-   all of it is put together from what they see of each part. */
+/* The mask decoder of frames that nobody prompted (`edgetam.model.two_way`, `edgetam.model.mask_decoder`) in
+   bfloat16, sums and norms in float. Tokens are rows of one block; of the image, each thread takes some
+   cells, and what tokens see of all of it is put together from what they see of each part. */
 #include "decoder.h"
 #include "softmax.h"
 
 #define WIDTH 256
 #define TOKENS 8
 #define HEADS 8
-#define LOOK 128             /* width of looks between tokens and image */
-#define EACH (LOOK / HEADS)  /* of a head: as many as lanes */
+#define LOOK 128            /* width of looks between tokens and image */
+#define EACH (LOOK / HEADS) /* of a head: as many as lanes */
 #define ASKED (HEADS * TOKENS)
 #define HIDDEN 2048
 #define MIDDLE 64
@@ -52,7 +52,8 @@ typedef struct {
 
 /* Of one thread. */
 typedef struct {
-    float sums[BLOCK * WIDTH], other[BLOCK * WIDTH], more[BLOCK * WIDTH], scores[BLOCK * KEYS], plain[WIDTH], next[WIDTH];
+    float sums[BLOCK * WIDTH], other[BLOCK * WIDTH], more[BLOCK * WIDTH], scores[BLOCK * KEYS], plain[WIDTH],
+        next[WIDTH];
     bf16 left[BLOCK * WIDTH], second[BLOCK * WIDTH], weights[BLOCK * KEYS];
     bf16 keys[MOST_CELLS * WIDTH], values[MOST_CELLS * WIDTH];
     Mixing mixing;
@@ -121,27 +122,32 @@ static void mix_tokens(const float *q, const float *k, const float *v, float *to
             int c = head * BLOCK;
             float score[TOKENS], most = -INFINITY, total = 0;
             for (int j = 0; j < TOKENS; j++) {
-                score[j] = sum_of(fused(load(q + at(i, c)), load(k + at(j, c)), load(q + at(i, c + LANES)) * load(k + at(j, c + LANES))));
+                score[j] = sum_of(fused(load(q + at(i, c)), load(k + at(j, c)),
+                                        load(q + at(i, c + LANES)) * load(k + at(j, c + LANES))));
                 most = score[j] > most ? score[j] : most;
             }
             vec low = all(0), high = all(0);
             for (int j = 0; j < TOKENS; j++) {
                 float weight = exp2f(score[j] - most);
                 total += weight;
-                low = fused(all(weight), load(v + at(j, c)), low), high = fused(all(weight), load(v + at(j, c + LANES)), high);
+                low = fused(all(weight), load(v + at(j, c)), low),
+                high = fused(all(weight), load(v + at(j, c + LANES)), high);
             }
             store(to + at(i, c), low * all(1 / total)), store(to + at(i, c + LANES), high * all(1 / total));
         }
 }
 
-/* Rows head * 8 + token, [64 x 256], from what each token has for each head, [8 x 128], and [heads x 16 x 256]. */
+/* Rows head * 8 + token, [64 x 256], from what each token has for each head, [8 x 128], and [heads x 16 x
+ * 256]. */
 static void spread(const float *x, const float *table, bf16 *to) {
     for (int head = 0; head < HEADS; head++)
         for (int i = 0; i < TOKENS; i++) {
             int row = head * TOKENS + i;
             for (int c = 0; c < WIDTH; c += LANES) {
                 vec sum = all(0);
-                for (int d = 0; d < EACH; d++) sum = fused(all(x[at(i, head * EACH + d)]), load(table + (size_t)(head * EACH + d) * WIDTH + c), sum);
+                for (int d = 0; d < EACH; d++)
+                    sum = fused(all(x[at(i, head * EACH + d)]),
+                                load(table + (size_t)(head * EACH + d) * WIDTH + c), sum);
                 store_rounded(to + row / BLOCK * BLOCK * WIDTH + half_at(row % BLOCK, c), sum);
             }
         }
@@ -177,16 +183,20 @@ static void take_in(Decoder *e, Workspace *t, Object *o, const Look *look, const
         for (int i = 0; i < TOKENS; i++) {
             int row = head * TOKENS + i;
             float most = -INFINITY, total = 0;
-            for (int p = 0; p < e->parts; p++) most = parts[p].pivots[row] > most ? parts[p].pivots[row] : most;
+            for (int p = 0; p < e->parts; p++)
+                most = parts[p].pivots[row] > most ? parts[p].pivots[row] : most;
             for (int c = 0; c < WIDTH; c += LANES) store(t->plain + c, all(0));
             for (int p = 0; p < e->parts; p++) {
                 float share = exp2f(parts[p].pivots[row] - most);
                 total += share * parts[p].totals[row];
                 const float *sums = parts[p].sums + row / BLOCK * BLOCK * WIDTH;
-                for (int c = 0; c < WIDTH; c += LANES) store(t->plain + c, fused(all(share), load(sums + at(row % BLOCK, c)), load(t->plain + c)));
+                for (int c = 0; c < WIDTH; c += LANES)
+                    store(t->plain + c,
+                          fused(all(share), load(sums + at(row % BLOCK, c)), load(t->plain + c)));
             }
             vec seen = all(0);
-            for (int c = 0; c < WIDTH; c++) seen = fused(all(t->plain[c]), load(look->values + ((size_t)head * WIDTH + c) * EACH), seen);
+            for (int c = 0; c < WIDTH; c++)
+                seen = fused(all(t->plain[c]), load(look->values + ((size_t)head * WIDTH + c) * EACH), seen);
             store(t->more + at(i, head * EACH), seen * all(1 / total));
         }
     map_tokens(t, t->more, look->out, t->sums);
@@ -245,22 +255,29 @@ static void think(void *job, int object, int thread) {
         const Round *round = e->rounds + e->round - 1;
         take_in(e, t, o, &round->look, parts);
         round_tokens(o->tokens, WIDTH, t->second);
-        for (int unit = 0; unit < HIDDEN; unit += KEYS) hidden_units(t->second, round->widen, round->narrow, unit, KEYS, relu, t->scores, t->weights, t->sums);
+        for (int unit = 0; unit < HIDDEN; unit += KEYS)
+            hidden_units(t->second, round->widen, round->narrow, unit, KEYS, relu, t->scores, t->weights,
+                         t->sums);
         for (int i = 0; i < WIDTH; i += LANES)
-            for (int r = 0; r < BLOCK; r++) store(o->tokens + at(r, i), load(o->tokens + at(r, i)) + load(t->sums + at(r, i)) + load(round->narrow.bias + i));
+            for (int r = 0; r < BLOCK; r++)
+                store(o->tokens + at(r, i),
+                      load(o->tokens + at(r, i)) + load(t->sums + at(r, i)) + load(round->narrow.bias + i));
         normalise(o->tokens, round->norm3);
         /* what the image will compare itself with, and get */
         add(o->tokens, e->first, t->more);
         map_tokens(t, t->more, round->image_key, t->sums);
         bf16 *rows = t->keys;
         spread(t->sums, round->image_query.weight, rows);
-        for (int half = 0; half < ASKED; half += BLOCK) to_columns(rows + half * WIDTH, WIDTH, o->image_keys + half * WIDTH);
+        for (int half = 0; half < ASKED; half += BLOCK)
+            to_columns(rows + half * WIDTH, WIDTH, o->image_keys + half * WIDTH);
         for (int head = 0; head < HEADS; head++)
             for (int i = 0; i < TOKENS; i++)
-                o->offset[head * TOKENS + i] = sum_of(load(t->sums + at(i, head * EACH)) * load(round->image_query.bias + head * EACH));
+                o->offset[head * TOKENS + i] =
+                    sum_of(load(t->sums + at(i, head * EACH)) * load(round->image_query.bias + head * EACH));
         map_tokens(t, o->tokens, round->image_value, t->sums);
         spread(t->sums, round->image_out.weight, rows);
-        for (int half = 0; half < ASKED; half += BLOCK) to_rows(rows + half * WIDTH, WIDTH, o->image_values + half * BLOCK, ASKED * BLOCK);
+        for (int half = 0; half < ASKED; half += BLOCK)
+            to_rows(rows + half * WIDTH, WIDTH, o->image_values + half * BLOCK, ASKED * BLOCK);
     } else {
         take_in(e, t, o, &e->last, parts);
         conclude(e, o, object);
@@ -295,25 +312,30 @@ INLINE vec of_eights(vec x, int sum) {
 static void place_cells(const Decoder *e, const bf16 *cells, int first, bf16 *to) {
     for (int r = 0; r < BLOCK; r++)
         for (int c = 0; c < WIDTH; c += LANES)
-            store_rounded(to + half_at(r, c), load_rounded(cells + (size_t)r * WIDTH + c) + load(e->tables.place + (size_t)(first + r) * WIDTH + c));
+            store_rounded(to + half_at(r, c), load_rounded(cells + (size_t)r * WIDTH + c) +
+                                                  load(e->tables.place + (size_t)(first + r) * WIDTH + c));
 }
 
 /* 32 cells look at the tokens. */
 static void look_back(Decoder *e, Workspace *t, const Object *o, const Round *round, bf16 *cells, int first) {
     place_cells(e, cells, first, t->left);
-    for (int n = 0; n < ASKED; n += BLOCK) multiply(t->left, o->image_keys + n * WIDTH, WIDTH, t->scores + n * BLOCK, 0);
+    for (int n = 0; n < ASKED; n += BLOCK)
+        multiply(t->left, o->image_keys + n * WIDTH, WIDTH, t->scores + n * BLOCK, 0);
     for (int i = 0; i < ASKED; i += LANES)
         for (int r = 0; r < BLOCK; r++) {
             vec score = load(t->scores + at(r, i)) + load(o->offset + i);
             vec weight = power_of_two(score - of_eights(score, 0));
             store_rounded(t->weights + half_at(r, i), weight / of_eights(weight, 1));
         }
-    for (int n = 0; n < WIDTH; n += BLOCK) multiply(t->weights, o->image_values + (size_t)n * ASKED, ASKED, t->sums + n * BLOCK, 0);
+    for (int n = 0; n < WIDTH; n += BLOCK)
+        multiply(t->weights, o->image_values + (size_t)n * ASKED, ASKED, t->sums + n * BLOCK, 0);
     for (int r = 0; r < BLOCK; r++) {
         for (int c = 0; c < WIDTH; c += LANES)
-            store(t->sums + at(r, c), load(t->sums + at(r, c)) + load(round->image_out.bias + c) + load_rounded(cells + (size_t)r * WIDTH + c));
+            store(t->sums + at(r, c), load(t->sums + at(r, c)) + load(round->image_out.bias + c) +
+                                          load_rounded(cells + (size_t)r * WIDTH + c));
         normalise_row(t->sums, r, 0, WIDTH, round->norm4, EPSILON);
-        for (int c = 0; c < WIDTH; c += LANES) store_rounded(cells + (size_t)r * WIDTH + c, load(t->sums + at(r, c)));
+        for (int c = 0; c < WIDTH; c += LANES)
+            store_rounded(cells + (size_t)r * WIDTH + c, load(t->sums + at(r, c)));
     }
 }
 
@@ -332,11 +354,14 @@ static void meet(void *job, int task, int thread) {
         else
             for (int r = 0; r < BLOCK; r++)
                 for (int c = 0; c < WIDTH; c += LANES)
-                    store_rounded(some + (size_t)r * WIDTH + c, load(fused_map + (size_t)(row + r) * WIDTH + c) + load(e->tables.dense + c));
+                    store_rounded(some + (size_t)r * WIDTH + c,
+                                  load(fused_map + (size_t)(row + r) * WIDTH + c) +
+                                      load(e->tables.dense + c));
         place_cells(e, some, first + row, t->left);
         to_columns(t->left, WIDTH, t->keys + (size_t)row * WIDTH);
         for (int r = 0; r < BLOCK; r++)
-            for (int c = 0; c < WIDTH; c += LANES) memcpy(t->second + half_at(r, c), some + (size_t)r * WIDTH + c, LANES * sizeof *some);
+            for (int c = 0; c < WIDTH; c += LANES)
+                memcpy(t->second + half_at(r, c), some + (size_t)r * WIDTH + c, LANES * sizeof *some);
         to_rows(t->second, WIDTH, t->values + (size_t)row * BLOCK, (size_t)e->part * BLOCK);
     }
     Part *part = e->seen + (size_t)object * e->parts + task % e->parts;
@@ -367,15 +392,19 @@ static void draw(void *job, int task, int thread) {
                 store(sum, load(sum) + load(e->up1.bias + quarter * MIDDLE + c) + load(finer + c));
             }
             normalise_row(t->sums, r, quarter * MIDDLE, MIDDLE, e->norm, MAP_EPSILON);
-            for (int c = 0; c < MIDDLE; c += LANES) store_rounded(t->left + half_at(r, c), gelu(load(t->sums + at(r, quarter * MIDDLE + c))));
+            for (int c = 0; c < MIDDLE; c += LANES)
+                store_rounded(t->left + half_at(r, c), gelu(load(t->sums + at(r, quarter * MIDDLE + c))));
         }
         project(t->left, e->up2, t->other);
         for (int r = 0; r < BLOCK; r++)
             for (int pixel = 0; pixel < 4; pixel++) {
-                int y = (first + r) / side * 4 + quarter / 2 * 2 + pixel / 2, x = (first + r) % side * 4 + quarter % 2 * 2 + pixel % 2;
+                int y = (first + r) / side * 4 + quarter / 2 * 2 + pixel / 2,
+                    x = (first + r) % side * 4 + quarter % 2 * 2 + pixel % 2;
                 const float *finest = e->in.stride4 + ((size_t)y * 4 * side + x) * FINE;
-                vec a = load(t->other + at(r, pixel * FINE)) + load(e->up2.bias + pixel * FINE) + load(finest);
-                vec b = load(t->other + at(r, pixel * FINE + LANES)) + load(e->up2.bias + pixel * FINE + LANES) + load(finest + LANES);
+                vec a =
+                    load(t->other + at(r, pixel * FINE)) + load(e->up2.bias + pixel * FINE) + load(finest);
+                vec b = load(t->other + at(r, pixel * FINE + LANES)) +
+                        load(e->up2.bias + pixel * FINE + LANES) + load(finest + LANES);
                 mask[(size_t)y * 4 * side + x] = sum_of(fused(gelu(a), low, gelu(b) * high));
             }
     }
@@ -385,7 +414,8 @@ static void draw(void *job, int task, int thread) {
 static int grow(Decoder *e, int objects) {
     if (objects <= e->room) return 0;
     free(e->objects), free(e->seen), free(e->images);
-    e->objects = allocate(objects * sizeof *e->objects), e->seen = allocate((size_t)objects * e->parts * sizeof *e->seen);
+    e->objects = allocate(objects * sizeof *e->objects),
+    e->seen = allocate((size_t)objects * e->parts * sizeof *e->seen);
     e->images = allocate((size_t)objects * e->cells * WIDTH * sizeof *e->images);
     e->room = e->objects && e->seen && e->images ? objects : 0;
     return !e->room;
@@ -407,7 +437,8 @@ void decoder_free(Decoder *e) {
     if (!e) return;
     for (int i = 0; i < ROUNDS; i++) {
         Round *r = e->rounds + i;
-        Packed maps[] = {r->query, r->key, r->value, r->out, r->look.query, r->look.out, r->widen, r->narrow, r->image_key, r->image_value};
+        Packed maps[] = {r->query,    r->key,   r->value,  r->out,       r->look.query,
+                         r->look.out, r->widen, r->narrow, r->image_key, r->image_value};
         for (size_t j = 0; j < sizeof maps / sizeof *maps; j++) free(maps[j].weight);
     }
     free(e->last.query.weight), free(e->last.out.weight), free(e->up1.weight), free(e->up2.weight);
@@ -447,14 +478,17 @@ Decoder *decoder_new(DecoderShape shape, const DecoderTables *tables, const Line
     for (int i = 0; i < ROUNDS; i++) {
         Round *r = e->rounds + i;
         r->query = take(&maps, WIDTH, WIDTH, &failed), r->key = take(&maps, WIDTH, WIDTH, &failed);
-        r->value = take(&maps, WIDTH, WIDTH, &failed), r->out = take(&maps, WIDTH, WIDTH, &failed), r->norm1 = *maps++;
+        r->value = take(&maps, WIDTH, WIDTH, &failed), r->out = take(&maps, WIDTH, WIDTH, &failed),
+        r->norm1 = *maps++;
         r->look = take_look(&maps, &failed);
-        r->widen = take(&maps, HIDDEN, WIDTH, &failed), r->narrow = take(&maps, WIDTH, HIDDEN, &failed), r->norm3 = *maps++;
+        r->widen = take(&maps, HIDDEN, WIDTH, &failed), r->narrow = take(&maps, WIDTH, HIDDEN, &failed),
+        r->norm3 = *maps++;
         r->image_key = take(&maps, LOOK, WIDTH, &failed), r->image_value = take(&maps, LOOK, WIDTH, &failed);
         r->image_query = *maps++, r->image_out = *maps++, r->norm4 = *maps++;
     }
     e->last = take_look(&maps, &failed);
-    e->up1 = take(&maps, 4 * MIDDLE, WIDTH, &failed), e->norm = *maps++, e->up2 = take(&maps, 4 * FINE, MIDDLE, &failed);
+    e->up1 = take(&maps, 4 * MIDDLE, WIDTH, &failed), e->norm = *maps++,
+    e->up2 = take(&maps, 4 * FINE, MIDDLE, &failed);
     e->scores = take_network(&maps), e->presence = take_network(&maps), e->pointer = take_network(&maps);
     for (int i = 0; i < CANDIDATES; i++) e->searches[i] = take_network(&maps);
     e->spaces = allocate(pool->threads * sizeof *e->spaces);

@@ -1,7 +1,7 @@
 /* The image encoder (`edgetam.model.repvit`, `edgetam.model.image_encoder`) in bfloat16, sums in float.
 
-   Maps lie with their channels last. 32 pixels at a time go through all that is between two looks at neighbours, which
-   is a few KB; threads take some of these at once and meet after each map. */
+   Maps lie with their channels last. 32 pixels at a time go through all that is between two looks at
+   neighbours, which is a few KB; threads take some of these at once and meet after each map. */
 #include "encoder.h"
 
 #define RGB 3
@@ -9,7 +9,7 @@
 #define UNITS 192 /* hidden ones at once: divides those of the published widths */
 #define BAND 4    /* rows of the stem at once */
 #define COARSE 256
-#define PIECES 8  /* for each thread, where there are so many */
+#define PIECES 8 /* for each thread, where there are so many */
 #define MOST_BLOCKS 4
 
 /* A 3 x 3 convolution of each channel on its own. */
@@ -50,7 +50,7 @@ struct Encoder {
     Stage stages[STAGES];
     Packed neck[4];
     Workspace *spaces;
-    int threads; /* as many as there are workspaces: the pool may be gone at the end */
+    int threads;         /* as many as there are workspaces: the pool may be gone at the end */
     float *means, *gate; /* [pixels / 32 x channels], sums of so many pixels; [channels] */
     /* of the pass at hand */
     const float *image;
@@ -59,10 +59,10 @@ struct Encoder {
     float *out;
 };
 
-/* Outputs (row, column) to (row, column + count - 1) of a map; as rows `first` and on of a row of blocks, or of a map.
-   Adds their sum to `total` if there is one. */
-INLINE void convolve(const bf16 *map, int side, int width, Taps taps, int stride, int row, int column, int count,
-                     bf16 *to, int first, int blocked, float *total) {
+/* Outputs (row, column) to (row, column + count - 1) of a map; as rows `first` and on of a row of blocks, or
+   of a map. Adds their sum to `total` if there is one. */
+INLINE void convolve(const bf16 *map, int side, int width, Taps taps, int stride, int row, int column,
+                     int count, bf16 *to, int first, int blocked, float *total) {
     for (int c = 0; c < width; c += LANES) {
         const bf16 *lines[3];
         vec weight[TAPS], seen[3][3], bias = load(taps.bias + c), sum = all(0);
@@ -94,18 +94,20 @@ INLINE void convolve(const bf16 *map, int side, int width, Taps taps, int stride
 }
 
 /* 32 pixels from `pixel` on of a map's convolution, whose outputs have so many to a row. */
-INLINE void convolve_block(const bf16 *map, int side, int width, Taps taps, int stride, int pixel, bf16 *to, int blocked, float *total) {
+INLINE void convolve_block(const bf16 *map, int side, int width, Taps taps, int stride, int pixel, bf16 *to,
+                           int blocked, float *total) {
     int across = side / stride;
     for (int r = 0; r < BLOCK;) {
         int row = (pixel + r) / across, column = (pixel + r) % across;
         int count = across - column < BLOCK - r ? across - column : BLOCK - r;
-        convolve(map, side, width, taps, stride, row, column, count, to, blocked ? r : pixel + r, blocked, total);
+        convolve(map, side, width, taps, stride, row, column, count, to, blocked ? r : pixel + r, blocked,
+                 total);
         r += count;
     }
 }
 
-/* Columns beyond a width that is no multiple of 32: weights there are zero, which does not help against what is no
-   number. */
+/* Columns beyond a width that is no multiple of 32: weights there are zero, which does not help against what
+   is no number. */
 INLINE void clear_rest(bf16 *x, int width) {
     if (width % BLOCK)
         for (int r = 0; r < BLOCK; r++) memset(x + half_at(r, width), 0, LANES * sizeof *x);
@@ -119,9 +121,12 @@ static void mix_channels(Workspace *t, const bf16 *x, Packed widen, Packed narro
     }
 }
 
-/* What lies between rows of the stem: a row with a pixel of zeros before it, and zeros after it that products read. */
+/* What lies between rows of the stem: a row with a pixel of zeros before it, and zeros after it that products
+ * read. */
 static size_t line_of(int size) { return (size_t)(size + 1) * RGB + BLOCK; }
-static size_t band_of(EncoderShape shape) { return (size_t)(shape.size / 2 + 1) * (shape.widths[0] / 2) + BLOCK; }
+static size_t band_of(EncoderShape shape) {
+    return (size_t)(shape.size / 2 + 1) * (shape.widths[0] / 2) + BLOCK;
+}
 
 /* Two strided convolutions: some rows of the first into a band, with a pixel of zeros before each. */
 static void begin_map(void *job, int task, int thread) {
@@ -147,11 +152,13 @@ static void begin_map(void *job, int task, int thread) {
             for (int line = 0; line < 3; line++)
                 for (int n = 0; n < e->stem[0].outputs; n += BLOCK)
                     product(t->lines + line * line_length + 2 * x * RGB, rows_apart(2 * RGB),
-                            e->stem[0].weight + (size_t)n * e->stem[0].inputs + line * depth * BLOCK, depth, t->sums + n * BLOCK, line > 0);
+                            e->stem[0].weight + (size_t)n * e->stem[0].inputs + line * depth * BLOCK, depth,
+                            t->sums + n * BLOCK, line > 0);
             /* what is beyond the channels there are is written over by the next pixel */
             for (int r = 0; r < BLOCK; r++)
                 for (int n = 0; n < inner; n += LANES)
-                    store_rounded(to + (size_t)(1 + x + r) * inner + n, gelu(load(t->sums + at(r, n)) + load(e->stem[0].bias + n)));
+                    store_rounded(to + (size_t)(1 + x + r) * inner + n,
+                                  gelu(load(t->sums + at(r, n)) + load(e->stem[0].bias + n)));
         }
     }
     int side = size / 4;
@@ -159,11 +166,14 @@ static void begin_map(void *job, int task, int thread) {
         for (int x = 0; x < side; x += BLOCK) {
             for (int line = 0; line < 3; line++)
                 for (int n = 0; n < e->stem[1].outputs; n += BLOCK)
-                    product(t->band + (size_t)(2 * (y - first) + line) * band_length + 2 * x * inner, rows_apart(2 * inner),
-                            e->stem[1].weight + (size_t)n * e->stem[1].inputs + line * deeper * BLOCK, deeper, t->sums + n * BLOCK, line > 0);
+                    product(t->band + (size_t)(2 * (y - first) + line) * band_length + 2 * x * inner,
+                            rows_apart(2 * inner),
+                            e->stem[1].weight + (size_t)n * e->stem[1].inputs + line * deeper * BLOCK, deeper,
+                            t->sums + n * BLOCK, line > 0);
             for (int r = 0; r < BLOCK; r++)
                 for (int n = 0; n < width; n += LANES)
-                    store_rounded(e->stages[0].maps[0] + ((size_t)y * side + x + r) * width + n, load(t->sums + at(r, n)) + load(e->stem[1].bias + n));
+                    store_rounded(e->stages[0].maps[0] + ((size_t)y * side + x + r) * width + n,
+                                  load(t->sums + at(r, n)) + load(e->stem[1].bias + n));
         }
     end_products();
 }
@@ -192,7 +202,9 @@ static void mix_block(void *job, int task, int thread) {
         if (b->excite.weight)
             for (int c = 0; c < s->width; c += LANES) {
                 vec gate = load(e->gate + c);
-                for (int r = 0; r < BLOCK; r++) store_rounded(t->left + half_at(r, c), load_rounded(to + (size_t)r * s->width + c) * gate);
+                for (int r = 0; r < BLOCK; r++)
+                    store_rounded(t->left + half_at(r, c),
+                                  load_rounded(to + (size_t)r * s->width + c) * gate);
             }
         else convolve_block(s->maps[0], s->side, s->width, b->taps, 1, i * BLOCK, t->left, 1, NULL);
         clear_rest(t->left, s->width);
@@ -200,7 +212,8 @@ static void mix_block(void *job, int task, int thread) {
         for (int c = 0; c < s->width; c += LANES) {
             vec bias = load(b->narrow.bias + c);
             for (int r = 0; r < BLOCK; r++)
-                store_rounded(to + (size_t)r * s->width + c, load(t->sums + at(r, c)) + bias + load_rounded(t->left + half_at(r, c)));
+                store_rounded(to + (size_t)r * s->width + c,
+                              load(t->sums + at(r, c)) + bias + load_rounded(t->left + half_at(r, c)));
         }
     }
     end_products();
@@ -231,7 +244,8 @@ static void shrink(void *job, int task, int thread) {
         for (int c = 0; c < s->width; c += LANES) {
             vec bias = load(d->narrow.bias + c);
             for (int r = 0; r < BLOCK; r++)
-                store_rounded(to + (size_t)r * s->width + c, load(t->sums + at(r, c)) + bias + load(t->changed + at(r, c)));
+                store_rounded(to + (size_t)r * s->width + c,
+                              load(t->sums + at(r, c)) + bias + load(t->changed + at(r, c)));
         }
     }
     end_products();
@@ -246,7 +260,8 @@ static void give(void *job, int task, int thread) {
     begin_products();
     for (int i = task * e->each; i < (task + 1) * e->each; i++) {
         for (int n = 0; n < map.outputs; n += BLOCK)
-            product(s->maps[0] + (size_t)i * BLOCK * s->width, rows_apart(s->width), map.weight + (size_t)n * map.inputs, map.inputs, t->sums + n * BLOCK, 0);
+            product(s->maps[0] + (size_t)i * BLOCK * s->width, rows_apart(s->width),
+                    map.weight + (size_t)n * map.inputs, map.inputs, t->sums + n * BLOCK, 0);
         for (int r = 0; r < BLOCK; r++) {
             int pixel = i * BLOCK + r, x = pixel % s->side, y = pixel / s->side;
             for (int n = 0; n < map.outputs; n += LANES) {
@@ -256,7 +271,8 @@ static void give(void *job, int task, int thread) {
                     continue;
                 }
                 for (int i = 0; i < 4; i++) {
-                    float *to = e->out + ((size_t)(2 * y + i / 2) * 2 * s->side + 2 * x + i % 2) * map.outputs + n;
+                    float *to =
+                        e->out + ((size_t)(2 * y + i / 2) * 2 * s->side + 2 * x + i % 2) * map.outputs + n;
                     store(to, load(to) + value);
                 }
             }
@@ -286,13 +302,15 @@ static void find_gate(Encoder *e) {
     }
     for (int j = 0; j < b->squeezed; j++) {
         vec sum = all(0);
-        for (int c = 0; c < s->width; c += LANES) sum = fused(load(b->squeeze.weight + (size_t)j * s->width + c), load(mean + c), sum);
+        for (int c = 0; c < s->width; c += LANES)
+            sum = fused(load(b->squeeze.weight + (size_t)j * s->width + c), load(mean + c), sum);
         float x = sum_of(sum) + b->squeeze.bias[j];
         hidden[j] = x > 0 ? x : 0;
     }
     for (int c = 0; c < s->width; c += LANES) {
         vec sum = load(b->excite.bias + c);
-        for (int j = 0; j < b->squeezed; j++) sum = fused(load(b->excite.weight + (size_t)j * s->width + c), all(hidden[j]), sum);
+        for (int j = 0; j < b->squeezed; j++)
+            sum = fused(load(b->excite.weight + (size_t)j * s->width + c), all(hidden[j]), sum);
         for (int i = 0; i < LANES; i++) sum[i] = 1 / (1 + expf(-sum[i]));
         store(e->gate + c, sum);
     }
@@ -368,7 +386,8 @@ static Block make_block(const Linear **maps, int width, int gated, int *failed) 
 static Downsampling make_downsampling(const Linear **maps, int from, int to, int *failed) {
     const Linear *m = *maps;
     *maps += 4;
-    Downsampling d = {{m[0].weight, m[0].bias}, pack(m[1], to, from), pack(m[2], 2 * to, to), pack(m[3], to, 2 * to)};
+    Downsampling d = {
+        {m[0].weight, m[0].bias}, pack(m[1], to, from), pack(m[2], 2 * to, to), pack(m[3], to, 2 * to)};
     *failed |= !d.change.weight || !d.widen.weight || !d.narrow.weight;
     return d;
 }
@@ -379,7 +398,8 @@ Encoder *encoder_new(EncoderShape shape, const Linear *maps, Pool *pool) {
     e->shape = shape, e->pool = pool, e->threads = pool->threads;
     int failed = 0, widest = 0, inner = shape.widths[0] / 2;
     size_t pixels = (size_t)(shape.size / 4) * (shape.size / 4), most = 0;
-    e->stem[0] = pack(maps[0], inner, 3 * up(3 * RGB)), e->stem[1] = pack(maps[1], shape.widths[0], 3 * up(3 * inner));
+    e->stem[0] = pack(maps[0], inner, 3 * up(3 * RGB)),
+    e->stem[1] = pack(maps[1], shape.widths[0], 3 * up(3 * inner));
     failed |= !e->stem[0].weight || !e->stem[1].weight;
     maps += 2;
     for (int i = 0; i < STAGES; i++, pixels /= 4) {
@@ -390,8 +410,10 @@ Encoder *encoder_new(EncoderShape shape, const Linear *maps, Pool *pool) {
             s->down = make_downsampling(&maps, shape.widths[i - 1], s->width, &failed);
         }
         s->blocks = calloc(s->depth + 1, sizeof *s->blocks);
-        for (int j = 0; s->blocks && j < s->depth; j++) s->blocks[j] = make_block(&maps, s->width, j % 2 == 0, &failed);
-        for (int j = 0; j < 2; j++) failed |= !(s->maps[j] = clear((pixels * s->width + BLOCK) * sizeof(bf16)));
+        for (int j = 0; s->blocks && j < s->depth; j++)
+            s->blocks[j] = make_block(&maps, s->width, j % 2 == 0, &failed);
+        for (int j = 0; j < 2; j++)
+            failed |= !(s->maps[j] = clear((pixels * s->width + BLOCK) * sizeof(bf16)));
         failed |= !s->blocks;
         widest = s->width > widest ? s->width : widest;
         most = pixels / BLOCK * s->width > most ? pixels / BLOCK * s->width : most;
@@ -409,7 +431,8 @@ Encoder *encoder_new(EncoderShape shape, const Linear *maps, Pool *pool) {
         Workspace *t = e->spaces + i;
         t->sums = clear(row * sizeof(float)), t->changed = clear(row * sizeof(float));
         t->left = clear(row * sizeof(bf16)), t->second = clear(row * sizeof(bf16));
-        t->lines = clear(3 * line_of(shape.size) * sizeof(bf16)), t->band = clear((2 * BAND + 1) * band_of(shape) * sizeof(bf16));
+        t->lines = clear(3 * line_of(shape.size) * sizeof(bf16)),
+        t->band = clear((2 * BAND + 1) * band_of(shape) * sizeof(bf16));
         failed |= !t->sums || !t->changed || !t->left || !t->second || !t->lines || !t->band;
     }
     if (!failed) return e;

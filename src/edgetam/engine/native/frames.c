@@ -59,7 +59,8 @@ static void squeeze_rows(void *job, int task, int thread) {
         for (int c = 0; c < RGB; c++) {
             whole sum = (whole){} + (1 << (POINT - 1));
             for (int k = 0; k < axis.count[x]; k++)
-                sum += widened(side_by_side + ((size_t)(axis.first[x] + k) * RGB + c) * LANES) * axis.weights[(size_t)x * axis.most + k];
+                sum += widened(side_by_side + ((size_t)(axis.first[x] + k) * RGB + c) * LANES) *
+                       axis.weights[(size_t)x * axis.most + k];
             store_bytes(bytes, sum);
             for (int r = 0; r < rows; r++) give(j, (row + r) * out + (size_t)x * RGB + c, c, bytes[r]);
         }
@@ -76,7 +77,8 @@ static void squeeze_columns(void *job, int task, int thread) {
             size_t i = step + LANES <= j->width ? step : j->width - LANES;
             whole sum = (whole){} + (1 << (POINT - 1));
             for (int k = 0; k < axis.count[y]; k++)
-                sum += widened(j->in + (axis.first[y] + k) * j->width + i) * axis.weights[(size_t)y * axis.most + k];
+                sum += widened(j->in + (axis.first[y] + k) * j->width + i) *
+                       axis.weights[(size_t)y * axis.most + k];
             store_bytes(bytes, sum);
             int channel = i % RGB;
             for (int n = 0; n < LANES; n++) {
@@ -86,11 +88,15 @@ static void squeeze_columns(void *job, int task, int thread) {
         }
 }
 
-static void squeeze_across(Pool *pool, Job job) { share(pool, squeeze_rows, &job, (job.rows + LANES - 1) / LANES); }
-static void squeeze_down(Pool *pool, Job job) { share(pool, squeeze_columns, &job, (job.axis.outputs + BAND - 1) / BAND); }
+static void squeeze_across(Pool *pool, Job job) {
+    share(pool, squeeze_rows, &job, (job.rows + LANES - 1) / LANES);
+}
+static void squeeze_down(Pool *pool, Job job) {
+    share(pool, squeeze_columns, &job, (job.axis.outputs + BAND - 1) / BAND);
+}
 
-void frames_prepare(Pool *pool, const uint8_t *rgb, Axis across, Axis down, int down_first, const float *table,
-                    uint8_t *between, uint8_t *strips, float *out) {
+void frames_prepare(Pool *pool, const uint8_t *rgb, Axis across, Axis down, int down_first,
+                    const float *table, uint8_t *between, uint8_t *strips, float *out) {
     Job rows = {.axis = across, .rows = down.inputs, .table = table, .strips = strips};
     Job columns = {.axis = down, .width = (size_t)across.outputs * RGB, .table = table};
     if (down_first) {

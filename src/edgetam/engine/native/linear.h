@@ -26,7 +26,8 @@ INLINE Packed pack(Linear from, int outputs, int inputs) {
     for (int n = 0; to.weight && n < outputs; n += BLOCK) {
         memset(rows, 0, row * sizeof *rows);
         for (int r = 0; r < BLOCK && n + r < outputs; r++)
-            for (int i = 0; i < inputs; i++) rows[half_at(r, i)] = round_one(from.weight[(size_t)(n + r) * inputs + i]);
+            for (int i = 0; i < inputs; i++)
+                rows[half_at(r, i)] = round_one(from.weight[(size_t)(n + r) * inputs + i]);
         to_columns(rows, to.inputs, to.weight + (size_t)n * to.inputs);
     }
     free(rows);
@@ -35,20 +36,24 @@ INLINE Packed pack(Linear from, int outputs, int inputs) {
 
 /* 32 rows times a linear map, without its bias. */
 INLINE void project(const bf16 *x, Packed map, float *to) {
-    for (int n = 0; n < map.outputs; n += BLOCK) multiply(x, map.weight + (size_t)n * map.inputs, map.inputs, to + n * BLOCK, 0);
+    for (int n = 0; n < map.outputs; n += BLOCK)
+        multiply(x, map.weight + (size_t)n * map.inputs, map.inputs, to + n * BLOCK, 0);
 }
 
 typedef vec (*Activation)(vec);
 
-/* Some hidden units between two linear maps of 32 rows: sums (+)= narrow(f(widen(x))), without the last bias. */
-INLINE void hidden_units(const bf16 *x, Packed widen, Packed narrow, int unit, int count, Activation f, float *scores,
-                         bf16 *weights, float *sums) {
+/* Some hidden units between two linear maps of 32 rows: sums (+)= narrow(f(widen(x))), without the last bias.
+ */
+INLINE void hidden_units(const bf16 *x, Packed widen, Packed narrow, int unit, int count, Activation f,
+                         float *scores, bf16 *weights, float *sums) {
     for (int n = 0; n < count; n += BLOCK)
         multiply(x, widen.weight + (size_t)(unit + n) * widen.inputs, widen.inputs, scores + n * BLOCK, 0);
     for (int n = 0; n < count; n += LANES) {
         vec bias = load(widen.bias + unit + n);
-        for (int r = 0; r < BLOCK; r++) store_rounded(weights + half_at(r, n), f(load(scores + at(r, n)) + bias));
+        for (int r = 0; r < BLOCK; r++)
+            store_rounded(weights + half_at(r, n), f(load(scores + at(r, n)) + bias));
     }
     for (int n = 0; n < narrow.outputs; n += BLOCK)
-        multiply(weights, narrow.weight + (size_t)n * narrow.inputs + (size_t)unit * BLOCK, count, sums + n * BLOCK, unit > 0);
+        multiply(weights, narrow.weight + (size_t)n * narrow.inputs + (size_t)unit * BLOCK, count,
+                 sums + n * BLOCK, unit > 0);
 }

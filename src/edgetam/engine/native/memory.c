@@ -1,5 +1,6 @@
-/* The memory encoder and the 2D Spatial Perceiver (`edgetam.model.memory_encoder`, `edgetam.model.mask_downsampler`,
-   `edgetam.model.perceiver`) in bfloat16, sums and norms in float; one object at a time.
+/* The memory encoder and the 2D Spatial Perceiver (`edgetam.model.memory_encoder`,
+   `edgetam.model.mask_downsampler`, `edgetam.model.perceiver`) in bfloat16, sums and norms in float; one
+   object at a time.
 
    Masks are as the inference form has them: the sixteen pixels within a logit are channels. */
 #include "memory.h"
@@ -9,12 +10,12 @@
 #define MEMORY 64
 #define HIDDEN 1024
 #define LATENT_HIDDEN 256
-#define PIXELS 16  /* within a logit */
+#define PIXELS 16 /* within a logit */
 #define LAYERS 2
-#define REACH 3    /* of the fuser's convolutions to each side */
+#define REACH 3 /* of the fuser's convolutions to each side */
 #define SPAN (2 * REACH + 1)
-#define BESIDE 8   /* outputs of these at once */
-#define BAND 8     /* rows of logits at once */
+#define BESIDE 8 /* outputs of these at once */
+#define BAND 8   /* rows of logits at once */
 #define SCALE 20.0f
 #define OFFSET -10.0f
 #define MAP_EPSILON 1e-6f
@@ -60,12 +61,12 @@ struct MemoryEncoder {
     Mixer mixers[2];
     LatentLayer layers[LAYERS];
     Workspace *spaces;
-    int threads; /* as many as there are workspaces: the pool may be gone at the end */
-    Framed maps[3];       /* of the mask, after each convolution but the last */
-    bf16 *fused[2];       /* [cells x 256] */
+    int threads;    /* as many as there are workspaces: the pool may be gone at the end */
+    Framed maps[3]; /* of the mask, after each convolution but the last */
+    bf16 *fused[2]; /* [cells x 256] */
     bf16 *keys[LAYERS], *values[LAYERS]; /* of all cells, for global latents */
-    float *cells[LAYERS]; /* [cells x 128]: keys and values, for window latents */
-    float *latents;       /* [latents + windows x windows, in blocks of 32] */
+    float *cells[LAYERS];                /* [cells x 128]: keys and values, for window latents */
+    float *latents;                      /* [latents + windows x windows, in blocks of 32] */
     bf16 *self_queries, *self_keys, *self_values;
     /* of a run */
     const float *image, *logits;
@@ -74,7 +75,9 @@ struct MemoryEncoder {
 };
 
 static size_t framed_row(Framed m) { return (size_t)(m.side + 1) * m.width; }
-static bf16 *framed_at(Framed m, int y, int x) { return m.pixels + (y + 1) * framed_row(m) + (size_t)(x + 1) * m.width; }
+static bf16 *framed_at(Framed m, int y, int x) {
+    return m.pixels + (y + 1) * framed_row(m) + (size_t)(x + 1) * m.width;
+}
 
 /* Of rows whose channels have a mean of zero and were divided by the square root of their number. */
 INLINE vec length_scale(vec squares) { return all(1 / sqrtf(sum_of(squares) + MAP_EPSILON)); }
@@ -99,7 +102,8 @@ INLINE void convolve(const bf16 *from, size_t line, size_t step, int lines, Pack
     int depth = map.inputs / lines;
     for (int n = 0; n < map.outputs; n += BLOCK)
         for (int i = 0; i < lines; i++)
-            product(from + i * line, rows_apart(step), map.weight + (size_t)n * map.inputs + i * depth * BLOCK, depth, to + n * BLOCK, i > 0);
+            product(from + i * line, rows_apart(step),
+                    map.weight + (size_t)n * map.inputs + i * depth * BLOCK, depth, to + n * BLOCK, i > 0);
 }
 
 /* Logits to masks at full resolution, and their first convolution. */
@@ -109,7 +113,8 @@ static void first_mask(void *job, int task, int thread) {
     Framed to = e->maps[0], from = {.side = to.side, .width = PIXELS, .pixels = t->band};
     int side = to.side, first = task * BAND, last = first + BAND < side ? first + BAND : side;
     begin_products();
-    for (int y = first - 1; y < last; y++) { /* into a band of which row 0 is first - 1, the row before it unused */
+    for (int y = first - 1; y < last;
+         y++) { /* into a band of which row 0 is first - 1, the row before it unused */
         bf16 *row = framed_at(from, y - first, 0);
         if (y < 0) {
             memset(row, 0, framed_row(from) * sizeof *row);
@@ -133,7 +138,8 @@ static void first_mask(void *job, int task, int thread) {
         for (int x = 0; x < side; x += BLOCK) {
             convolve(framed_at(from, y - first - 1, x - 1), framed_row(from), PIXELS, 2, e->mask[0], t->sums);
             for (int r = 0; r < BLOCK; r++) {
-                vec value = load(t->sums + at(r, 0)) + load(e->mask[0].bias), square = sum_fours(value * value), scale;
+                vec value = load(t->sums + at(r, 0)) + load(e->mask[0].bias),
+                    square = sum_fours(value * value), scale;
                 for (int i = 0; i < LANES; i++) scale[i] = 1 / sqrtf(square[i] + MAP_EPSILON);
                 value = fused(value * scale, load(e->norms[0].weight), load(e->norms[0].bias));
                 store_rounded(framed_at(to, y, x + r), gelu(value));
@@ -142,7 +148,8 @@ static void first_mask(void *job, int task, int thread) {
     end_products();
 }
 
-/* 32 outputs of a convolution of the mask, normed and through GELU: to rows that are `apart`, or to blocks. */
+/* 32 outputs of a convolution of the mask, normed and through GELU: to rows that are `apart`, or to blocks.
+ */
 INLINE void norm_mask(Workspace *t, Packed map, Linear norm, int width, bf16 *to, size_t apart) {
     for (int r = 0; r < BLOCK; r++) {
         vec row[WIDTH / LANES], squares = all(0);
@@ -166,7 +173,8 @@ static void next_mask(void *job, int task, int thread) {
     int stride = from.side / to.side, lines = stride == 1 ? 2 : 3;
     begin_products();
     for (int x = 0; x < to.side; x += BLOCK) {
-        convolve(framed_at(from, task * stride - 1, x * stride - 1), framed_row(from), (size_t)stride * from.width, lines, e->mask[e->level], t->sums);
+        convolve(framed_at(from, task * stride - 1, x * stride - 1), framed_row(from),
+                 (size_t)stride * from.width, lines, e->mask[e->level], t->sums);
         norm_mask(t, e->mask[e->level], e->norms[e->level], to.width, framed_at(to, task, x), to.width);
     }
     end_products();
@@ -181,12 +189,14 @@ static void join(void *job, int task, int thread) {
     int depth = e->mask[3].inputs / 3;
     begin_products();
     if (side % BLOCK == 0)
-        convolve(framed_at(from, first / side * 2 - 1, first % side * 2 - 1), framed_row(from), (size_t)2 * from.width, 3, e->mask[3], t->sums);
+        convolve(framed_at(from, first / side * 2 - 1, first % side * 2 - 1), framed_row(from),
+                 (size_t)2 * from.width, 3, e->mask[3], t->sums);
     else { /* 32 cells are of several rows */
         for (int r = 0; r < BLOCK; r++)
             for (int line = 0; line < 3; line++) {
                 int y = (first + r) / side, x = (first + r) % side;
-                memcpy(t->rows + (size_t)(r * 3 + line) * depth, framed_at(from, 2 * y - 1 + line, 2 * x - 1), depth * sizeof *t->rows);
+                memcpy(t->rows + (size_t)(r * 3 + line) * depth, framed_at(from, 2 * y - 1 + line, 2 * x - 1),
+                       depth * sizeof *t->rows);
             }
         convolve(t->rows, depth, (size_t)3 * depth, 3, e->mask[3], t->sums);
     }
@@ -200,13 +210,16 @@ static void join(void *job, int task, int thread) {
     }
     for (int i = 0; i < WIDTH; i += LANES) {
         vec bias = load(e->mask_last.bias + i) + load(e->image_map.bias + i);
-        for (int r = 0; r < BLOCK; r++) store_rounded(e->fused[0] + (size_t)(first + r) * WIDTH + i, load(t->sums + at(r, i)) + bias);
+        for (int r = 0; r < BLOCK; r++)
+            store_rounded(e->fused[0] + (size_t)(first + r) * WIDTH + i, load(t->sums + at(r, i)) + bias);
     }
     end_products();
 }
 
-/* 7 x 7 of each channel: some outputs beside each other, as rows `first` and on of a row of blocks of floats. */
-INLINE void look_around(const bf16 *map, int side, Linear taps, int row, int column, int count, float *to, int first) {
+/* 7 x 7 of each channel: some outputs beside each other, as rows `first` and on of a row of blocks of floats.
+ */
+INLINE void look_around(const bf16 *map, int side, Linear taps, int row, int column, int count, float *to,
+                        int first) {
     for (int c = 0; c < WIDTH; c += LANES) {
         vec sum[BESIDE];
         for (int i = 0; i < BESIDE; i++) sum[i] = load(taps.bias + c);
@@ -231,7 +244,8 @@ INLINE void look_around(const bf16 *map, int side, Linear taps, int row, int col
 }
 
 /* Row r of a layer norm, rounded: channels divided by the square root of their number already, or not. */
-INLINE void normalise_row(const float *x, int r, int width, Linear norm, int divided, float epsilon, bf16 *to) {
+INLINE void normalise_row(const float *x, int r, int width, Linear norm, int divided, float epsilon,
+                          bf16 *to) {
     vec row[WIDTH / LANES], sum = all(0), squares = all(0);
     for (int i = 0; i < width; i += LANES) sum += row[i / LANES] = load(x + at(r, i));
     vec mean = all(sum_of(sum) / width);
@@ -241,10 +255,12 @@ INLINE void normalise_row(const float *x, int r, int width, Linear norm, int div
     }
     vec scale = all(1 / sqrtf(sum_of(squares) / (divided ? 1 : width) + epsilon));
     for (int i = 0; i < width; i += LANES)
-        store_rounded(to + half_at(r, i), fused(row[i / LANES] * scale, load(norm.weight + i), load(norm.bias + i)));
+        store_rounded(to + half_at(r, i),
+                      fused(row[i / LANES] * scale, load(norm.weight + i), load(norm.bias + i)));
 }
 
-/* Row r of a latent layer's keys and values, [., 128], with a place in both: keys to left, values to second. */
+/* Row r of a latent layer's keys and values, [., 128], with a place in both: keys to left, values to second.
+ */
 INLINE void place_row(const float *x, int r, const float *position, Workspace *t) {
     for (int i = 0; i < MEMORY; i += LANES) {
         vec where = position ? load(position + i) : all(0);
@@ -261,7 +277,8 @@ static void offer(MemoryEncoder *e, Workspace *t, const float *cells, int first)
         for (int r = 0; r < BLOCK; r++) normalise_row(cells, r, MEMORY, l->norm_cells, 0, EPSILON, t->left);
         project(t->left, l->key_value, t->sums);
         for (int r = 0; r < BLOCK; r++) {
-            for (int c = 0; c < 2 * MEMORY; c += LANES) store(e->cells[i] + (size_t)(first + r) * 2 * MEMORY + c, load(t->sums + at(r, c)));
+            for (int c = 0; c < 2 * MEMORY; c += LANES)
+                store(e->cells[i] + (size_t)(first + r) * 2 * MEMORY + c, load(t->sums + at(r, c)));
             place_row(t->sums, r, e->tables.position + (size_t)(first + r) * MEMORY, t);
         }
         to_columns(t->left, MEMORY, e->keys[i] + (size_t)first * MEMORY);
@@ -280,7 +297,8 @@ static void mix_map(void *job, int task, int thread) {
     for (int r = 0; r < BLOCK; r += BESIDE)
         look_around(from, side, m->taps, (first + r) / side, (first + r) % side, BESIDE, t->sums, r);
     for (int r = 0; r < BLOCK; r++) normalise_row(t->sums, r, WIDTH, m->norm, 1, MAP_EPSILON, t->left);
-    for (int unit = 0; unit < HIDDEN; unit += KEYS) hidden_units(t->left, m->widen, m->narrow, unit, KEYS, gelu, t->scores, t->weights, t->sums);
+    for (int unit = 0; unit < HIDDEN; unit += KEYS)
+        hidden_units(t->left, m->widen, m->narrow, unit, KEYS, gelu, t->scores, t->weights, t->sums);
     for (int i = 0; i < WIDTH; i += LANES) {
         vec bias = load(m->narrow.bias + i);
         for (int r = 0; r < BLOCK; r++) {
@@ -325,7 +343,8 @@ static void read_memory(Workspace *t, const bf16 *queries, Memory memory, Packed
     mix(&t->mixing, queries, BLOCK, MEMORY, memory, MEMORY, t->sums, t->total);
     for (int r = 0; r < BLOCK; r++) {
         vec share = all(1 / t->total[r]);
-        for (int i = 0; i < MEMORY; i += LANES) store_rounded(t->left + half_at(r, i), load(t->sums + at(r, i)) * share);
+        for (int i = 0; i < MEMORY; i += LANES)
+            store_rounded(t->left + half_at(r, i), load(t->sums + at(r, i)) * share);
     }
     project(t->left, out, t->sums);
     add_to(x, t->sums);
@@ -341,9 +360,11 @@ static void read_windows(MemoryEncoder *e, Workspace *t, const float *queries, i
         float most = -INFINITY, total = 0;
         for (int round = 0; round < 2; round++) /* the largest score, and then the sum */
             for (int cell = 0; cell < span * span; cell++) {
-                const float *key = e->cells[e->layer] + ((size_t)(y + cell / span) * side + x + cell % span) * 2 * MEMORY;
+                const float *key =
+                    e->cells[e->layer] + ((size_t)(y + cell / span) * side + x + cell % span) * 2 * MEMORY;
                 vec score = all(0);
-                for (int i = 0; i < MEMORY / LANES; i++) score = fused(query[i], load(key + i * LANES), score);
+                for (int i = 0; i < MEMORY / LANES; i++)
+                    score = fused(query[i], load(key + i * LANES), score);
                 float s = sum_of(score);
                 if (!round) {
                     most = s > most ? s : most;
@@ -351,9 +372,11 @@ static void read_windows(MemoryEncoder *e, Workspace *t, const float *queries, i
                 }
                 float weight = exp2f(s - most);
                 total += weight;
-                for (int i = 0; i < MEMORY / LANES; i++) sum[i] = fused(all(weight), load(key + MEMORY + i * LANES), sum[i]);
+                for (int i = 0; i < MEMORY / LANES; i++)
+                    sum[i] = fused(all(weight), load(key + MEMORY + i * LANES), sum[i]);
             }
-        for (int i = 0; i < MEMORY / LANES; i++) store_rounded(t->left + half_at(r, i * LANES), sum[i] * all(1 / total));
+        for (int i = 0; i < MEMORY / LANES; i++)
+            store_rounded(t->left + half_at(r, i * LANES), sum[i] * all(1 / total));
     }
 }
 
@@ -367,7 +390,8 @@ static void hand_over(MemoryEncoder *e, const float *x, int first) {
         vec scale = all(1 / sqrtf(sum_of(squares) / MEMORY + EPSILON));
         for (int i = 0; i < MEMORY / LANES; i++)
             store(e->tokens + (size_t)(first + r) * MEMORY + i * LANES,
-                  fused(row[i] * scale, load(e->last_norm.weight + i * LANES), load(e->last_norm.bias + i * LANES)));
+                  fused(row[i] * scale, load(e->last_norm.weight + i * LANES),
+                        load(e->last_norm.bias + i * LANES)));
     }
 }
 
@@ -380,14 +404,16 @@ static void read_map(void *job, int task, int thread) {
     begin_products();
     if (!e->layer)
         for (int r = 0; r < BLOCK; r++) {
-            const float *from = global ? e->tables.latents + (size_t)(first + r) * MEMORY
-                                       : e->tables.window_latents + (size_t)(first + r - e->shape.latents) * MEMORY;
+            const float *from =
+                global ? e->tables.latents + (size_t)(first + r) * MEMORY
+                       : e->tables.window_latents + (size_t)(first + r - e->shape.latents) * MEMORY;
             for (int i = 0; i < MEMORY; i += LANES) store(x + at(r, i), load(from + i));
         }
     else if (global) {
         const LatentLayer *before = e->layers + e->layer - 1;
         Memory others = {e->self_keys, e->self_values, e->shape.latents, e->shape.latents};
-        read_memory(t, e->self_queries + ((size_t)(e->layer - 1) % 2 * e->shape.latents + first) * MEMORY, others, before->self_out, x);
+        read_memory(t, e->self_queries + ((size_t)(e->layer - 1) % 2 * e->shape.latents + first) * MEMORY,
+                    others, before->self_out, x);
         feed_forward(t, before->last, x);
     }
     if (e->layer == LAYERS) {
@@ -458,16 +484,18 @@ void memory_free(MemoryEncoder *e) {
     if (!e) return;
     for (int i = 0; i < 4; i++) free(e->mask[i].weight);
     for (int i = 0; i < 3; i++) free(e->maps[i].pixels);
-    for (int i = 0; i < 2; i++) free(e->fused[i]), free(e->mixers[i].widen.weight), free(e->mixers[i].narrow.weight);
+    for (int i = 0; i < 2; i++)
+        free(e->fused[i]), free(e->mixers[i].widen.weight), free(e->mixers[i].narrow.weight);
     for (int i = 0; i < LAYERS; i++) {
         LatentLayer *l = e->layers + i;
-        Packed maps[] = {l->query, l->key_value, l->out, l->self_query, l->self_key_value, l->self_out,
-                         l->after.widen, l->after.narrow, l->last.widen, l->last.narrow};
+        Packed maps[] = {l->query,    l->key_value,   l->out,          l->self_query, l->self_key_value,
+                         l->self_out, l->after.widen, l->after.narrow, l->last.widen, l->last.narrow};
         for (size_t j = 0; j < sizeof maps / sizeof *maps; j++) free(maps[j].weight);
         free(e->keys[i]), free(e->values[i]), free(e->cells[i]);
     }
     for (int i = 0; e->spaces && i < e->threads; i++) free(e->spaces[i].band);
-    free(e->mask_last.weight), free(e->image_map.weight), free(e->out.weight), free(e->spaces), free(e->latents);
+    free(e->mask_last.weight), free(e->image_map.weight), free(e->out.weight), free(e->spaces),
+        free(e->latents);
     free(e->self_queries), free(e->self_keys), free(e->self_values), free(e);
 }
 
@@ -491,9 +519,11 @@ MemoryEncoder *memory_new(MemoryShape shape, const MemoryTables *tables, const L
     e->shape = shape, e->tables = *tables, e->pool = pool, e->threads = pool->threads;
     int failed = 0, g = shape.grid, sides[] = {4 * g, 4 * g, 2 * g};
     size_t cells = (size_t)g * g, latents = shape.latents + shape.windows * shape.windows;
-    int inputs[] = {2 * 2 * PIXELS, 2 * 2 * PIXELS, 3 * up(3 * PIXELS), 3 * 3 * MEMORY}, outputs[] = {PIXELS, PIXELS, MEMORY, WIDTH};
+    int inputs[] = {2 * 2 * PIXELS, 2 * 2 * PIXELS, 3 * up(3 * PIXELS), 3 * 3 * MEMORY},
+        outputs[] = {PIXELS, PIXELS, MEMORY, WIDTH};
     e->enlarge = (maps++)->weight;
-    for (int i = 0; i < 4; i++) e->mask[i] = take(&maps, outputs[i], inputs[i], &failed), e->norms[i] = *maps++;
+    for (int i = 0; i < 4; i++)
+        e->mask[i] = take(&maps, outputs[i], inputs[i], &failed), e->norms[i] = *maps++;
     e->mask_last = take(&maps, WIDTH, WIDTH, &failed);
     e->image_map = take(&maps, WIDTH, WIDTH, &failed);
     for (int i = 0; i < 2; i++) {
@@ -505,12 +535,15 @@ MemoryEncoder *memory_new(MemoryShape shape, const MemoryTables *tables, const L
     for (int i = 0; i < LAYERS; i++) {
         LatentLayer *l = e->layers + i;
         l->norm_cells = *maps++, l->norm_latents = *maps++;
-        l->query = take(&maps, MEMORY, MEMORY, &failed), l->key_value = take(&maps, 2 * MEMORY, MEMORY, &failed);
+        l->query = take(&maps, MEMORY, MEMORY, &failed),
+        l->key_value = take(&maps, 2 * MEMORY, MEMORY, &failed);
         l->out = take(&maps, MEMORY, MEMORY, &failed), l->after = take_feed_forward(&maps, &failed);
         l->norm_self = *maps++;
-        l->self_query = take(&maps, MEMORY, MEMORY, &failed), l->self_key_value = take(&maps, 2 * MEMORY, MEMORY, &failed);
+        l->self_query = take(&maps, MEMORY, MEMORY, &failed),
+        l->self_key_value = take(&maps, 2 * MEMORY, MEMORY, &failed);
         l->self_out = take(&maps, MEMORY, MEMORY, &failed), l->last = take_feed_forward(&maps, &failed);
-        failed |= !(e->keys[i] = clear(cells * MEMORY * sizeof(bf16))) | !(e->values[i] = clear(cells * MEMORY * sizeof(bf16)));
+        failed |= !(e->keys[i] = clear(cells * MEMORY * sizeof(bf16))) |
+                  !(e->values[i] = clear(cells * MEMORY * sizeof(bf16)));
         failed |= !(e->cells[i] = clear(cells * 2 * MEMORY * sizeof(float)));
     }
     e->last_norm = *maps;
@@ -522,10 +555,12 @@ MemoryEncoder *memory_new(MemoryShape shape, const MemoryTables *tables, const L
     for (int i = 0; i < 2; i++) failed |= !(e->fused[i] = clear(cells * WIDTH * sizeof(bf16)));
     failed |= !(e->latents = clear(latents * MEMORY * sizeof(float)));
     size_t selves = (size_t)(shape.latents ? shape.latents : BLOCK) * MEMORY * sizeof(bf16);
-    failed |= !(e->self_queries = clear(2 * selves)) | !(e->self_keys = clear(selves)) | !(e->self_values = clear(selves));
+    failed |= !(e->self_queries = clear(2 * selves)) | !(e->self_keys = clear(selves)) |
+              !(e->self_values = clear(selves));
     failed |= !(e->spaces = clear(pool->threads * sizeof *e->spaces));
     size_t band = (BAND + 2) * framed_row(e->maps[0]) + BLOCK;
-    for (int i = 0; e->spaces && i < pool->threads; i++) failed |= !(e->spaces[i].band = clear(band * sizeof(bf16)));
+    for (int i = 0; e->spaces && i < pool->threads; i++)
+        failed |= !(e->spaces[i].band = clear(band * sizeof(bf16)));
     if (!failed) return e;
     memory_free(e);
     return NULL;

@@ -21,6 +21,6 @@ typedef struct {
 Pool *pool_new(int threads);
 void pool_free(Pool *);
 
-/* Run tasks 0 to tasks - 1 and wait for all; each is told which thread it is on. Threads that wake up when nothing
-   is left to do are not waited for. */
+/* Run tasks 0 to tasks - 1 and wait for all; each is told which thread it is on. Threads that wake up when
+   nothing is left to do are not waited for. */
 void share(Pool *, Task, void *job, int tasks);

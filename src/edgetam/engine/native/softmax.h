@@ -12,7 +12,8 @@ typedef struct {
     bf16 weights[BLOCK * KEYS];
 } Mixing;
 
-/* Keys as columns of the right side, and values as its rows; of `slots`, a multiple of 32, the first `count` are there. */
+/* Keys as columns of the right side, and values as its rows; of `slots`, a multiple of 32, the first `count`
+ * are there. */
 typedef struct {
     const bf16 *keys, *values;
     int count, slots;
@@ -43,14 +44,15 @@ INLINE void score(const bf16 *queries, const bf16 *keys, int channels, int width
         for (int r = 0; r < BLOCK; r++) scores[at(r, n)] = -INFINITY;
 }
 
-/* Scores count in powers of two. Weights are relative to a pivot, the largest score of the first keys: floats take
-   those of later keys, however large. Where they do not, the largest of all is found first. */
+/* Scores count in powers of two. Weights are relative to a pivot, the largest score of the first keys: floats
+   take those of later keys, however large. Where they do not, the largest of all is found first. */
 INLINE void find_pivots(Mixing *t, const bf16 *queries, int rows, int channels, Memory m) {
     for (int r = 0; r < rows; r++) t->pivot[r] = -INFINITY;
     for (int key = 0; key < m.count; key += KEYS) {
         int left = m.count - key < KEYS ? m.count - key : KEYS;
         for (int row = 0; row < rows; row += BLOCK) {
-            score(queries + row * channels, m.keys + (size_t)key * channels, channels, up(left), left, t->scores);
+            score(queries + row * channels, m.keys + (size_t)key * channels, channels, up(left), left,
+                  t->scores);
             for (int r = 0; r < BLOCK; r++) {
                 float most = largest_in_row(t->scores, r, up(left)), *pivot = t->pivot + row + r;
                 *pivot = most > *pivot ? most : *pivot;
@@ -59,12 +61,13 @@ INLINE void find_pivots(Mixing *t, const bf16 *queries, int rows, int channels, 
     }
 }
 
-INLINE void weigh(Mixing *t, const bf16 *queries, int rows, int channels, Memory m, int depth, float *sums, float *totals,
-                  int known_pivots) {
+INLINE void weigh(Mixing *t, const bf16 *queries, int rows, int channels, Memory m, int depth, float *sums,
+                  float *totals, int known_pivots) {
     for (int key = 0; key < m.count; key += KEYS) {
         int left = m.count - key < KEYS ? m.count - key : KEYS, width = up(left);
         for (int row = 0; row < rows; row += BLOCK) {
-            score(queries + row * channels, m.keys + (size_t)key * channels, channels, width, left, t->scores);
+            score(queries + row * channels, m.keys + (size_t)key * channels, channels, width, left,
+                  t->scores);
             for (int r = 0; r < BLOCK; r++) {
                 float *pivot = t->pivot + row + r, *total = totals + row + r;
                 if (!key && !known_pivots) *pivot = largest_in_row(t->scores, r, width);
@@ -78,9 +81,10 @@ INLINE void weigh(Mixing *t, const bf16 *queries, int rows, int channels, Memory
     }
 }
 
-/* sums [rows x depth] = values weighted, and the totals of the weights, by which they are not divided yet. At most 256
-   rows. */
-INLINE void mix(Mixing *t, const bf16 *queries, int rows, int channels, Memory m, int depth, float *sums, float *totals) {
+/* sums [rows x depth] = values weighted, and the totals of the weights, by which they are not divided yet. At
+   most 256 rows. */
+INLINE void mix(Mixing *t, const bf16 *queries, int rows, int channels, Memory m, int depth, float *sums,
+                float *totals) {
     if (!m.count) { /* nothing to read: nothing is added */
         memset(sums, 0, (size_t)rows * depth * sizeof *sums);
         for (int r = 0; r < rows; r++) totals[r] = 1;

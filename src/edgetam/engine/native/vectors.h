@@ -69,7 +69,8 @@ INLINE float largest_of(vec x) {
 INLINE vec power_of_two(vec x) {
 #ifdef __AVX512DQ__
     vec rest = (vec)_mm512_reduce_ps((__m512)x, 9); /* x - floor(x) */
-    vec power = fused(fused(fused(all(0.0790199f), rest, all(0.2241230f)), rest, all(0.6967063f)), rest, all(0.9998119f));
+    vec power = fused(fused(fused(all(0.0790199f), rest, all(0.2241230f)), rest, all(0.6967063f)), rest,
+                      all(0.9998119f));
     return (vec)_mm512_scalef_ps((__m512)power, (__m512)x); /* times 2^floor(x) */
 #else
     for (int i = 0; i < LANES; i++) x[i] = exp2f(x[i]);
