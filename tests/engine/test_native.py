@@ -40,7 +40,7 @@ ALIGNED = {"AMX": "amx_bf16", "AVX-512": "avx512_bf16", "plain": None}
 FLAGS = {
     "AMX": ("-march=native",),
     "AVX-512": ("-march=native", "-mno-amx-tile", "-mno-amx-bf16", "-mno-amx-int8"),
-    "plain": ("-march=x86-64", "-O1"),
+    "plain": ("-march=x86_64" if "ziglang" in (native.compiler() or ()) else "-march=x86-64", "-O1"),
 }
 ROUNDING = 0.02
 """Of bfloat16: the root of the mean square of what differs, by that of the answer."""

@@ -23,7 +23,10 @@ DecodeMode = Literal["best", "several", "single", "stable"]
 
 
 class Engine(Protocol):
-    """The four verbs. Shapes are those of `edgetam.model.EdgeTAM`."""
+    """The four verbs. Shapes are those of `edgetam.model.EdgeTAM`.
+
+    An engine may have ``prepare_frame`` besides, see `edgetam.tracking.geometry.prepare_frame`.
+    """
 
     @property
     def name(self) -> str:
