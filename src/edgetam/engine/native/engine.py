@@ -1,4 +1,8 @@
-"""The verbs in kernels of our own, but for decoding, which is OpenVINO's."""
+"""The verbs in kernels of our own.
+
+What has none is OpenVINO's: prompted frames, memories of objects that exclude each other, and some parts of
+networks other than EdgeTAM's.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +31,7 @@ from edgetam.engine.store import Store
 from edgetam.engine.verbs import GraphEngine
 from edgetam.errors import EngineError
 
-__all__ = ["NativeRunner", "native_engine"]
-
+__all__ = ["NativeEngine", "NativeRunner", "known_graphs", "native_engine"]
 
 SAVE = {
     "encode": encoder.save_encoder,
