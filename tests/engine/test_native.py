@@ -64,6 +64,14 @@ def kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return loaded
 
 
+@pytest.fixture
+def fast_kernels(kernels: Any) -> Any:
+    """The same but for plain C, which is slow, and whose products alone are other ones."""
+    if kernels.kernels_products() == b"plain":
+        pytest.skip("what is tested does not depend on products")
+    return kernels
+
+
 def attention_of(kernels: Any, model: EdgeTAM, folder: Path, threads: int = 2) -> MemoryAttention:
     save_attention(inference_form(model), folder)
     return MemoryAttention(kernels, Pool(kernels, threads), folder)
@@ -147,11 +155,11 @@ def test_padding_is_not_read(kernels: Any, tmp_path: Path) -> None:
         assert off(got[i : i + 1], expected_of(model, image, alone)) < ROUNDING
 
 
-def test_a_batch_equals_single_objects_on_any_number_of_threads(kernels: Any, tmp_path: Path) -> None:
+def test_a_batch_equals_single_objects_on_any_number_of_threads(fast_kernels: Any, tmp_path: Path) -> None:
     model = lively(OWN)
     image, context = features_map(model), context_of(model, 3, 2, 2)
-    together = attention_of(kernels, model, tmp_path, threads=3)(inputs_of(image, context))
-    attention = attention_of(kernels, model, tmp_path, threads=1)
+    together = attention_of(fast_kernels, model, tmp_path, threads=3)(inputs_of(image, context))
+    attention = attention_of(fast_kernels, model, tmp_path, threads=1)
     for i in range(3):
         one = MemoryContext(
             *(getattr(context, n)[i : i + 1] for n in ("tokens", "ages", "pointers", "distances"))
@@ -178,10 +186,10 @@ def test_scores_may_be_huge(kernels: Any, tmp_path: Path) -> None:
     assert off(got, wanted) < 0.5
 
 
-def test_what_is_no_number_stays_where_it_is(kernels: Any, tmp_path: Path) -> None:
+def test_what_is_no_number_stays_where_it_is(fast_kernels: Any, tmp_path: Path) -> None:
     model = shared_model("edgetam", 256)
     image, context = features_map(model), context_of(model, 2, 1, 1)
-    attention = attention_of(kernels, model, tmp_path)
+    attention = attention_of(fast_kernels, model, tmp_path)
     broken = replace(context, tokens=context.tokens.clone())
     broken.tokens[1, 0, 3] = np.nan
     got = attention(inputs_of(image, broken))
@@ -261,7 +269,7 @@ def test_memories_equal_those_of_pytorch(
 ) -> None:
     """Global latents and window latents, where blocks are rows, parts of rows and both."""
     if kernels.kernels_products() == b"plain" and size > 256:
-        pytest.skip("takes a minute")
+        pytest.skip("takes a minute, and products of other sizes are no other ones")
     model = lively(replace(OWN, image_size=size)) if name == "mine" else shared_model(name, size)
     inputs = remembered(model.config, 2, binarize=binarize)
     got, wanted = memory_of(kernels, model, tmp_path)(inputs), expected_memory(model, inputs)
@@ -270,16 +278,16 @@ def test_memories_equal_those_of_pytorch(
     assert off(got[:, latents:], wanted[:, latents:]) < ROUNDING
 
 
-def test_memories_do_not_know_of_each_other(kernels: Any, tmp_path: Path) -> None:
+def test_memories_do_not_know_of_each_other(fast_kernels: Any, tmp_path: Path) -> None:
     """Nor of how many threads there are, nor of a broken mask before them."""
     model = lively(OWN)
     inputs = remembered(model.config, 2, binarize=False)
-    remember = memory_of(kernels, model, tmp_path, threads=1)
+    remember = memory_of(fast_kernels, model, tmp_path, threads=1)
     wanted = remember(inputs)
     assert np.isnan(remember(inputs | {"masks": np.full_like(inputs["masks"], np.nan)})).all()
     alone = [remember(inputs | {"masks": inputs["masks"][i : i + 1]}) for i in (0, 1)]
     assert np.array_equal(np.concatenate(alone), wanted)
-    assert np.array_equal(memory_of(kernels, model, tmp_path, threads=3)(inputs), wanted)
+    assert np.array_equal(memory_of(fast_kernels, model, tmp_path, threads=3)(inputs), wanted)
 
 
 def test_memories_that_no_kernel_knows() -> None:
@@ -323,11 +331,11 @@ def test_unprompted_frames_are_decoded_as_in_pytorch(
     assert off(pointers, wanted.pointer.numpy()) < ROUNDING
 
 
-def test_objects_are_decoded_on_their_own(kernels: Any, tmp_path: Path) -> None:
+def test_objects_are_decoded_on_their_own(fast_kernels: Any, tmp_path: Path) -> None:
     """In any company, on any number of threads, and after a broken one."""
     model = shared_model("edgetam", 256)
     inputs = fused_of(model, 3)
-    decode = decoder_of(kernels, model, tmp_path, threads=1)
+    decode = decoder_of(fast_kernels, model, tmp_path, threads=1)
     wanted = decode(inputs)
     broken = inputs | {"fused": inputs["fused"].copy()}
     broken["fused"][1] = np.nan
@@ -338,7 +346,7 @@ def test_objects_are_decoded_on_their_own(kernels: Any, tmp_path: Path) -> None:
     for i in range(3):
         alone = decode(inputs | {"fused": inputs["fused"][i : i + 1]})
         assert all(np.array_equal(got[0], each[i]) for got, each in zip(alone, wanted, strict=True))
-    for got, each in zip(decoder_of(kernels, model, tmp_path, threads=3)(inputs), wanted, strict=True):
+    for got, each in zip(decoder_of(fast_kernels, model, tmp_path, threads=3)(inputs), wanted, strict=True):
         assert np.array_equal(got, each)
 
 
