@@ -9,7 +9,7 @@
 #define UNITS 192 /* hidden ones at once: divides those of the published widths */
 #define BAND 4    /* rows of the stem at once */
 #define COARSE 256
-#define PIECES 8 /* for each thread, where there are so many */
+#define PIECES 16 /* for each thread, where there are so many */
 #define MOST_BLOCKS 4
 
 /* A 3 x 3 convolution of each channel on its own. */
@@ -134,7 +134,7 @@ static void begin_map(void *job, int task, int thread) {
     Workspace *t = e->spaces + thread;
     int size = e->shape.size, middle = size / 2, width = e->shape.widths[0], inner = width / 2;
     size_t line_length = line_of(size), band_length = band_of(e->shape);
-    int depth = e->stem[0].inputs / 3, deeper = e->stem[1].inputs / 3;
+    int deeper = e->stem[1].inputs / 3;
     begin_products();
     int first = task * BAND, last = first + BAND < size / 4 ? first + BAND : size / 4;
     for (int y = 2 * first - 1; y <= 2 * last - 1; y++) {
@@ -149,11 +149,10 @@ static void begin_map(void *job, int task, int thread) {
                 store_rounded(pixels + RGB + i, load(e->image + (size_t)from * size * RGB + i));
         }
         for (int x = 0; x < middle; x += BLOCK) {
-            for (int line = 0; line < 3; line++)
-                for (int n = 0; n < e->stem[0].outputs; n += BLOCK)
-                    product(t->lines + line * line_length + 2 * x * RGB, rows_apart(2 * RGB),
-                            e->stem[0].weight + (size_t)n * e->stem[0].inputs + line * depth * BLOCK, depth,
-                            t->sums + n * BLOCK, line > 0);
+            Layout pixels = {2 * RGB, TILE * 2 * RGB, line_length}; /* a row of taps is less than 32 */
+            for (int n = 0; n < e->stem[0].outputs; n += BLOCK)
+                product(t->lines + 2 * x * RGB, pixels, e->stem[0].weight + (size_t)n * e->stem[0].inputs,
+                        e->stem[0].inputs, t->sums + n * BLOCK, 0);
             /* what is beyond the channels there are is written over by the next pixel */
             for (int r = 0; r < BLOCK; r++)
                 for (int n = 0; n < inner; n += LANES)

@@ -97,13 +97,18 @@ INLINE vec sum_fours(vec x) {
 #endif
 }
 
-/* 32 outputs of a strided convolution, rows of its inputs one after the other; so many outputs. */
+/* 32 outputs of a strided convolution, rows of its inputs one after the other; short ones in one product. */
 INLINE void convolve(const bf16 *from, size_t line, size_t step, int lines, Packed map, float *to) {
     int depth = map.inputs / lines;
-    for (int n = 0; n < map.outputs; n += BLOCK)
-        for (int i = 0; i < lines; i++)
-            product(from + i * line, rows_apart(step),
-                    map.weight + (size_t)n * map.inputs + i * depth * BLOCK, depth, to + n * BLOCK, i > 0);
+    for (int n = 0; n < map.outputs; n += BLOCK) {
+        const bf16 *weight = map.weight + (size_t)n * map.inputs;
+        if (depth == BLOCK)
+            product(from, (Layout){step, TILE * step, line}, weight, map.inputs, to + n * BLOCK, 0);
+        else
+            for (int i = 0; i < lines; i++)
+                product(from + i * line, rows_apart(step), weight + i * depth * BLOCK, depth, to + n * BLOCK,
+                        i > 0);
+    }
 }
 
 /* Logits to masks at full resolution, and their first convolution. */
