@@ -35,7 +35,7 @@ from edgetam.tracking.geometry import NORMALISED, prepare_image
 from edgetam.weights import save_native
 from tests.model.lively import OWN, context_of, features_of, lively, lively_model, shared_model
 
-ALIGNED = {"AMX": "amx_bf16", "AVX-512": "avx512_bf16", "plain": None}
+UNIT = {"AMX": "amx_bf16", "AVX-512": "avx512_bf16", "plain": None}
 """What multiplies, and the flag of CPUs that can."""
 FLAGS = {
     "AMX": ("-march=native",),
@@ -54,7 +54,7 @@ usable_here = pytest.mark.skipif(native.NEEDED not in native.cpu_flags(), reason
 @pytest.fixture(scope="module", params=list(FLAGS))
 def kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The library as it is compiled for one kind of CPU, if this is one."""
-    needed = ALIGNED[request.param]
+    needed = UNIT[request.param]
     if needed is not None and needed not in native.cpu_flags():
         pytest.skip(f"this CPU has no {needed}")
     path = tmp_path_factory.mktemp("kernels") / native.NAME
