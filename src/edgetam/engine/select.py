@@ -96,7 +96,7 @@ def load_model(
         except EngineError as error:
             if engine == "native":
                 raise
-            _log.warning("OpenVINO runs memory attention, too: %s", error)
+            _log.warning("OpenVINO runs everything, which is slower. %s", error)
     from edgetam.engine.openvino import openvino_engine
 
     return openvino_engine(source, choice.precision, threads)
