@@ -227,12 +227,12 @@ def _engines() -> Iterator[Finding]:
 
 
 def _native() -> Finding:
-    from edgetam.engine.native.library import compiler, cpu_flags, why_not
+    from edgetam.engine.native.library import MATRIX_UNIT, compiler, cpu_flags, why_not
 
     reason = why_not()
     if reason:
         return Finding("engines", "native", "missing", reason)
-    products = "AMX" if "amx_bf16" in cpu_flags() else "AVX-512"
+    products = "AMX" if MATRIX_UNIT in cpu_flags() else "AVX-512"
     by = " ".join(compiler() or ["compiled already"])
     return Finding("engines", "native", "ok", f"tracked frames in bf16 on {products} ({by})")
 

@@ -16,6 +16,8 @@ from edgetam.errors import EngineError
 if TYPE_CHECKING:
     import torch
 
+    from edgetam.engine.source import Source
+
 __all__ = ["ENGINES", "PRECISIONS", "Choice", "choose_engine", "load_model"]
 
 ENGINES = ("auto", "torch", "compiled", "openvino", "native", "onnx")
@@ -61,8 +63,8 @@ def load_model(
             they can be used.
         device: ``auto`` or None (CUDA, then MPS, then CPU), or any torch device.
         precision: ``fp32``, ``bf16`` or ``fp16``, or ``auto``: bf16 on CUDA, else fp32. On a CPU
-            that computes in it, bf16 is nearly twice as fast and moves outlines a little. ``int8`` is for
-            OpenVINO, after ``edgetam quantize``.
+            that computes in it, bf16 is two to four times as fast and moves outlines a little. ``int8`` is
+            for OpenVINO, after ``edgetam quantize``.
         image_size: side the input is resized to, a multiple of 256; the weights' own by default.
         threads: CPU threads to use; all by default. PyTorch has one number for the whole process.
         partial: ``"image"`` accepts weights that can segment images but not track.
@@ -89,14 +91,7 @@ def load_model(
 
         return onnx_engine(source, choice.precision, threads)
     if choice.engine == "native":
-        from edgetam.engine.native.engine import native_engine
-
-        try:
-            return native_engine(source, choice.precision, threads)
-        except EngineError as error:
-            if engine == "native":
-                raise
-            _log.warning("OpenVINO runs everything, which is slower. %s", error)
+        return _native_engine(source, choice.precision, threads, insist=engine == "native")
     from edgetam.engine.openvino import openvino_engine
 
     return openvino_engine(source, choice.precision, threads)
@@ -200,6 +195,20 @@ def _torch_device() -> str:
     from edgetam.engine.torch import best_device
 
     return best_device()
+
+
+def _native_engine(source: Source, precision: str, threads: int | None, *, insist: bool) -> Engine:
+    """The engine with kernels, or OpenVINO's alone where they cannot be compiled and nobody insists."""
+    from edgetam.engine.native.engine import native_engine
+    from edgetam.engine.openvino import openvino_engine
+
+    try:
+        return native_engine(source, precision, threads)
+    except EngineError as error:
+        if insist:
+            raise
+        _log.warning("OpenVINO runs everything, which is slower. %s", error)
+    return openvino_engine(source, precision, threads)
 
 
 def _torch_engine(

@@ -51,16 +51,11 @@ struct Attention {
 
 /* Row r normalised: to blocks in bfloat16, or to floats in a row. */
 INLINE void normalise_row(const float *x, int r, Linear norm, bf16 *half, float *plain) {
-    vec row[WIDTH / LANES], sum = all(0), squares = all(0);
-    for (int i = 0; i < WIDTH / LANES; i++) sum += row[i] = load(x + at(r, LANES * i));
-    vec mean = all(sum_of(sum) / WIDTH);
-    for (int i = 0; i < WIDTH / LANES; i++) row[i] -= mean, squares = fused(row[i], row[i], squares);
-    vec scale = all(1 / sqrtf(sum_of(squares) / WIDTH + EPSILON));
-    for (int i = 0; i < WIDTH / LANES; i++) {
-        vec y = fused(row[i] * scale, load(norm.weight + LANES * i), load(norm.bias + LANES * i));
-        if (half) store_rounded(half + half_at(r, LANES * i), y);
-        else store(plain + LANES * i, y);
-    }
+    vec row[WIDTH / LANES];
+    layer_norm(x, r, 0, WIDTH, norm, WIDTH, EPSILON, row);
+    for (int i = 0; i < WIDTH / LANES; i++)
+        if (half) store_rounded(half + half_at(r, LANES * i), row[i]);
+        else store(plain + LANES * i, row[i]);
 }
 
 INLINE void normalise(const float *x, Linear norm, bf16 *to) {

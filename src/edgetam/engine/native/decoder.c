@@ -99,16 +99,9 @@ static void map_tokens(Workspace *t, const float *x, Packed map, float *to) {
 
 /* Row r of a norm, over so many columns from one on. */
 INLINE void normalise_row(float *x, int r, int from, int width, Linear norm, float epsilon) {
-    vec row[WIDTH / LANES], sum = all(0), squares = all(0);
-    for (int i = 0; i < width; i += LANES) sum += row[i / LANES] = load(x + at(r, from + i));
-    vec mean = all(sum_of(sum) / width);
-    for (int i = 0; i < width; i += LANES) {
-        vec value = row[i / LANES] -= mean;
-        squares = fused(value, value, squares);
-    }
-    vec scale = all(1 / sqrtf(sum_of(squares) / width + epsilon));
-    for (int i = 0; i < width; i += LANES)
-        store(x + at(r, from + i), fused(row[i / LANES] * scale, load(norm.weight + i), load(norm.bias + i)));
+    vec row[WIDTH / LANES];
+    layer_norm(x, r, from, width, norm, width, epsilon, row);
+    for (int i = 0; i < width / LANES; i++) store(x + at(r, from + LANES * i), row[i]);
 }
 
 static void normalise(float *x, Linear norm) {
@@ -443,12 +436,6 @@ void decoder_free(Decoder *e) {
     }
     free(e->last.query.weight), free(e->last.out.weight), free(e->up1.weight), free(e->up2.weight);
     free(e->spaces), free(e->objects), free(e->seen), free(e->images), free(e);
-}
-
-static Packed take(const Linear **maps, int outputs, int inputs, int *failed) {
-    Packed p = pack(*(*maps)++, outputs, inputs);
-    *failed |= !p.weight;
-    return p;
 }
 
 static Look take_look(const Linear **maps, int *failed) {

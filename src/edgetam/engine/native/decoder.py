@@ -16,6 +16,7 @@ import numpy as np
 from edgetam.config import HIDDEN_DIM, ModelConfig
 from edgetam.engine.base import Floats
 from edgetam.engine.native.kernel import Kernel, Linear, Pool, read_arrays
+from edgetam.engine.native.maps import Map, as_are, save_maps
 
 if TYPE_CHECKING:
     from edgetam.model import EdgeTAM
@@ -28,7 +29,6 @@ NAME = "decoder.npz"
 TABLES = ("tokens", "dense", "place", "absent")
 LOG2E = math.log2(math.e)
 TOKENS, HEADS = 8, 8
-Pair = tuple[Any, Any]
 
 
 def save_decoder(network: EdgeTAM, folder: Path) -> None:
@@ -40,55 +40,41 @@ def save_decoder(network: EdgeTAM, folder: Path) -> None:
     assert len(tokens) == TOKENS
     dense = track.dense.expand(1, HIDDEN_DIM, network.config.grid, network.config.grid)
     assert (dense == dense[:, :, :1, :1]).all(), "what is added is the same everywhere"
-    arrays: dict[str, Any] = {
-        "tokens": tokens,
-        "dense": dense[0, :, 0, 0],
-        "place": track.place[0].flatten(1).T,
-        "absent": track.object_pointer.absent,
-    }
-    for i, (weight, bias) in enumerate(_maps(track)):
-        arrays[f"{i}.weight"] = weight
-        arrays[f"{i}.bias"] = np.zeros(1) if bias is None else bias
-    arrays = {name: np.asarray(x.detach().cpu() if hasattr(x, "detach") else x) for name, x in arrays.items()}
-    np.savez(folder / NAME, **{name: x.astype(np.float32) for name, x in arrays.items()})
+    tables = tokens, dense[0, :, 0, 0], track.place[0].flatten(1).T, track.object_pointer.absent
+    save_maps(folder / NAME, _maps(track), dict(zip(TABLES, tables, strict=True)))
 
 
-def _maps(track: Any) -> Iterator[Pair]:
+def _maps(track: Any) -> Iterator[Map]:
     decoder = track.mask_decoder
     for layer in decoder.transformer.layers:
         attention = layer.self_attn
         scale = (attention.q_proj.out_features // HEADS) ** -0.5 * LOG2E
         yield attention.q_proj.weight * scale, attention.q_proj.bias * scale
-        yield from _both(attention.k_proj, attention.v_proj, attention.out_proj, layer.norm1)
+        yield from as_are(attention.k_proj, attention.v_proj, attention.out_proj, layer.norm1)
         yield from _look(layer.token_to_image, layer.norm2)
-        yield from _both(*layer.mlp.layers, layer.norm3)
+        yield from as_are(*layer.mlp.layers, layer.norm3)
         back = layer.image_to_token
-        yield from _both(back.k_proj, back.v_proj)
+        yield from as_are(back.k_proj, back.v_proj)
         yield back.query.flatten(0, 1) * LOG2E, back.query_bias.flatten() * LOG2E
         yield back.out.flatten(0, 1), back.out_bias
-        yield from _both(layer.norm4)
+        yield from as_are(layer.norm4)
     yield from _look(decoder.transformer.final_token_to_image, decoder.transformer.norm_final_attn)
-    yield from _both(decoder.upscaling.up1, decoder.upscaling.norm, decoder.upscaling.up2)
+    yield from as_are(decoder.upscaling.up1, decoder.upscaling.norm, decoder.upscaling.up2)
     for network in (
         decoder.score_head,
         decoder.presence_head,
         track.object_pointer.project,
         *decoder.hypernetworks[1:],
     ):
-        yield from _both(*network.layers)
+        yield from as_are(*network.layers)
 
 
-def _look(look: Any, norm: Any) -> Iterator[Pair]:
+def _look(look: Any, norm: Any) -> Iterator[Map]:
     """Of tokens at the image."""
     yield look.q_proj.weight * LOG2E, look.q_proj.bias * LOG2E
     yield look.key.flatten(0, 1), None
     yield look.value.flatten(0, 1), None
-    yield from _both(look.out_proj, norm)
-
-
-def _both(*modules: Any) -> Iterator[Pair]:
-    for module in modules:
-        yield module.weight, module.bias
+    yield from as_are(look.out_proj, norm)
 
 
 class _Shape(Structure):

@@ -344,12 +344,6 @@ void encoder_run(Encoder *e, const float *image, Features out) {
     }
 }
 
-/* Zeros. */
-static void *clear(size_t bytes) {
-    void *p = allocate(bytes);
-    return p ? memset(p, 0, bytes) : p;
-}
-
 static void free_block(Block *b) { free(b->widen.weight), free(b->narrow.weight); }
 
 void encoder_free(Encoder *e) {

@@ -15,10 +15,9 @@ import numpy as np
 from edgetam.config import HIDDEN_DIM, ModelConfig, RepViTConfig
 from edgetam.engine.base import Floats
 from edgetam.engine.native.kernel import Kernel, Linear, Pool, read_arrays
+from edgetam.engine.native.maps import LANES, Map, dense, rows_apart, save_maps, taps
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from edgetam.model import EdgeTAM
 
 __all__ = ["FORMAT", "ImageEncoder", "is_known", "save_encoder"]
@@ -26,8 +25,6 @@ __all__ = ["FORMAT", "ImageEncoder", "is_known", "save_encoder"]
 FORMAT = 1
 """Raised whenever what is saved changes."""
 NAME = "encoder.npz"
-LANES = 16
-BLOCK = 32
 STRIDES = (4, 8, 16)
 CHANNELS = (32, 64, HIDDEN_DIM)
 
@@ -40,68 +37,39 @@ def is_known(config: ModelConfig) -> bool:
 
 def save_encoder(network: EdgeTAM, folder: Path) -> None:
     """Write down the weights of a network's inference form, in the order of ``encoder_new``."""
-    arrays: dict[str, Any] = {}
-    for i, (weight, bias) in enumerate(_maps(network)):
-        arrays[f"{i}.weight"], arrays[f"{i}.bias"] = weight, bias
-    np.savez(folder / NAME, **arrays)
+    save_maps(folder / NAME, _maps(network))
 
 
-def _maps(network: EdgeTAM) -> Iterator[tuple[Floats, Floats]]:
+def _maps(network: EdgeTAM) -> Iterator[Map]:
     trunk: Any = network.image_encoder.trunk
     neck: Any = network.image_encoder.neck
-    yield _rows_apart(trunk.stem.conv1)
-    yield _rows_apart(trunk.stem.conv2)
+    yield rows_apart(trunk.stem.conv1)
+    yield rows_apart(trunk.stem.conv2)
     for stage in trunk.stages:
         down = stage.downsample
         if hasattr(down, "pre_block"):
             yield from _block(down.pre_block)
-            yield _taps(down.spatial_downsample)
-            yield _dense(down.channel_downsample)
+            yield taps(down.spatial_downsample)
+            yield dense(down.channel_downsample)
             yield from _mixer(down.ffn)
         for block in stage.blocks:
             yield from _block(block)
     for conv in (*neck.fine, *neck.coarse):
-        yield _dense(conv)
+        yield dense(conv)
 
 
-def _block(block: Any) -> Iterator[tuple[Floats, Floats]]:
-    yield _taps(block.token_mixer)
+def _block(block: Any) -> Iterator[Map]:
+    yield taps(block.token_mixer)
     if hasattr(block.se, "fc1"):
-        yield _dense(block.se.fc1)
-        weight, bias = _dense(block.se.fc2)
-        yield np.ascontiguousarray(weight.T), bias
+        yield dense(block.se.fc1)
+        weight, bias = dense(block.se.fc2)
+        yield weight.T, bias
     yield from _mixer(block.channel_mixer)
 
 
-def _mixer(mixer: Any) -> Iterator[tuple[Floats, Floats]]:
-    yield _dense(mixer.conv1)
-    yield _dense(mixer.conv2)
-
-
-def _both(conv: nn.Conv2d) -> tuple[Floats, Floats]:
-    assert conv.bias is not None
-    weight, bias = (x.detach().float().cpu().numpy() for x in (conv.weight, conv.bias))
-    return weight, bias
-
-
-def _dense(conv: nn.Conv2d) -> tuple[Floats, Floats]:
-    """Of a 1x1 convolution: ``[outputs, inputs]``."""
-    weight, bias = _both(conv)
-    return weight[:, :, 0, 0], bias
-
-
-def _taps(conv: nn.Conv2d) -> tuple[Floats, Floats]:
-    """Of a 3x3 convolution of each channel: ``[9, channels]``."""
-    weight, bias = _both(conv)
-    return np.ascontiguousarray(weight[:, 0].reshape(len(weight), -1).T), bias
-
-
-def _rows_apart(conv: nn.Conv2d) -> tuple[Floats, Floats]:
-    """Of a 3x3 convolution: its rows, ``3 * inputs`` each, padded: ``[outputs, 3 * padded]``."""
-    weight, bias = _both(conv)
-    rows = weight.transpose(0, 2, 3, 1).reshape(len(weight), 3, -1)
-    padded = np.pad(rows, ((0, 0), (0, 0), (0, -rows.shape[2] % BLOCK)))
-    return padded.reshape(len(weight), -1), np.pad(bias, (0, -len(bias) % LANES))
+def _mixer(mixer: Any) -> Iterator[Map]:
+    yield dense(mixer.conv1)
+    yield dense(mixer.conv2)
 
 
 class _Shape(Structure):

@@ -40,6 +40,32 @@ INLINE void project(const bf16 *x, Packed map, float *to) {
         multiply(x, map.weight + (size_t)n * map.inputs, map.inputs, to + n * BLOCK, 0);
 }
 
+/* The next of some maps, packed; `failed` is set where there is no memory. */
+INLINE Packed take(const Linear **maps, int outputs, int inputs, int *failed) {
+    Packed p = pack(*(*maps)++, outputs, inputs);
+    *failed |= !p.weight;
+    return p;
+}
+
+/* Zeros. */
+INLINE void *clear(size_t bytes) {
+    void *p = allocate(bytes);
+    return p ? memset(p, 0, bytes) : p;
+}
+
+/* A layer norm of so many columns of row r, from one on; squares are divided by `count`, the number of
+   columns unless these were divided by the root of it before. */
+INLINE void layer_norm(const float *x, int r, int from, int width, Linear norm, int count, float epsilon,
+                       vec *row) {
+    vec sum = all(0), squares = all(0);
+    for (int i = 0; i < width / LANES; i++) sum += row[i] = load(x + at(r, from + LANES * i));
+    vec mean = all(sum_of(sum) / width);
+    for (int i = 0; i < width / LANES; i++) row[i] -= mean, squares = fused(row[i], row[i], squares);
+    vec scale = all(1 / sqrtf(sum_of(squares) / count + epsilon));
+    for (int i = 0; i < width / LANES; i++)
+        row[i] = fused(row[i] * scale, load(norm.weight + LANES * i), load(norm.bias + LANES * i));
+}
+
 typedef vec (*Activation)(vec);
 
 /* Some hidden units between two linear maps of 32 rows: sums (+)= narrow(f(widen(x))), without the last bias.

@@ -251,17 +251,9 @@ INLINE void look_around(const bf16 *map, int side, Linear taps, int row, int col
 /* Row r of a layer norm, rounded: channels divided by the square root of their number already, or not. */
 INLINE void normalise_row(const float *x, int r, int width, Linear norm, int divided, float epsilon,
                           bf16 *to) {
-    vec row[WIDTH / LANES], sum = all(0), squares = all(0);
-    for (int i = 0; i < width; i += LANES) sum += row[i / LANES] = load(x + at(r, i));
-    vec mean = all(sum_of(sum) / width);
-    for (int i = 0; i < width; i += LANES) {
-        vec value = row[i / LANES] -= mean;
-        squares = fused(value, value, squares);
-    }
-    vec scale = all(1 / sqrtf(sum_of(squares) / (divided ? 1 : width) + epsilon));
-    for (int i = 0; i < width; i += LANES)
-        store_rounded(to + half_at(r, i),
-                      fused(row[i / LANES] * scale, load(norm.weight + i), load(norm.bias + i)));
+    vec row[WIDTH / LANES];
+    layer_norm(x, r, 0, width, norm, divided ? 1 : width, epsilon, row);
+    for (int i = 0; i < width / LANES; i++) store_rounded(to + half_at(r, LANES * i), row[i]);
 }
 
 /* Row r of a latent layer's keys and values, [., 128], with a place in both: keys to left, values to second.
@@ -388,15 +380,10 @@ static void read_windows(MemoryEncoder *e, Workspace *t, const float *queries, i
 /* Latents end as tokens. */
 static void hand_over(MemoryEncoder *e, const float *x, int first) {
     for (int r = 0; r < BLOCK; r++) {
-        vec row[MEMORY / LANES], sum = all(0), squares = all(0);
-        for (int i = 0; i < MEMORY / LANES; i++) sum += row[i] = load(x + at(r, i * LANES));
-        vec mean = all(sum_of(sum) / MEMORY);
-        for (int i = 0; i < MEMORY / LANES; i++) row[i] -= mean, squares = fused(row[i], row[i], squares);
-        vec scale = all(1 / sqrtf(sum_of(squares) / MEMORY + EPSILON));
+        vec row[MEMORY / LANES];
+        layer_norm(x, r, 0, MEMORY, e->last_norm, MEMORY, EPSILON, row);
         for (int i = 0; i < MEMORY / LANES; i++)
-            store(e->tokens + (size_t)(first + r) * MEMORY + i * LANES,
-                  fused(row[i] * scale, load(e->last_norm.weight + i * LANES),
-                        load(e->last_norm.bias + i * LANES)));
+            store(e->tokens + (size_t)(first + r) * MEMORY + i * LANES, row[i]);
     }
 }
 
@@ -480,11 +467,6 @@ void memory_run(MemoryEncoder *e, const float *image, const float *logits, int h
     }
 }
 
-static void *clear(size_t bytes) {
-    void *p = allocate(bytes);
-    return p ? memset(p, 0, bytes) : p;
-}
-
 void memory_free(MemoryEncoder *e) {
     if (!e) return;
     for (int i = 0; i < 4; i++) free(e->mask[i].weight);
@@ -502,13 +484,6 @@ void memory_free(MemoryEncoder *e) {
     free(e->mask_last.weight), free(e->image_map.weight), free(e->out.weight), free(e->spaces),
         free(e->latents);
     free(e->self_queries), free(e->self_keys), free(e->self_values), free(e);
-}
-
-/* The next map, packed. */
-static Packed take(const Linear **maps, int outputs, int inputs, int *failed) {
-    Packed p = pack(*(*maps)++, outputs, inputs);
-    *failed |= !p.weight;
-    return p;
 }
 
 static FeedForward take_feed_forward(const Linear **maps, int *failed) {

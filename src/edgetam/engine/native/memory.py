@@ -16,6 +16,7 @@ import numpy as np
 from edgetam.config import HIDDEN_DIM, MEMORY_DIM, ModelConfig
 from edgetam.engine.base import Floats
 from edgetam.engine.native.kernel import Kernel, Linear, Pool, read_arrays
+from edgetam.engine.native.maps import BLOCK, Map, as_are, dense, rows_apart, save_maps, taps
 
 if TYPE_CHECKING:
     from edgetam.model import EdgeTAM
@@ -25,10 +26,8 @@ __all__ = ["FORMAT", "MemoryEncoder", "is_known", "save_memory"]
 FORMAT = 1
 """Raised whenever what is saved changes."""
 NAME = "memory.npz"
-BLOCK = 32
 SCALE = MEMORY_DIM**-0.5 * math.log2(math.e)
 TABLES = ("latents", "window_latents", "position")
-Pair = tuple[Any, Any]
 
 
 def is_known(config: ModelConfig) -> bool:
@@ -44,18 +43,12 @@ def is_known(config: ModelConfig) -> bool:
 
 def save_memory(network: EdgeTAM, folder: Path) -> None:
     """Write down the weights of a network's inference form, in the order of ``memory_new``."""
-    arrays: dict[str, Any] = {}
-    for i, (weight, bias) in enumerate(_maps(network)):
-        arrays[f"{i}.weight"] = weight
-        arrays[f"{i}.bias"] = np.zeros(len(weight)) if bias is None else bias
     perceiver: Any = network.perceiver
     tables = perceiver.latents, perceiver.latents_2d, perceiver.position
-    arrays |= zip(TABLES, tables, strict=True)
-    arrays = {name: np.asarray(x.detach().cpu() if hasattr(x, "detach") else x) for name, x in arrays.items()}
-    np.savez(folder / NAME, **{name: x.astype(np.float32) for name, x in arrays.items()})
+    save_maps(folder / NAME, _maps(network), dict(zip(TABLES, tables, strict=True)))
 
 
-def _maps(network: EdgeTAM) -> Iterator[Pair]:
+def _maps(network: EdgeTAM) -> Iterator[Map]:
     memory: Any = network.memory_encoder
     mask = memory.mask_downsampler
     yield mask.bilinear.reshape(len(mask.bilinear), -1).T, None
@@ -66,53 +59,35 @@ def _maps(network: EdgeTAM) -> Iterator[Pair]:
         (conv3, norm3),
         (conv4, norm4),
     ):
-        yield _rows_apart(conv)
+        yield rows_apart(conv)
         yield norm.weight.flatten(), norm.bias.flatten()
-    yield _dense(last)
-    yield _dense(memory.pix_feat_proj)
+    yield dense(last)
+    yield dense(memory.pix_feat_proj)
     for layer in memory.fuser.layers:
-        yield layer.dwconv.weight[:, 0].flatten(1).T, layer.dwconv.bias
+        yield taps(layer.dwconv)
         yield layer.norm.weight.flatten(), layer.norm.bias.flatten()
-        yield _dense(layer.mlp.conv1)
-        yield _dense(layer.mlp.conv2)
-    yield _dense(memory.out_proj)
+        yield dense(layer.mlp.conv1)
+        yield dense(layer.mlp.conv2)
+    yield dense(memory.out_proj)
     perceiver: Any = network.perceiver
     for layer in perceiver.layers:
-        yield from _both(layer.attn.norm_x, layer.attn.norm_latents)
+        yield from as_are(layer.attn.norm_x, layer.attn.norm_latents)
         yield from _attention(layer.attn)
         yield from _feed_forward(layer.ff)
-        yield from _both(layer.self_attn.norm)
+        yield from as_are(layer.self_attn.norm)
         yield from _attention(layer.self_attn)
         yield from _feed_forward(layer.self_ff)
-    yield from _both(perceiver.norm)
+    yield from as_are(perceiver.norm)
 
 
-def _attention(attention: Any) -> Iterator[Pair]:
+def _attention(attention: Any) -> Iterator[Map]:
     yield attention.to_q.weight * SCALE, None
-    yield from _both(attention.to_kv, attention.to_out)
+    yield from as_are(attention.to_kv, attention.to_out)
 
 
-def _feed_forward(layers: Any) -> Iterator[Pair]:
+def _feed_forward(layers: Any) -> Iterator[Map]:
     norm, widen, _, narrow = layers
-    yield from _both(norm, widen, narrow)
-
-
-def _both(*modules: Any) -> Iterator[Pair]:
-    """Weights and biases, where there are these."""
-    for module in modules:
-        yield module.weight, module.bias
-
-
-def _dense(conv: Any) -> Pair:
-    """Of a 1x1 convolution: ``[outputs, inputs]``."""
-    return conv.weight[:, :, 0, 0], conv.bias
-
-
-def _rows_apart(conv: Any) -> Pair:
-    """Of a convolution: its rows, each padded to whole blocks, ``[outputs, rows * padded]``."""
-    rows = conv.weight.permute(0, 2, 3, 1).flatten(2).detach().cpu().numpy()
-    padded = np.pad(rows, ((0, 0), (0, 0), (0, -rows.shape[2] % BLOCK)))
-    return padded.reshape(len(rows), -1), conv.bias
+    yield from as_are(norm, widen, narrow)
 
 
 class _Shape(Structure):
