@@ -23,7 +23,7 @@ typedef struct {
     float block[BLOCK * WIDTH];
     bf16 left[MOST_ROWS * WIDTH], half[BLOCK * WIDTH];
     Mixing mixing;
-} __attribute__((aligned(64))) Scratch;
+} ALIGNED Scratch;
 
 /* What self-attention reads, [objects x cells x WIDTH] each. */
 typedef struct {
@@ -54,7 +54,7 @@ INLINE void normalise_row(const float *x, int r, Linear norm, bf16 *half, float 
     vec row[WIDTH / LANES];
     layer_norm(x, r, 0, WIDTH, norm, WIDTH, EPSILON, row);
     for (int i = 0; i < WIDTH / LANES; i++)
-        if (half) store_rounded(half + half_at(r, LANES * i), row[i]);
+        if (half) store_rounded(half + at(r, LANES * i), row[i]);
         else store(plain + LANES * i, row[i]);
 }
 
@@ -72,8 +72,8 @@ INLINE void turn_row(const float *x, int r, const float *bias, Rotary rotary, in
             vec turned = a * cos - b * sin;
             b = b * cos + a * sin, a = turned;
         }
-        store_rounded(to + half_at(r, i), a);
-        store_rounded(to + half_at(r, HALF + i), b);
+        store_rounded(to + at(r, i), a);
+        store_rounded(to + at(r, HALF + i), b);
     }
 }
 
@@ -162,8 +162,7 @@ static void read_memories(Attention *a, Scratch *t, int object, int first) {
         for (int r = 0; r < BLOCK; r++) {
             vec share = all(1 / t->total[row + r]);
             for (int i = 0; i < MEMORY; i += LANES)
-                store_rounded(t->half + half_at(r, i),
-                              load(t->sums + (size_t)row * MEMORY + at(r, i)) * share);
+                store_rounded(t->half + at(r, i), load(t->sums + (size_t)row * MEMORY + at(r, i)) * share);
         }
         project(t->half, l->cross_value, t->block);
         for (int r = 0; r < BLOCK; r++)
@@ -217,8 +216,8 @@ static void arrange(void *job, int task, int thread) {
         cells[r] = there ? a->in.cells[(size_t)object * a->in.most_keys + first + r] : -1;
         for (int i = 0; i < MEMORY; i += LANES) {
             vec value = there ? load(a->in.values + from + i) : all(0);
-            store_rounded(values + half_at(r, i), value);
-            store_rounded(keys + half_at(r, i), there ? value + load(a->in.positions + from + i) : all(0));
+            store_rounded(values + at(r, i), value);
+            store_rounded(keys + at(r, i), there ? value + load(a->in.positions + from + i) : all(0));
         }
     }
     to_rows(values, MEMORY, a->memory_values + (size_t)object * a->slots * MEMORY + (size_t)first * BLOCK,

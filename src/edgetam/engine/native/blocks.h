@@ -1,8 +1,8 @@
 /* Matrices as blocks of 32 x 32, and their product in bfloat16, summed up in float.
 
-   A row of blocks lies block after block. A block of floats is four tiles of 16 x 16. One in bfloat16 is two
-   tiles of 16 rows and 32 columns; on the right side of a product, two of 32 rows and 16 columns, in which
-   two rows lie together, column by column. Tiles are what AMX multiplies, each 1 KB in one piece. */
+   A row of blocks lies block after block, a block row after row. On the right side of a product it lies as
+   two tiles of 32 rows and 16 columns, in which two rows lie together, column by column. Tiles are what AMX
+   multiplies: 16 rows of 64 bytes. */
 #pragma once
 #include "vectors.h"
 
@@ -10,14 +10,12 @@
 #define TILE 16
 #define CELLS (BLOCK * BLOCK)
 
-/* Where an entry lies within a row of blocks of floats, and of bfloat16 on the left side of a product. */
-INLINE size_t at(int row, int column) {
-    return column / BLOCK * CELLS + row / TILE * 512 + column / TILE % 2 * 256 + row % TILE * TILE +
-           column % TILE;
-}
-INLINE size_t half_at(int row, int column) {
-    return column / BLOCK * CELLS + row / TILE * 512 + row % TILE * BLOCK + column % BLOCK;
-}
+/* A cache line, which is a row of a tile: rows that lie across two are read at half the speed. */
+#define LINE 64
+#define ALIGNED __attribute__((aligned(LINE)))
+
+/* Where an entry lies within a row of blocks, unless these are on the right side of a product. */
+INLINE size_t at(int row, int column) { return column / BLOCK * CELLS + row * BLOCK + column % BLOCK; }
 
 /* The right side from 32 of its columns, given as rows of the left side: within a tile, pairs of columns
    change places with rows. */
@@ -34,8 +32,7 @@ INLINE void to_rows(const bf16 *x, int width, bf16 *to, size_t apart) {
             for (int pair = 0; pair < TILE; pair++)
                 for (int i = 0; i < TILE; i++)
                     for (int odd = 0; odd < 2; odd++)
-                        to[tile * 512 + pair * 32 + 2 * i + odd] =
-                            x[half_at(2 * pair + odd, tile * TILE + i)];
+                        to[tile * 512 + pair * 32 + 2 * i + odd] = x[at(2 * pair + odd, tile * TILE + i)];
 }
 
 /* How the left side lies, in entries: from row to row, from row 0 to row 16, and from 32 columns to the next.
@@ -59,15 +56,16 @@ typedef struct {
 static const TileConfig TILES = {
     .palette = 1, .bytes = {64, 64, 64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
 
+#define ROW (BLOCK * sizeof(float))
 INLINE void begin_products(void) { _tile_loadconfig(&TILES); }
 INLINE void end_products(void) { _tile_release(); }
 
 INLINE void product(const bf16 *a, Layout in, const bf16 *b, int depth, float *c, int more) {
     if (more) {
-        _tile_loadd(0, c, 64);
-        _tile_loadd(1, c + 256, 64);
-        _tile_loadd(2, c + 512, 64);
-        _tile_loadd(3, c + 768, 64);
+        _tile_loadd(0, c, ROW);
+        _tile_loadd(1, c + TILE, ROW);
+        _tile_loadd(2, c + TILE * BLOCK, ROW);
+        _tile_loadd(3, c + TILE * BLOCK + TILE, ROW);
     } else {
         _tile_zero(0);
         _tile_zero(1);
@@ -84,10 +82,10 @@ INLINE void product(const bf16 *a, Layout in, const bf16 *b, int depth, float *c
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
     }
-    _tile_stored(0, c, 64);
-    _tile_stored(1, c + 256, 64);
-    _tile_stored(2, c + 512, 64);
-    _tile_stored(3, c + 768, 64);
+    _tile_stored(0, c, ROW);
+    _tile_stored(1, c + TILE, ROW);
+    _tile_stored(2, c + TILE * BLOCK, ROW);
+    _tile_stored(3, c + TILE * BLOCK + TILE, ROW);
 }
 
 #elif defined(__AVX512BF16__)

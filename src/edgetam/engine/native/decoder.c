@@ -42,13 +42,13 @@ typedef struct {
 /* What tokens see of one part of the image. */
 typedef struct {
     float sums[ASKED * WIDTH], totals[ASKED], pivots[ASKED];
-} __attribute__((aligned(64))) Part;
+} ALIGNED Part;
 
 /* Of one object. */
 typedef struct {
     float tokens[BLOCK * WIDTH], offset[ASKED], search[FINE];
     bf16 asked[ASKED * WIDTH], image_keys[ASKED * WIDTH], image_values[ASKED * WIDTH];
-} __attribute__((aligned(64))) Object;
+} ALIGNED Object;
 
 /* Of one thread. */
 typedef struct {
@@ -57,7 +57,7 @@ typedef struct {
     bf16 left[BLOCK * WIDTH], second[BLOCK * WIDTH], weights[BLOCK * KEYS];
     bf16 keys[MOST_CELLS * WIDTH], values[MOST_CELLS * WIDTH];
     Mixing mixing;
-} __attribute__((aligned(64))) Workspace;
+} ALIGNED Workspace;
 
 struct Decoder {
     DecoderShape shape;
@@ -86,7 +86,7 @@ INLINE void add(const float *a, const float *b, float *to) {
 
 static void round_tokens(const float *x, int width, bf16 *to) {
     for (int r = 0; r < BLOCK; r++)
-        for (int i = 0; i < width; i += LANES) store_rounded(to + half_at(r, i), load(x + at(r, i)));
+        for (int i = 0; i < width; i += LANES) store_rounded(to + at(r, i), load(x + at(r, i)));
 }
 
 /* 32 rows of floats through a linear map, with its bias. */
@@ -141,7 +141,7 @@ static void spread(const float *x, const float *table, bf16 *to) {
                 for (int d = 0; d < EACH; d++)
                     sum = fused(all(x[at(i, head * EACH + d)]),
                                 load(table + (size_t)(head * EACH + d) * WIDTH + c), sum);
-                store_rounded(to + row / BLOCK * BLOCK * WIDTH + half_at(row % BLOCK, c), sum);
+                store_rounded(to + row / BLOCK * BLOCK * WIDTH + at(row % BLOCK, c), sum);
             }
         }
 }
@@ -305,8 +305,8 @@ INLINE vec of_eights(vec x, int sum) {
 static void place_cells(const Decoder *e, const bf16 *cells, int first, bf16 *to) {
     for (int r = 0; r < BLOCK; r++)
         for (int c = 0; c < WIDTH; c += LANES)
-            store_rounded(to + half_at(r, c), load_rounded(cells + (size_t)r * WIDTH + c) +
-                                                  load(e->tables.place + (size_t)(first + r) * WIDTH + c));
+            store_rounded(to + at(r, c), load_rounded(cells + (size_t)r * WIDTH + c) +
+                                             load(e->tables.place + (size_t)(first + r) * WIDTH + c));
 }
 
 /* 32 cells look at the tokens. */
@@ -318,7 +318,7 @@ static void look_back(Decoder *e, Workspace *t, const Object *o, const Round *ro
         for (int r = 0; r < BLOCK; r++) {
             vec score = load(t->scores + at(r, i)) + load(o->offset + i);
             vec weight = power_of_two(score - of_eights(score, 0));
-            store_rounded(t->weights + half_at(r, i), weight / of_eights(weight, 1));
+            store_rounded(t->weights + at(r, i), weight / of_eights(weight, 1));
         }
     for (int n = 0; n < WIDTH; n += BLOCK)
         multiply(t->weights, o->image_values + (size_t)n * ASKED, ASKED, t->sums + n * BLOCK, 0);
@@ -354,7 +354,7 @@ static void meet(void *job, int task, int thread) {
         to_columns(t->left, WIDTH, t->keys + (size_t)row * WIDTH);
         for (int r = 0; r < BLOCK; r++)
             for (int c = 0; c < WIDTH; c += LANES)
-                memcpy(t->second + half_at(r, c), some + (size_t)r * WIDTH + c, LANES * sizeof *some);
+                memcpy(t->second + at(r, c), some + (size_t)r * WIDTH + c, LANES * sizeof *some);
         to_rows(t->second, WIDTH, t->values + (size_t)row * BLOCK, (size_t)e->part * BLOCK);
     }
     Part *part = e->seen + (size_t)object * e->parts + task % e->parts;
@@ -386,7 +386,7 @@ static void draw(void *job, int task, int thread) {
             }
             normalise_row(t->sums, r, quarter * MIDDLE, MIDDLE, e->norm, MAP_EPSILON);
             for (int c = 0; c < MIDDLE; c += LANES)
-                store_rounded(t->left + half_at(r, c), gelu(load(t->sums + at(r, quarter * MIDDLE + c))));
+                store_rounded(t->left + at(r, c), gelu(load(t->sums + at(r, quarter * MIDDLE + c))));
         }
         project(t->left, e->up2, t->other);
         for (int r = 0; r < BLOCK; r++)

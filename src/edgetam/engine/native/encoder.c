@@ -39,8 +39,8 @@ typedef struct {
 
 /* Of one thread. */
 typedef struct {
-    float *sums, *changed, scores[BLOCK * UNITS];
-    bf16 *left, *second, weights[BLOCK * UNITS], *band, *lines;
+    float scores[BLOCK * UNITS] ALIGNED, *sums, *changed;
+    bf16 weights[BLOCK * UNITS] ALIGNED, *left, *second, *band, *lines;
 } Workspace;
 
 struct Encoder {
@@ -87,7 +87,7 @@ INLINE void convolve(const bf16 *map, int side, int width, Taps taps, int stride
             vec y = bias;
             for (int i = 0; i < TAPS; i++) y = fused(seen[i / 3][i % 3], weight[i], y);
             sum += y;
-            store_rounded(blocked ? to + half_at(first + n, c) : to + (size_t)(first + n) * width + c, y);
+            store_rounded(blocked ? to + at(first + n, c) : to + (size_t)(first + n) * width + c, y);
         }
         if (total) store(total + c, load(total + c) + sum);
     }
@@ -110,7 +110,7 @@ INLINE void convolve_block(const bf16 *map, int side, int width, Taps taps, int 
    is no number. */
 INLINE void clear_rest(bf16 *x, int width) {
     if (width % BLOCK)
-        for (int r = 0; r < BLOCK; r++) memset(x + half_at(r, width), 0, LANES * sizeof *x);
+        for (int r = 0; r < BLOCK; r++) memset(x + at(r, width), 0, LANES * sizeof *x);
 }
 
 /* sums = the hidden layer between two maps of 32 pixels, without the last bias. */
@@ -202,8 +202,7 @@ static void mix_block(void *job, int task, int thread) {
             for (int c = 0; c < s->width; c += LANES) {
                 vec gate = load(e->gate + c);
                 for (int r = 0; r < BLOCK; r++)
-                    store_rounded(t->left + half_at(r, c),
-                                  load_rounded(to + (size_t)r * s->width + c) * gate);
+                    store_rounded(t->left + at(r, c), load_rounded(to + (size_t)r * s->width + c) * gate);
             }
         else convolve_block(s->maps[0], s->side, s->width, b->taps, 1, i * BLOCK, t->left, 1, NULL);
         clear_rest(t->left, s->width);
@@ -212,7 +211,7 @@ static void mix_block(void *job, int task, int thread) {
             vec bias = load(b->narrow.bias + c);
             for (int r = 0; r < BLOCK; r++)
                 store_rounded(to + (size_t)r * s->width + c,
-                              load(t->sums + at(r, c)) + bias + load_rounded(t->left + half_at(r, c)));
+                              load(t->sums + at(r, c)) + bias + load_rounded(t->left + at(r, c)));
         }
     }
     end_products();
@@ -234,7 +233,7 @@ static void shrink(void *job, int task, int thread) {
             for (int r = 0; r < BLOCK; r++) {
                 vec x = load(t->changed + at(r, c)) + bias;
                 store(t->changed + at(r, c), x);
-                store_rounded(t->second + half_at(r, c), x);
+                store_rounded(t->second + at(r, c), x);
             }
         }
         clear_rest(t->second, s->width);

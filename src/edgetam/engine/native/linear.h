@@ -13,7 +13,7 @@ typedef struct {
     int inputs, outputs; /* multiples of 32: more than there are have weights of zero */
 } Packed;
 
-INLINE void *allocate(size_t bytes) { return aligned_alloc(64, (bytes + 63) / 64 * 64); }
+INLINE void *allocate(size_t bytes) { return aligned_alloc(LINE, (bytes + LINE - 1) / LINE * LINE); }
 
 INLINE int up(int count) { return (count + BLOCK - 1) / BLOCK * BLOCK; }
 
@@ -27,7 +27,7 @@ INLINE Packed pack(Linear from, int outputs, int inputs) {
         memset(rows, 0, row * sizeof *rows);
         for (int r = 0; r < BLOCK && n + r < outputs; r++)
             for (int i = 0; i < inputs; i++)
-                rows[half_at(r, i)] = round_one(from.weight[(size_t)(n + r) * inputs + i]);
+                rows[at(r, i)] = round_one(from.weight[(size_t)(n + r) * inputs + i]);
         to_columns(rows, to.inputs, to.weight + (size_t)n * to.inputs);
     }
     free(rows);
@@ -76,8 +76,7 @@ INLINE void hidden_units(const bf16 *x, Packed widen, Packed narrow, int unit, i
         multiply(x, widen.weight + (size_t)(unit + n) * widen.inputs, widen.inputs, scores + n * BLOCK, 0);
     for (int n = 0; n < count; n += LANES) {
         vec bias = load(widen.bias + unit + n);
-        for (int r = 0; r < BLOCK; r++)
-            store_rounded(weights + half_at(r, n), f(load(scores + at(r, n)) + bias));
+        for (int r = 0; r < BLOCK; r++) store_rounded(weights + at(r, n), f(load(scores + at(r, n)) + bias));
     }
     for (int n = 0; n < narrow.outputs; n += BLOCK)
         multiply(weights, narrow.weight + (size_t)n * narrow.inputs + (size_t)unit * BLOCK, count,

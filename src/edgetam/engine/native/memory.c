@@ -46,10 +46,10 @@ typedef struct {
 /* Of one thread. */
 typedef struct {
     float sums[BLOCK * WIDTH], other[BLOCK * WIDTH], scores[BLOCK * KEYS], total[BLOCK];
-    bf16 left[BLOCK * WIDTH], second[BLOCK * WIDTH], weights[BLOCK * KEYS];
+    bf16 left[BLOCK * WIDTH], second[BLOCK * WIDTH], weights[BLOCK * KEYS], rows[BLOCK * 9 * MEMORY];
     Mixing mixing;
-    bf16 *band, rows[BLOCK * 9 * MEMORY];
-} __attribute__((aligned(64))) Workspace;
+    bf16 *band;
+} ALIGNED Workspace;
 
 struct MemoryEncoder {
     MemoryShape shape;
@@ -165,7 +165,7 @@ INLINE void norm_mask(Workspace *t, Packed map, Linear norm, int width, bf16 *to
         vec scale = length_scale(squares);
         for (int i = 0; i < width; i += LANES) {
             vec value = fused(row[i / LANES] * scale, load(norm.weight + i), load(norm.bias + i));
-            store_rounded(to + (apart ? r * apart + i : half_at(r, i)), gelu(value));
+            store_rounded(to + (apart ? r * apart + i : at(r, i)), gelu(value));
         }
     }
 }
@@ -208,7 +208,7 @@ static void join(void *job, int task, int thread) {
     norm_mask(t, e->mask[3], e->norms[3], WIDTH, t->left, 0);
     for (int r = 0; r < BLOCK; r++)
         for (int i = 0; i < WIDTH; i += LANES)
-            store_rounded(t->second + half_at(r, i), load(e->image + (size_t)(first + r) * WIDTH + i));
+            store_rounded(t->second + at(r, i), load(e->image + (size_t)(first + r) * WIDTH + i));
     for (int n = 0; n < WIDTH; n += BLOCK) {
         multiply(t->left, e->mask_last.weight + (size_t)n * WIDTH, WIDTH, t->sums + n * BLOCK, 0);
         multiply(t->second, e->image_map.weight + (size_t)n * WIDTH, WIDTH, t->sums + n * BLOCK, 1);
@@ -253,7 +253,7 @@ INLINE void normalise_row(const float *x, int r, int width, Linear norm, int div
                           bf16 *to) {
     vec row[WIDTH / LANES];
     layer_norm(x, r, 0, width, norm, divided ? 1 : width, epsilon, row);
-    for (int i = 0; i < width / LANES; i++) store_rounded(to + half_at(r, LANES * i), row[i]);
+    for (int i = 0; i < width / LANES; i++) store_rounded(to + at(r, LANES * i), row[i]);
 }
 
 /* Row r of a latent layer's keys and values, [., 128], with a place in both: keys to left, values to second.
@@ -261,8 +261,8 @@ INLINE void normalise_row(const float *x, int r, int width, Linear norm, int div
 INLINE void place_row(const float *x, int r, const float *position, Workspace *t) {
     for (int i = 0; i < MEMORY; i += LANES) {
         vec where = position ? load(position + i) : all(0);
-        store_rounded(t->left + half_at(r, i), load(x + at(r, i)) + where);
-        store_rounded(t->second + half_at(r, i), load(x + at(r, MEMORY + i)) + where);
+        store_rounded(t->left + at(r, i), load(x + at(r, i)) + where);
+        store_rounded(t->second + at(r, i), load(x + at(r, MEMORY + i)) + where);
     }
 }
 
@@ -301,7 +301,7 @@ static void mix_map(void *job, int task, int thread) {
         for (int r = 0; r < BLOCK; r++) {
             size_t cell = (size_t)(first + r) * WIDTH + i;
             vec x = load(t->sums + at(r, i)) + bias + load_rounded(from + cell);
-            store_rounded(e->level ? t->left + half_at(r, i) : e->fused[1] + cell, x);
+            store_rounded(e->level ? t->left + at(r, i) : e->fused[1] + cell, x);
         }
     }
     if (e->level) {
@@ -326,7 +326,7 @@ INLINE void normalise(const float *x, Linear norm, bf16 *to) {
 
 static void round_block(const float *x, bf16 *to) {
     for (int r = 0; r < BLOCK; r++)
-        for (int i = 0; i < MEMORY; i += LANES) store_rounded(to + half_at(r, i), load(x + at(r, i)));
+        for (int i = 0; i < MEMORY; i += LANES) store_rounded(to + at(r, i), load(x + at(r, i)));
 }
 
 static void feed_forward(Workspace *t, FeedForward f, float *x) {
@@ -341,7 +341,7 @@ static void read_memory(Workspace *t, const bf16 *queries, Memory memory, Packed
     for (int r = 0; r < BLOCK; r++) {
         vec share = all(1 / t->total[r]);
         for (int i = 0; i < MEMORY; i += LANES)
-            store_rounded(t->left + half_at(r, i), load(t->sums + at(r, i)) * share);
+            store_rounded(t->left + at(r, i), load(t->sums + at(r, i)) * share);
     }
     project(t->left, out, t->sums);
     add_to(x, t->sums);
@@ -373,7 +373,7 @@ static void read_windows(MemoryEncoder *e, Workspace *t, const float *queries, i
                     sum[i] = fused(all(weight), load(key + MEMORY + i * LANES), sum[i]);
             }
         for (int i = 0; i < MEMORY / LANES; i++)
-            store_rounded(t->left + half_at(r, i * LANES), sum[i] * all(1 / total));
+            store_rounded(t->left + at(r, i * LANES), sum[i] * all(1 / total));
     }
 }
 

@@ -1,5 +1,6 @@
 #include "pool.h"
 #include <sched.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #define PATIENCE 2000 /* looks for more work before a thread goes to sleep, some tens of microseconds */
@@ -16,8 +17,11 @@ static inline void breathe(void) {
 }
 
 static void work(Pool *pool, int thread) {
-    int task;
-    while ((task = atomic_fetch_add(&pool->next, 1)) < pool->tasks) pool->run(pool->job, task, thread);
+    for (int i = 0; i < pool->threads; i++) {
+        Stretch *s = pool->stretches + (thread + i) % pool->threads;
+        int task;
+        while ((task = atomic_fetch_add(&s->next, 1)) < s->end) pool->run(pool->job, task, thread);
+    }
 }
 
 static void *serve(void *given) {
@@ -50,8 +54,12 @@ static void set_open(Pool *pool, int open) {
 }
 
 void share(Pool *pool, Task run, void *job, int tasks) {
-    pool->run = run, pool->job = job, pool->tasks = tasks;
-    atomic_store(&pool->next, 0);
+    pool->run = run, pool->job = job;
+    for (int i = 0; i < pool->threads; i++) {
+        Stretch *s = pool->stretches + i;
+        atomic_store(&s->next, (int)((int64_t)tasks * i / pool->threads));
+        s->end = (int64_t)tasks * (i + 1) / pool->threads;
+    }
     set_open(pool, 1);
     work(pool, 0);
     set_open(pool, 0);
@@ -67,7 +75,7 @@ void pool_free(Pool *pool) {
     for (int i = 0; i < pool->started; i++) pthread_join(pool->others[i], NULL);
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->lock);
-    free(pool->others);
+    free(pool->others), free(pool->stretches);
     free(pool);
 }
 
@@ -76,8 +84,9 @@ Pool *pool_new(int threads) {
     if (!pool) return NULL;
     pool->threads = threads;
     pool->others = calloc(threads, sizeof *pool->others);
-    if (!pool->others) {
-        free(pool);
+    pool->stretches = aligned_alloc(sizeof *pool->stretches, threads * sizeof *pool->stretches);
+    if (!pool->others || !pool->stretches) {
+        free(pool->others), free(pool->stretches), free(pool);
         return NULL;
     }
     pthread_mutex_init(&pool->lock, NULL);

@@ -1,20 +1,27 @@
-/* Threads that share tasks: each takes the next when it is done, so that none waits for a slower one. */
+/* Threads that share tasks: each has a stretch of its own, whose data stay in its cache from one round to the
+   next, and helps with those of others when it is done, so that none waits for a slower one. */
 #pragma once
 #include <pthread.h>
 #include <stdatomic.h>
 
 typedef void (*Task)(void *job, int task, int thread);
 
+/* Of tasks; a cache line each. */
+typedef struct {
+    atomic_int next;
+    int end;
+} __attribute__((aligned(64))) Stretch;
+
 typedef struct {
     int threads, started;
+    Stretch *stretches;
     pthread_t *others;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    atomic_int round, next, busy;
+    atomic_int round, busy;
     int open, ending; /* under the lock */
     Task run;
     void *job;
-    int tasks;
 } Pool;
 
 /* With the caller as one of the threads; fewer where the system gives no more. NULL: no memory. */

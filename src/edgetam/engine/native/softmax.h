@@ -25,7 +25,7 @@ INLINE float weigh_row(const float *scores, int r, int width, float pivot, bf16 
     for (int n = 0; n < width; n += LANES) {
         vec weight = power_of_two(load(scores + at(r, n)) - low);
         sum += weight;
-        store_rounded(weights + half_at(r, n), weight);
+        store_rounded(weights + at(r, n), weight);
     }
     return sum_of(sum);
 }
