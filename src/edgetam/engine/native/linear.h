@@ -74,9 +74,12 @@ INLINE void hidden_units(const bf16 *x, Packed widen, Packed narrow, int unit, i
                          float *scores, bf16 *weights, float *sums) {
     for (int n = 0; n < count; n += BLOCK)
         multiply(x, widen.weight + (size_t)(unit + n) * widen.inputs, widen.inputs, scores + n * BLOCK, 0);
-    for (int n = 0; n < count; n += LANES) {
-        vec bias = load(widen.bias + unit + n);
-        for (int r = 0; r < BLOCK; r++) store_rounded(weights + at(r, n), f(load(scores + at(r, n)) + bias));
+    for (int n = 0; n < count; n += BLOCK) {
+        vec bias[] = {load(widen.bias + unit + n), load(widen.bias + unit + n + LANES)};
+        for (int r = 0; r < BLOCK; r++) {
+            const float *score = scores + at(r, n);
+            store_pair(weights + at(r, n), f(load(score) + bias[0]), f(load(score + LANES) + bias[1]));
+        }
     }
     for (int n = 0; n < narrow.outputs; n += BLOCK)
         multiply(weights, narrow.weight + (size_t)n * narrow.inputs + (size_t)unit * BLOCK, count,

@@ -22,10 +22,11 @@ typedef struct {
 /* Weights of row r, 2^(score - pivot), and their sum. */
 INLINE float weigh_row(const float *scores, int r, int width, float pivot, bf16 *weights) {
     vec sum = all(0), low = all(pivot);
-    for (int n = 0; n < width; n += LANES) {
-        vec weight = power_of_two(load(scores + at(r, n)) - low);
-        sum += weight;
-        store_rounded(weights + at(r, n), weight);
+    for (int n = 0; n < width; n += BLOCK) {
+        const float *score = scores + at(r, n);
+        vec a = power_of_two(load(score) - low), b = power_of_two(load(score + LANES) - low);
+        sum += a + b;
+        store_pair(weights + at(r, n), a, b);
     }
     return sum_of(sum);
 }

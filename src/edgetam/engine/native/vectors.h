@@ -65,6 +65,15 @@ INLINE float largest_of(vec x) {
 }
 #endif
 
+/* x, or the limit with its sign where x is further from zero. */
+INLINE vec limited(vec x, float limit) {
+#ifdef __AVX512DQ__
+    return (vec)_mm512_range_ps((__m512)x, (__m512)all(limit), 2);
+#else
+    return smaller(larger(x, all(-limit)), all(limit));
+#endif
+}
+
 /* 2^x, off by less than two ten-thousandths of it: bfloat16 is coarser. */
 INLINE vec power_of_two(vec x) {
 #ifdef __AVX512DQ__
@@ -80,7 +89,7 @@ INLINE vec power_of_two(vec x) {
 
 /* x times the normal distribution's share below x, off by less than two ten-thousandths between -8 and 8. */
 INLINE vec gelu(vec x) {
-    vec z = smaller(larger(x, all(-4)), all(4)), square = z * z;
+    vec z = limited(x, 4), square = z * z;
     vec share = fused(square, all(2.2781501e-08f), all(-1.5986053e-06f));
     share = fused(share, square, all(4.7955577e-05f));
     share = fused(share, square, all(-8.1401602e-04f));
@@ -110,5 +119,15 @@ INLINE void store_rounded(bf16 *to, vec x) {
     memcpy(to, &half, sizeof half);
 #else
     for (int i = 0; i < LANES; i++) to[i] = round_one(x[i]);
+#endif
+}
+
+/* Two beside each other, in one go: what reads both at once then need not wait for memory. */
+INLINE void store_pair(bf16 *to, vec a, vec b) {
+#ifdef __AVX512BF16__
+    __m512bh both = _mm512_cvtne2ps_pbh((__m512)b, (__m512)a);
+    memcpy(to, &both, sizeof both);
+#else
+    store_rounded(to, a), store_rounded(to + LANES, b);
 #endif
 }
