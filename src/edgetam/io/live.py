@@ -23,7 +23,7 @@ from edgetam.errors import MediaError
 from edgetam.io.arrays import as_rgb
 from edgetam.io.decoder import pictures, reason, video_stream
 from edgetam.io.frames import FrameSource, open_frames
-from edgetam.io.video import Orientation, rgb_pixels
+from edgetam.io.video import Orientation, ToRGB
 
 __all__ = ["LiveFrame", "LiveSource", "open_live", "without_password"]
 
@@ -234,6 +234,7 @@ def _why(error: Exception) -> str:
 
 def _network_frames(container: Any, stream: Any, name: str) -> Generator[Timed, None, None]:
     first: Any = None
+    to_rgb: Any = None
     orientation = Orientation()
     try:
         for picture in pictures(container, stream, strict=True):
@@ -241,10 +242,9 @@ def _network_frames(container: Any, stream: Any, name: str) -> Generator[Timed, 
                 continue
             if first is None:
                 first = picture
-                orientation = Orientation.of(picture)
+                orientation, to_rgb = Orientation.of(picture), ToRGB.sized_like(picture)
             known = picture.time is not None and first.time is not None
-            image = rgb_pixels(picture, first.width, first.height)
-            yield orientation.apply(image), float(picture.time - first.time) if known else None
+            yield orientation.apply(to_rgb(picture)), float(picture.time - first.time) if known else None
     except av.error.FFmpegError as error:
         raise MediaError(f"'{name}' broke off ({_why(error)}); check the connection.") from error
     finally:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from edgetam.atomic import atomic_path, atomic_write, make_folder
 from edgetam.errors import OutputError
 from edgetam.io.draw import overlay
-from edgetam.io.video import rgb_pixels
+from edgetam.io.video import ToRGB
 from edgetam.structs import FrameResult
 
 __all__ = ["OverlayWriter", "encode_video"]
@@ -231,8 +231,10 @@ def _pull(pictures: Iterator[Rgb], numbers: Iterator[int], frame: int) -> Rgb | 
 
 def _decode(path: Path) -> Iterator[Rgb]:
     with av.open(str(path)) as container:
+        to_rgb: ToRGB | None = None
         for picture in container.decode(video=0):
-            yield rgb_pixels(picture, picture.width, picture.height)
+            to_rgb = to_rgb or ToRGB.sized_like(picture)
+            yield to_rgb(picture)
 
 
 def _frames_in(path: Path) -> tuple[int, ...]:

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from av.sidedata.sidedata import Type as SideDataType
+from av.video.reformatter import VideoReformatter
 
 from edgetam.errors import MediaError
 from edgetam.io.decoder import Decoder
 from edgetam.io.repair import FrameReader, OnBadFrame, UnreadableFrameError
 from edgetam.io.video_index import index_video
 
-__all__ = ["Orientation", "VideoFrames", "rgb_pixels"]
+__all__ = ["Orientation", "ToRGB", "VideoFrames"]
 
 _FORWARD_HELD = 2
 _BACKWARD_BYTES = 64 * 2**20  # decoded pictures held while a video is read backwards
@@ -57,12 +58,32 @@ class Orientation:
         return np.ascontiguousarray(image)
 
 
-def rgb_pixels(picture: Any, width: int, height: int) -> npt.NDArray[np.uint8]:
-    """Convert a decoded PyAV frame to uint8 RGB ``[height, width, 3]``, by its own colour tags."""
-    # FFmpeg assumes limited range unless told. The size is given because a stream may change it midway.
-    full = {"src_color_range": _FULL_RANGE} if int(picture.color_range) == _FULL_RANGE else {}
-    image: npt.NDArray[np.uint8] = picture.to_ndarray(format="rgb24", width=width, height=height, **full)
-    return image
+class ToRGB:
+    """Converts decoded PyAV frames to uint8 RGB ``[height, width, 3]``, by their own colour tags.
+
+    Keeps what FFmpeg prepares for this, which takes longer than to convert a small frame. Not for two threads
+    at once.
+
+    Args:
+        width: of all results, since a stream may change its size midway.
+        height: likewise.
+    """
+
+    def __init__(self, width: int, height: int):
+        self._size = {"width": width, "height": height}
+        self._reformatter = VideoReformatter()
+
+    @classmethod
+    def sized_like(cls, picture: Any) -> ToRGB:
+        """For a stream that begins with this frame."""
+        return cls(picture.width, picture.height)
+
+    def __call__(self, picture: Any) -> npt.NDArray[np.uint8]:
+        # FFmpeg assumes limited range unless told
+        full = {"src_color_range": _FULL_RANGE} if int(picture.color_range) == _FULL_RANGE else {}
+        converted: Any = self._reformatter.reformat(picture, format="rgb24", **self._size, **full)
+        image: npt.NDArray[np.uint8] = converted.to_ndarray()
+        return image
 
 
 class VideoFrames:
@@ -101,8 +122,9 @@ class VideoFrames:
         rate = stream.average_rate or stream.guessed_rate
         self.fps = float(rate) if rate else None
         self._orientation = Orientation.of(first)
-        self._stored = (first.width, first.height)
-        self.width, self.height = self._stored[::-1] if self._orientation.transposes else self._stored
+        self._to_rgb = ToRGB.sized_like(first)
+        size = first.width, first.height
+        self.width, self.height = size[::-1] if self._orientation.transposes else size
         bytes_each = max(1, 2 * first.width * first.height)  # about 4:2:0 with some spare
         self._backward_held = max(_FORWARD_HELD, _BACKWARD_BYTES // bytes_each)
 
@@ -156,7 +178,7 @@ class VideoFrames:
         picture = self._held.get(index)
         if picture is None:
             raise UnreadableFrameError("its data is damaged")
-        return self._orientation.apply(rgb_pixels(picture, *self._stored))
+        return self._orientation.apply(self._to_rgb(picture))
 
     def _seek_out(self, index: int) -> None:
         """Decode up to a frame, from where the decoder stands or from a keyframe before it."""
