@@ -74,7 +74,7 @@ def fast_kernels(kernels: Any) -> Any:
 
 def attention_of(kernels: Any, model: EdgeTAM, folder: Path, threads: int = 2) -> MemoryAttention:
     save_attention(inference_form(model), folder)
-    return MemoryAttention(kernels, Pool(kernels, threads), folder)
+    return MemoryAttention(kernels, Pool(kernels, threads), folder, model.config)
 
 
 def memory_of(kernels: Any, model: EdgeTAM, folder: Path, threads: int = 2) -> MemoryEncoder:

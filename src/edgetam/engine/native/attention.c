@@ -10,18 +10,19 @@
 #define MEMORY 64
 #define HIDDEN 2048
 #define HALF (WIDTH / 2)
+#define POINTER_TOKENS (WIDTH / MEMORY)
 #define EPSILON 1e-5f
 
 typedef struct {
-    Packed self_query, self_key, self_value, cross_query, cross_key, cross_value, widen, narrow;
+    Packed self_query, self_key, self_value, cross_query, cross_key, fold, cross_value, widen, narrow;
     Linear norm1, norm2, norm3;
 } Layer;
 
 /* Of one thread. */
 typedef struct {
     float x[MOST_ROWS * WIDTH], before[MOST_ROWS * WIDTH], sums[MOST_ROWS * WIDTH], total[MOST_ROWS];
-    float block[BLOCK * WIDTH];
-    bf16 left[MOST_ROWS * WIDTH], half[BLOCK * WIDTH];
+    float block[BLOCK * WIDTH], ahead[MOST_ROWS];
+    bf16 left[MOST_ROWS * WIDTH], folded[MOST_ROWS * MEMORY], half[BLOCK * WIDTH];
     Mixing mixing;
 } ALIGNED Scratch;
 
@@ -30,6 +31,14 @@ typedef struct {
     float *x;
     bf16 *queries, *keys, *values;
 } Stage;
+
+/* Memories with or without a place, of all objects. */
+typedef struct {
+    bf16 *keys, *values; /* [layers x objects x slots x WIDTH], or the same for all layers; [objects x slots x
+                            MEMORY] */
+    size_t room;
+    int slots; /* a multiple of 32 */
+} Keys;
 
 struct Attention {
     AttentionShape shape;
@@ -42,11 +51,10 @@ struct Attention {
     /* of a run */
     AttentionInputs in;
     float *out;
-    int layer, slots; /* slots: places for keys of each object, a multiple of 32 */
-    Stage stages[2];  /* of this layer and of the next */
-    size_t stage_size, memory_size;
-    bf16 *memory_keys;   /* [layers x objects x slots x WIDTH] */
-    bf16 *memory_values; /* [objects x slots x MEMORY] */
+    int layer;
+    Stage stages[2]; /* of this layer and of the next */
+    size_t stage_size;
+    Keys plain, placed;
 };
 
 /* Row r normalised: to blocks in bfloat16, or to floats in a row. */
@@ -133,10 +141,13 @@ static void enter(void *job, int task, int thread) {
 /* before = x + self-attention. */
 static void look_around(Attention *a, Scratch *t, Stage stage, int object, int first) {
     const float *x = stage.x + place(a, object, first);
-    Memory memory = {stage.keys + place(a, object, 0), stage.values + place(a, object, 0), a->cells,
-                     a->cells};
-    mix(&t->mixing, stage.queries + place(a, object, first), a->rows, WIDTH, memory, WIDTH, t->sums,
-        t->total);
+    Memory memory = {.queries = stage.queries + place(a, object, first),
+                     .keys = stage.keys + place(a, object, 0),
+                     .values = stage.values + place(a, object, 0),
+                     .channels = WIDTH,
+                     .count = a->cells,
+                     .slots = a->cells};
+    mix(&t->mixing, &memory, 1, a->rows, WIDTH, t->sums, t->total);
     for (int row = 0; row < a->rows; row += BLOCK)
         for (int r = 0; r < BLOCK; r++) {
             vec share = all(1 / t->total[row + r]);
@@ -147,6 +158,24 @@ static void look_around(Attention *a, Scratch *t, Stage stage, int object, int f
         }
 }
 
+/* How many tokens there are. */
+static int plain_count(const Attention *a, int object) {
+    return a->in.pointers.counts[object] * POINTER_TOKENS + a->in.frames.counts[object] * a->shape.latents;
+}
+static int placed_count(const Attention *a, int object) {
+    return a->in.frames.counts[object] * a->shape.places;
+}
+
+/* Keys without a place are the same in each layer but for a linear map, which queries take on instead. */
+static void fold_queries(Scratch *t, const Layer *l, int row) {
+    project(t->left + row * WIDTH, l->fold, t->block);
+    for (int r = 0; r < BLOCK; r++) {
+        for (int i = 0; i < MEMORY; i += LANES)
+            store_rounded(t->folded + row * MEMORY + at(r, i), load(t->block + at(r, i)));
+        t->ahead[row + r] = t->block[at(r, MEMORY)];
+    }
+}
+
 /* x = before + cross-attention to the memories, and then the feed-forward layers. */
 static void read_memories(Attention *a, Scratch *t, int object, int first) {
     const Layer *l = a->layers + a->layer;
@@ -154,10 +183,26 @@ static void read_memories(Attention *a, Scratch *t, int object, int first) {
         normalise(t->before + row * WIDTH, l->norm2, t->half);
         project_turned(t, t->half, l->cross_query, a->tables.image_to_memory, first + row,
                        t->left + row * WIDTH);
+        fold_queries(t, l, row);
     }
-    Memory memory = {a->memory_keys + ((size_t)a->layer * a->in.objects + object) * a->slots * WIDTH,
-                     a->memory_values + (size_t)object * a->slots * MEMORY, a->in.keys[object], a->slots};
-    mix(&t->mixing, t->left, a->rows, WIDTH, memory, MEMORY, t->sums, t->total);
+    size_t plain = (size_t)object * a->plain.slots, placed = (size_t)object * a->placed.slots;
+    size_t layer = (size_t)a->layer * a->in.objects * a->placed.slots;
+    Memory memories[] = {
+        {.queries = t->folded,
+         .keys = a->plain.keys + plain * MEMORY,
+         .values = a->plain.values + plain * MEMORY,
+         .channels = MEMORY,
+         .count = plain_count(a, object),
+         .slots = a->plain.slots,
+         .ahead = t->ahead},
+        {.queries = t->left,
+         .keys = a->placed.keys + (layer + placed) * WIDTH,
+         .values = a->placed.values + placed * MEMORY,
+         .channels = WIDTH,
+         .count = placed_count(a, object),
+         .slots = a->placed.slots},
+    };
+    mix(&t->mixing, memories, 2, a->rows, MEMORY, t->sums, t->total);
     for (int row = 0; row < a->rows; row += BLOCK) {
         for (int r = 0; r < BLOCK; r++) {
             vec share = all(1 / t->total[row + r]);
@@ -203,43 +248,83 @@ static void pass(void *job, int task, int thread) {
     end_products();
 }
 
-/* 32 keys and values of an object, for every layer; zeros beyond its last. */
+/* What a key is the sum of; the first is its value too. */
+typedef struct {
+    const float *value, *when, *where;
+} Token;
+
+static Token token_of(const Remembered *from, int object, int index, int tokens, int token,
+                      const float *where) {
+    size_t i = (size_t)object * from->most + from->which[(size_t)object * from->most + index];
+    return (Token){from->values + (i * tokens + token) * MEMORY, from->positions + i * MEMORY, where};
+}
+
+static Token plain_token(const Attention *a, int object, int index) {
+    static const float nowhere[MEMORY];
+    int pointers = a->in.pointers.counts[object] * POINTER_TOKENS, latents = a->shape.latents;
+    if (index < pointers)
+        return token_of(&a->in.pointers, object, index / POINTER_TOKENS, POINTER_TOKENS,
+                        index % POINTER_TOKENS, nowhere);
+    index -= pointers;
+    return token_of(&a->in.frames, object, index / latents, latents + a->shape.places, index % latents,
+                    a->tables.latent);
+}
+
+static Token placed_token(const Attention *a, int object, int index) {
+    int latents = a->shape.latents, places = a->shape.places, cell = index % places;
+    return token_of(&a->in.frames, object, index / places, latents + places, latents + cell,
+                    a->tables.grid + (size_t)cell * MEMORY);
+}
+
+/* 32 keys and values of an object; zeros beyond its last. */
 static void arrange(void *job, int task, int thread) {
     Attention *a = job;
     Scratch *t = a->scratch + thread;
-    int object = task / (a->slots / BLOCK), first = task % (a->slots / BLOCK) * BLOCK, cells[BLOCK];
+    int plain_blocks = a->plain.slots / BLOCK, blocks = plain_blocks + a->placed.slots / BLOCK;
+    int object = task / blocks, placed = task % blocks >= plain_blocks;
+    int first = (task % blocks - placed * plain_blocks) * BLOCK;
+    int count = placed ? placed_count(a, object) : plain_count(a, object);
+    const Keys *to = placed ? &a->placed : &a->plain;
     bf16 *values = t->half, *keys = t->half + BLOCK * MEMORY;
     begin_products();
-    for (int r = 0; r < BLOCK; r++) {
-        size_t from = ((size_t)object * a->in.most_keys + first + r) * MEMORY;
-        int there = first + r < a->in.keys[object];
-        cells[r] = there ? a->in.cells[(size_t)object * a->in.most_keys + first + r] : -1;
+    memset(values, 0, 2 * BLOCK * MEMORY * sizeof(bf16));
+    for (int r = 0; r < BLOCK && first + r < count; r++) {
+        Token from = placed ? placed_token(a, object, first + r) : plain_token(a, object, first + r);
         for (int i = 0; i < MEMORY; i += LANES) {
-            vec value = there ? load(a->in.values + from + i) : all(0);
+            vec value = load(from.value + i);
             store_rounded(values + at(r, i), value);
-            store_rounded(keys + at(r, i), there ? value + load(a->in.positions + from + i) : all(0));
+            store_rounded(keys + at(r, i), value + (load(from.when + i) + load(from.where + i)));
         }
     }
-    to_rows(values, MEMORY, a->memory_values + (size_t)object * a->slots * MEMORY + (size_t)first * BLOCK,
-            (size_t)a->slots * BLOCK);
-    for (int i = 0; i < a->shape.layers; i++) {
+    size_t start = (size_t)object * to->slots;
+    to_rows(values, MEMORY, to->values + start * MEMORY + (size_t)first * BLOCK, (size_t)to->slots * BLOCK);
+    if (!placed) to_columns(keys, MEMORY, to->keys + (start + first) * MEMORY);
+    for (int i = 0; placed && i < a->shape.layers; i++) {
         Packed map = a->layers[i].cross_key;
         project(keys, map, t->block);
-        for (int r = 0; r < BLOCK; r++) turn_row(t->block, r, map.bias, a->tables.memory, cells[r], t->left);
+        for (int r = 0; r < BLOCK; r++)
+            turn_row(t->block, r, map.bias, a->tables.memory, (first + r) % a->shape.places, t->left);
         to_columns(t->left, WIDTH,
-                   a->memory_keys + (((size_t)i * a->in.objects + object) * a->slots + first) * WIDTH);
+                   to->keys + ((size_t)i * a->in.objects * to->slots + start + first) * WIDTH);
     }
     end_products();
 }
 
-static int grow_memory(Attention *a, int objects) {
-    size_t size = (size_t)objects * a->slots;
-    if (size <= a->memory_size) return 0;
-    free(a->memory_keys), free(a->memory_values);
-    a->memory_keys = allocate(size * a->shape.layers * WIDTH * sizeof *a->memory_keys);
-    a->memory_values = allocate(size * MEMORY * sizeof *a->memory_values);
-    a->memory_size = a->memory_keys && a->memory_values ? size : 0;
-    return !a->memory_size;
+static void free_keys(Keys *k) {
+    free(k->keys), free(k->values);
+    *k = (Keys){0};
+}
+
+/* Room for so many tokens of each object, with so many channels to a key. */
+static int grow_keys(Keys *k, int objects, int tokens, size_t channels) {
+    k->slots = up(tokens);
+    size_t size = (size_t)objects * k->slots;
+    if (size <= k->room) return 0;
+    free(k->keys), free(k->values);
+    k->keys = allocate(size * channels * sizeof *k->keys);
+    k->values = allocate(size * MEMORY * sizeof *k->values);
+    k->room = k->keys && k->values ? size : 0;
+    return !k->room;
 }
 
 static void free_stages(Attention *a) {
@@ -265,10 +350,14 @@ static int grow_stages(Attention *a, int objects) {
 }
 
 int attention_run(Attention *a, const AttentionInputs *in, float *out) {
-    a->in = *in, a->out = out, a->slots = up(in->most_keys);
-    if (grow_memory(a, in->objects) || grow_stages(a, in->objects)) return 1;
+    a->in = *in, a->out = out;
+    int frames = in->frames.most, pointers = in->pointers.most;
+    if (grow_keys(&a->plain, in->objects, pointers * POINTER_TOKENS + frames * a->shape.latents, MEMORY) ||
+        grow_keys(&a->placed, in->objects, frames * a->shape.places, (size_t)a->shape.layers * WIDTH) ||
+        grow_stages(a, in->objects))
+        return 1;
     int blocks = a->cells / a->rows;
-    share(a->pool, arrange, a, a->slots / BLOCK * in->objects);
+    share(a->pool, arrange, a, (a->plain.slots + a->placed.slots) / BLOCK * in->objects);
     share(a->pool, enter, a, blocks);
     for (a->layer = 0; a->layer < a->shape.layers; a->layer++)
         share(a->pool, pass, a, a->layer ? blocks * in->objects : blocks);
@@ -279,12 +368,13 @@ void attention_free(Attention *a) {
     if (!a) return;
     for (int i = 0; a->layers && i < a->shape.layers; i++) {
         Layer *l = a->layers + i;
-        Packed maps[] = {l->self_query, l->self_key,    l->self_value, l->cross_query,
-                         l->cross_key,  l->cross_value, l->widen,      l->narrow};
+        Packed maps[] = {l->self_query, l->self_key,    l->self_value, l->cross_query, l->cross_key,
+                         l->fold,       l->cross_value, l->widen,      l->narrow};
         for (size_t j = 0; j < sizeof maps / sizeof *maps; j++) free(maps[j].weight);
     }
     free_stages(a);
-    free(a->memory_keys), free(a->memory_values), free(a->layers), free(a->scratch), free(a);
+    free_keys(&a->plain), free_keys(&a->placed);
+    free(a->layers), free(a->scratch), free(a);
 }
 
 Attention *attention_new(AttentionShape shape, const AttentionTables *tables, const LayerWeights *weights,
@@ -310,6 +400,7 @@ Attention *attention_new(AttentionShape shape, const AttentionTables *tables, co
             {&l->self_value, from.self_value, WIDTH, WIDTH},
             {&l->cross_query, from.cross_query, WIDTH, WIDTH},
             {&l->cross_key, from.cross_key, WIDTH, MEMORY},
+            {&l->fold, from.fold, MEMORY + 1, WIDTH},
             {&l->cross_value, from.cross_value, WIDTH, MEMORY},
             {&l->widen, from.widen, HIDDEN, WIDTH},
             {&l->narrow, from.narrow, WIDTH, HIDDEN},

@@ -4,10 +4,11 @@
 #include "pool.h"
 
 /* Queries come scaled, so that scores count in powers of two. Values of self-attention have been through the
-   output projection, and those of cross-attention go through both at the end. */
+   output projection, and those of cross-attention go through both at the end. `fold` turns queries into what
+   asks memories without a place: the weight of `cross_key` transposed, and its bias as one more output. */
 typedef struct {
-    Linear norm1, self_query, self_key, self_value, norm2, cross_query, cross_key, cross_value, norm3, widen,
-        narrow;
+    Linear norm1, self_query, self_key, self_value, norm2, cross_query, cross_key, fold, cross_value, norm3,
+        widen, narrow;
 } LayerWeights;
 
 typedef struct {
@@ -15,20 +16,29 @@ typedef struct {
 } Rotary;
 
 typedef struct {
-    const float *position; /* [cells x 256] */
+    const float *position;      /* [cells x 256] */
+    const float *latent, *grid; /* [64], [memory's cells x 64]: of tokens without and with a place */
     Rotary image, image_to_memory, memory;
 } AttentionTables;
 
 typedef struct {
     int32_t cells, layers; /* cells: of the image, a multiple of 32 */
+    int32_t latents,
+        places; /* tokens of a frame's memory: those without a place, and after them the others */
 } AttentionShape;
+
+/* What objects remember, some of it each; `which` has those that are there at first. */
+typedef struct {
+    int32_t most;                  /* of any object */
+    const int32_t *counts, *which; /* [objects], [objects x most] */
+    const float *values,
+        *positions; /* [objects x most x tokens x 64]; [objects x most x 64], of all tokens */
+} Remembered;
 
 typedef struct {
     const float *image; /* [cells x 256] */
-    int32_t objects, most_keys;
-    const int32_t *keys;             /* [objects]: so many of most_keys are there */
-    const int32_t *cells;            /* [objects x most_keys]: of the memory's grid, or -1 */
-    const float *values, *positions; /* [objects x most_keys x 64] */
+    int32_t objects;
+    Remembered frames, pointers; /* pointers are four tokens */
 } AttentionInputs;
 
 typedef struct Attention Attention;

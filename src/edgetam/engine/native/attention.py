@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetam.config import HIDDEN_DIM, MEMORY_DIM, MEMORY_FRAMES
+from edgetam.config import HIDDEN_DIM, MEMORY_DIM, MEMORY_FRAMES, ModelConfig
 from edgetam.engine.base import Floats
 from edgetam.engine.native.kernel import Kernel, Linear, Pool, read_arrays
 
 if TYPE_CHECKING:
     from edgetam.model import EdgeTAM
 
-__all__ = ["FORMAT", "Memories", "MemoryAttention", "arrange", "save_attention"]
+__all__ = ["FORMAT", "MemoryAttention", "Remembered", "save_attention"]
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever what is saved changes."""
 NAME = "attention.npz"
 LAYER = {
@@ -35,12 +35,13 @@ LAYER = {
     "norm2": "norm2",
     "cross_query": "cross_attn.q_proj",
     "cross_key": "cross_attn.k_proj",
+    "fold": "cross_attn.k_proj",
     "cross_value": "cross_attn.v_proj",
     "norm3": "norm3",
     "widen": "linear1",
     "narrow": "linear2",
 }
-"""Maps and norms of a layer, in the order of ``LayerWeights``, and what they are called in the network."""
+"""Maps and norms of a layer, in the order of ``LayerWeights``, and what of the network they come from."""
 QUERIES = ("self_query", "cross_query")
 ROTARIES = {
     "image": "self_attn.rotary",
@@ -48,12 +49,13 @@ ROTARIES = {
     "memory": "cross_attn.memory_rotary",
 }
 SCALE = HIDDEN_DIM**-0.5 * math.log2(math.e)
-POINTER_TOKENS = HIDDEN_DIM // MEMORY_DIM
 TEMPERATURE = 10000.0
 
 
 def save_attention(network: EdgeTAM, folder: Path) -> None:
     """Write down the weights of a network's inference form."""
+    import torch
+
     attention = network.memory_attention
     arrays: dict[str, Any] = {
         "position": attention.position,
@@ -62,8 +64,8 @@ def save_attention(network: EdgeTAM, folder: Path) -> None:
         "norm.weight": attention.norm.weight,
         "norm.bias": attention.norm.bias,
     }
-    if attention.unplaced_embed is not None:
-        arrays["unplaced"] = attention.unplaced_embed
+    unplaced = attention.unplaced_embed
+    arrays["unplaced"] = torch.zeros(2, MEMORY_DIM) if unplaced is None else unplaced
     if attention.pointer_time is not None:
         arrays["time.weight"], arrays["time.bias"] = (
             attention.pointer_time.weight,
@@ -71,59 +73,39 @@ def save_attention(network: EdgeTAM, folder: Path) -> None:
         )
     for i, layer in enumerate(attention.layers):
         for name, path in LAYER.items():
-            part = layer.get_submodule(path)
-            scale = SCALE if name in QUERIES else 1.0
-            for kind in ("weight", "bias"):
-                arrays[f"{i}.{name}.{kind}"] = getattr(part, kind) * scale
+            part: Any = layer.get_submodule(path)
+            weight, bias = part.weight, part.bias
+            if name in QUERIES:
+                weight, bias = weight * SCALE, bias * SCALE
+            if name == "fold":
+                weight = torch.cat([weight.T, bias[None]])
+                bias = torch.zeros(len(weight))
+            arrays[f"{i}.{name}.weight"], arrays[f"{i}.{name}.bias"] = weight, bias
     for name, path in ROTARIES.items():
         rotary = attention.layers[0].get_submodule(path)
         arrays[f"{name}.cos"], arrays[f"{name}.sin"] = rotary.cos, rotary.sin
     np.savez(folder / NAME, **{name: x.detach().float().cpu().numpy() for name, x in arrays.items()})
 
 
-class Memories(NamedTuple):
-    """Keys and values of attention, those that are there first. L: the most of any object."""
+class Remembered(NamedTuple):
+    """What objects remember of a kind: frames, or pointers. M: the most of any object."""
 
-    values: Floats  # [B, L, 64]
-    positions: Floats  # [B, L, 64], added to values to make keys
-    cells: NDArray[np.int32]  # [B, L]: of the memory's grid, or -1
-    counts: NDArray[np.int32]  # [B]
+    values: Floats  # [B, M, tokens, 64]
+    positions: Floats  # [B, M, 64], added to all of the tokens to make keys
+    which: NDArray[np.int32]  # [B, M], those that are there at first
+    counts: NDArray[np.int32]  # [B]: so many are there
 
-    def of(self, index: int) -> Memories:
+    @classmethod
+    def of(cls, values: Floats, positions: Floats, there: NDArray[np.bool_]) -> Remembered:
+        """Those that are ``there``, ``[B, M]``."""
+        which = np.argsort(~there, axis=1, kind="stable").astype(np.int32)
+        counts = there.sum(1).astype(np.int32)
+        return cls(np.ascontiguousarray(values, np.float32), positions, which, counts)
+
+    def one(self, index: int) -> Remembered:
         """Those of one object."""
         one = slice(index, index + 1)
-        return Memories(self.values[one], self.positions[one], self.cells[one], self.counts[one])
-
-
-def arrange(weights: Mapping[str, Floats], context: Mapping[str, Any]) -> Memories:
-    """What `edgetam.model.memory_attention.MemoryAttention.arrange` does, in NumPy, without padding.
-
-    Args:
-        weights: as saved.
-        context: inputs of the graph ``attend``.
-    """
-    tokens, pointers = context["tokens"], context["pointers"]
-    batch, frames, length, _ = tokens.shape
-    grid = weights["memory_position"]
-    latents = length - len(grid)
-    unplaced = weights.get("unplaced", np.zeros((2, MEMORY_DIM), np.float32))
-    age = weights["age"][(context["ages"] - 1) % MEMORY_FRAMES]  # [B, T, 64]
-
-    own = np.empty((batch, frames, length, MEMORY_DIM), np.float32)
-    own[:, :, :latents] = (age + unplaced[0])[:, :, None]
-    own[:, :, latents:] = age[:, :, None] + grid
-    cell = np.concatenate([np.full(latents, -1, np.int32), np.arange(len(grid), dtype=np.int32)])
-    time = _time_of(weights, context) + unplaced[1]  # [B, P, 64]
-
-    chunks = pointers.shape[1] * POINTER_TOKENS
-    memories = Memories(
-        np.concatenate([pointers.reshape(batch, -1, MEMORY_DIM), tokens.reshape(batch, -1, MEMORY_DIM)], 1),
-        np.concatenate([time.repeat(POINTER_TOKENS, 1), own.reshape(batch, -1, MEMORY_DIM)], 1),
-        np.concatenate([np.full((batch, chunks), -1, np.int32), np.tile(cell, (batch, frames))], 1),
-        np.full(batch, chunks + frames * length, np.int32),
-    )
-    there = (context["pointers_valid"].repeat(POINTER_TOKENS, 1), context["tokens_valid"].repeat(length, 1))
-    return _without_padding(memories, np.concatenate(there, 1) > 0)
+        return Remembered(self.values[one], self.positions[one], self.which[one], self.counts[one])
 
 
 def _time_of(weights: Mapping[str, Floats], context: Mapping[str, Any]) -> Floats:
@@ -137,17 +119,6 @@ def _time_of(weights: Mapping[str, Floats], context: Mapping[str, Any]) -> Float
     return code @ weights["time.weight"].T + weights["time.bias"]
 
 
-def _without_padding(memories: Memories, there: NDArray[np.bool_]) -> Memories:
-    if there.all():
-        return memories
-    counts = there.sum(1).astype(np.int32)
-    order = np.argsort(~there, axis=1, kind="stable")[:, : counts.max()]
-    values, positions = (
-        np.take_along_axis(x, order[:, :, None], 1) for x in (memories.values, memories.positions)
-    )
-    return Memories(values, positions, np.take_along_axis(memories.cells, order, 1), counts)
-
-
 class _Layer(Structure):
     _fields_ = tuple((name, Linear) for name in LAYER)
 
@@ -157,22 +128,31 @@ class _Rotary(Structure):
 
 
 class _Tables(Structure):
-    _fields_ = (("position", c_void_p), *((name, _Rotary) for name in ROTARIES))
+    _fields_ = (
+        *((name, c_void_p) for name in ("position", "latent", "grid")),
+        *((name, _Rotary) for name in ROTARIES),
+    )
 
 
 class _Shape(Structure):
-    _fields_ = (("cells", c_int32), ("layers", c_int32))
+    _fields_ = tuple((name, c_int32) for name in ("cells", "layers", "latents", "places"))
+
+
+class _Remembered(Structure):
+    _fields_ = (("most", c_int32), *((name, c_void_p) for name in ("counts", "which", "values", "positions")))
+
+    @classmethod
+    def of(cls, remembered: Remembered) -> _Remembered:
+        values, positions, which, counts = (x.ctypes.data for x in remembered)
+        return cls(remembered.which.shape[1], counts, which, values, positions)
 
 
 class _Inputs(Structure):
     _fields_ = (
         ("image", c_void_p),
         ("objects", c_int32),
-        ("most_keys", c_int32),
-        ("keys", c_void_p),
-        ("cells", c_void_p),
-        ("values", c_void_p),
-        ("positions", c_void_p),
+        ("frames", _Remembered),
+        ("pointers", _Remembered),
     )
 
 
@@ -183,12 +163,13 @@ class MemoryAttention(Kernel):
         kernels: see `edgetam.engine.native.library`.
         pool: the threads to use.
         folder: with what `save_attention` wrote.
+        config: of the model.
 
     Raises:
         MemoryError: there is not enough memory.
     """
 
-    def __init__(self, kernels: CDLL, pool: Pool, folder: Path) -> None:
+    def __init__(self, kernels: CDLL, pool: Pool, folder: Path, config: ModelConfig) -> None:
         self.weights = weights = read_arrays(folder / NAME)
         count = sum(name.endswith(".norm1.weight") for name in weights)
         layers = (_Layer * count)(
@@ -196,8 +177,9 @@ class MemoryAttention(Kernel):
         )
         address = {name: array.ctypes.data for name, array in weights.items()}
         rotaries = [_Rotary(address[f"{name}.cos"], address[f"{name}.sin"]) for name in ROTARIES]
-        tables = _Tables(address["position"], *rotaries)
-        shape = _Shape(len(weights["position"]), count)
+        tables = _Tables(address["position"], address["unplaced"], address["memory_position"], *rotaries)
+        layout = config.memory_layout
+        shape = _Shape(len(weights["position"]), count, layout.latents, layout.grid**2)
         norm = Linear.of(weights, "norm")
         kernels.attention_new.argtypes = [_Shape, POINTER(_Tables), POINTER(_Layer), Linear, c_void_p]
         kernels.attention_run.argtypes = [c_void_p, POINTER(_Inputs), c_void_p]
@@ -213,21 +195,25 @@ class MemoryAttention(Kernel):
             MemoryError: there is not enough memory.
         """
         image = np.ascontiguousarray(context["stride16"], np.float32)
-        memories = arrange(self.weights, context)
-        out = np.empty((len(memories.counts), *image.shape[1:]), np.float32)
+        frames, pointers = self._remembered(context)
+        out = np.empty((len(frames.counts), *image.shape[1:]), np.float32)
         if len(image) == 1:
-            self._run(image[0], memories, out)
+            self._run(image[0], frames, pointers, out)
         else:  # a frame for each object
             for i, one in enumerate(image):
-                self._run(one, memories.of(i), out[i : i + 1])
+                self._run(one, frames.one(i), pointers.one(i), out[i : i + 1])
         return out
 
-    def _run(self, image: Floats, memories: Memories, out: Floats) -> None:
-        values, positions, cells, counts = (np.ascontiguousarray(x) for x in memories)
-        objects, most = cells.shape
-        inputs = _Inputs(
-            *(image.ctypes.data, objects, most, counts.ctypes.data),
-            *(cells.ctypes.data, values.ctypes.data, positions.ctypes.data),
+    def _remembered(self, context: Mapping[str, Any]) -> tuple[Remembered, Remembered]:
+        """What `edgetam.model.memory_attention.MemoryAttention.arrange` lays out, without padding."""
+        ages = self.weights["age"][(context["ages"] - 1) % MEMORY_FRAMES]
+        times = _time_of(self.weights, context) + self.weights["unplaced"][1]
+        return (
+            Remembered.of(context["tokens"], ages, context["tokens_valid"] > 0),
+            Remembered.of(context["pointers"], times, context["pointers_valid"] > 0),
         )
+
+    def _run(self, image: Floats, frames: Remembered, pointers: Remembered, out: Floats) -> None:
+        inputs = _Inputs(image.ctypes.data, len(out), _Remembered.of(frames), _Remembered.of(pointers))
         if self.kernels.attention_run(self.address, byref(inputs), out.ctypes.data):
-            raise MemoryError(f"There is not enough memory for memory attention of {objects} objects.")
+            raise MemoryError(f"There is not enough memory for memory attention of {len(out)} objects.")

@@ -358,8 +358,8 @@ static void meet(void *job, int task, int thread) {
         to_rows(t->second, WIDTH, t->values + (size_t)row * BLOCK, (size_t)e->part * BLOCK);
     }
     Part *part = e->seen + (size_t)object * e->parts + task % e->parts;
-    Memory memory = {t->keys, t->values, e->part, e->part};
-    mix(&t->mixing, o->asked, ASKED, WIDTH, memory, WIDTH, part->sums, part->totals);
+    Memory memory = {o->asked, t->keys, t->values, WIDTH, e->part, e->part, NULL};
+    mix(&t->mixing, &memory, 1, ASKED, WIDTH, part->sums, part->totals);
     memcpy(part->pivots, t->mixing.pivot, sizeof part->pivots);
     end_products();
 }

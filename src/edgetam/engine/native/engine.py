@@ -139,7 +139,7 @@ class NativeRunner:
             encode = ImageEncoder(kernels, pool, folder, self._config)
             return lambda inputs: encode(inputs["image"])
         if graph == "attend":
-            attend = MemoryAttention(kernels, pool, folder)
+            attend = MemoryAttention(kernels, pool, folder, self._config)
             return lambda inputs: [attend(inputs)]
         if graph == "track":
             return MaskDecoder(kernels, pool, folder, self._config)

@@ -336,8 +336,8 @@ static void feed_forward(Workspace *t, FeedForward f, float *x) {
 }
 
 /* What 32 global latents take from a memory. */
-static void read_memory(Workspace *t, const bf16 *queries, Memory memory, Packed out, float *x) {
-    mix(&t->mixing, queries, BLOCK, MEMORY, memory, MEMORY, t->sums, t->total);
+static void read_memory(Workspace *t, Memory memory, Packed out, float *x) {
+    mix(&t->mixing, &memory, 1, BLOCK, MEMORY, t->sums, t->total);
     for (int r = 0; r < BLOCK; r++) {
         vec share = all(1 / t->total[r]);
         for (int i = 0; i < MEMORY; i += LANES)
@@ -403,9 +403,11 @@ static void read_map(void *job, int task, int thread) {
         }
     else if (global) {
         const LatentLayer *before = e->layers + e->layer - 1;
-        Memory others = {e->self_keys, e->self_values, e->shape.latents, e->shape.latents};
-        read_memory(t, e->self_queries + ((size_t)(e->layer - 1) % 2 * e->shape.latents + first) * MEMORY,
-                    others, before->self_out, x);
+        const bf16 *queries =
+            e->self_queries + ((size_t)(e->layer - 1) % 2 * e->shape.latents + first) * MEMORY;
+        Memory others = {queries,          e->self_keys, e->self_values, MEMORY, e->shape.latents,
+                         e->shape.latents, NULL};
+        read_memory(t, others, before->self_out, x);
         feed_forward(t, before->last, x);
     }
     if (e->layer == LAYERS) {
@@ -418,8 +420,8 @@ static void read_map(void *job, int task, int thread) {
     project(t->second, l->query, t->other);
     if (global) {
         round_block(t->other, t->second);
-        Memory map = {e->keys[e->layer], e->values[e->layer], cells, cells};
-        read_memory(t, t->second, map, l->out, x);
+        Memory map = {t->second, e->keys[e->layer], e->values[e->layer], MEMORY, cells, cells, NULL};
+        read_memory(t, map, l->out, x);
     } else {
         read_windows(e, t, t->other, first - e->shape.latents);
         project(t->left, l->out, t->sums);

@@ -13,10 +13,11 @@ typedef struct {
 } Mixing;
 
 /* Keys as columns of the right side, and values as its rows; of `slots`, a multiple of 32, the first `count`
- * are there. */
+   are there. What asks for them has as many channels as they have. */
 typedef struct {
-    const bf16 *keys, *values;
-    int count, slots;
+    const bf16 *queries, *keys, *values;
+    int channels, count, slots;
+    const float *ahead; /* of each query, added to its scores; NULL: nothing */
 } Memory;
 
 /* Weights of row r, 2^(score - pivot), and their sum. */
@@ -45,57 +46,69 @@ INLINE void score(const bf16 *queries, const bf16 *keys, int channels, int width
         for (int r = 0; r < BLOCK; r++) scores[at(r, n)] = -INFINITY;
 }
 
+/* Scores of a block of queries and some keys, but for what is added to them. */
+INLINE void score_block(Mixing *t, const Memory *m, int row, int key, int left) {
+    score(m->queries + row * m->channels, m->keys + (size_t)key * m->channels, m->channels, up(left), left,
+          t->scores);
+}
+
+INLINE float ahead(const Memory *m, int row) { return m->ahead ? m->ahead[row] : 0; }
+
 /* Scores count in powers of two. Weights are relative to a pivot, the largest score of the first keys: floats
    take those of later keys, however large. Where they do not, the largest of all is found first. */
-INLINE void find_pivots(Mixing *t, const bf16 *queries, int rows, int channels, Memory m) {
+INLINE void find_pivots(Mixing *t, const Memory *memories, int count, int rows) {
     for (int r = 0; r < rows; r++) t->pivot[r] = -INFINITY;
-    for (int key = 0; key < m.count; key += KEYS) {
-        int left = m.count - key < KEYS ? m.count - key : KEYS;
-        for (int row = 0; row < rows; row += BLOCK) {
-            score(queries + row * channels, m.keys + (size_t)key * channels, channels, up(left), left,
-                  t->scores);
-            for (int r = 0; r < BLOCK; r++) {
-                float most = largest_in_row(t->scores, r, up(left)), *pivot = t->pivot + row + r;
-                *pivot = most > *pivot ? most : *pivot;
+    for (const Memory *m = memories; m < memories + count; m++)
+        for (int key = 0; key < m->count; key += KEYS) {
+            int left = m->count - key < KEYS ? m->count - key : KEYS;
+            for (int row = 0; row < rows; row += BLOCK) {
+                score_block(t, m, row, key, left);
+                for (int r = 0; r < BLOCK; r++) {
+                    float most = largest_in_row(t->scores, r, up(left)) + ahead(m, row + r);
+                    float *pivot = t->pivot + row + r;
+                    *pivot = most > *pivot ? most : *pivot;
+                }
             }
         }
-    }
 }
 
-INLINE void weigh(Mixing *t, const bf16 *queries, int rows, int channels, Memory m, int depth, float *sums,
+INLINE void weigh(Mixing *t, const Memory *memories, int count, int rows, int depth, float *sums,
                   float *totals, int known_pivots) {
-    for (int key = 0; key < m.count; key += KEYS) {
-        int left = m.count - key < KEYS ? m.count - key : KEYS, width = up(left);
-        for (int row = 0; row < rows; row += BLOCK) {
-            score(queries + row * channels, m.keys + (size_t)key * channels, channels, width, left,
-                  t->scores);
-            for (int r = 0; r < BLOCK; r++) {
-                float *pivot = t->pivot + row + r, *total = totals + row + r;
-                if (!key && !known_pivots) *pivot = largest_in_row(t->scores, r, width);
-                float sum = weigh_row(t->scores, r, width, *pivot, t->weights);
-                *total = key ? *total + sum : sum;
+    int begun = 0;
+    for (const Memory *m = memories; m < memories + count; m++)
+        for (int key = 0; key < m->count; key += KEYS, begun = 1) {
+            int left = m->count - key < KEYS ? m->count - key : KEYS, width = up(left);
+            for (int row = 0; row < rows; row += BLOCK) {
+                score_block(t, m, row, key, left);
+                for (int r = 0; r < BLOCK; r++) {
+                    float *pivot = t->pivot + row + r, *total = totals + row + r, more = ahead(m, row + r);
+                    if (!begun && !known_pivots) *pivot = largest_in_row(t->scores, r, width) + more;
+                    float sum = weigh_row(t->scores, r, width, *pivot - more, t->weights);
+                    *total = begun ? *total + sum : sum;
+                }
+                for (int n = 0; n < depth; n += BLOCK)
+                    multiply(t->weights, m->values + (size_t)n * m->slots + (size_t)key * BLOCK, width,
+                             sums + (size_t)row * depth + n * BLOCK, begun);
             }
-            for (int n = 0; n < depth; n += BLOCK)
-                multiply(t->weights, m.values + (size_t)n * m.slots + (size_t)key * BLOCK, width,
-                         sums + (size_t)row * depth + n * BLOCK, key > 0);
         }
-    }
 }
 
-/* sums [rows x depth] = values weighted, and the totals of the weights, by which they are not divided yet. At
-   most 256 rows. */
-INLINE void mix(Mixing *t, const bf16 *queries, int rows, int channels, Memory m, int depth, float *sums,
+/* sums [rows x depth] = values of some memories weighted, and the totals of the weights, by which they are
+   not divided yet. At most 256 rows. */
+INLINE void mix(Mixing *t, const Memory *memories, int count, int rows, int depth, float *sums,
                 float *totals) {
-    if (!m.count) { /* nothing to read: nothing is added */
+    int keys = 0;
+    for (int i = 0; i < count; i++) keys += memories[i].count;
+    if (!keys) { /* nothing to read: nothing is added */
         memset(sums, 0, (size_t)rows * depth * sizeof *sums);
         for (int r = 0; r < rows; r++) totals[r] = 1;
         return;
     }
-    weigh(t, queries, rows, channels, m, depth, sums, totals, 0);
+    weigh(t, memories, count, rows, depth, sums, totals, 0);
     for (int r = 0; r < rows; r++)
         if (!(totals[r] < OVERFLOW)) {
-            find_pivots(t, queries, rows, channels, m);
-            weigh(t, queries, rows, channels, m, depth, sums, totals, 1);
+            find_pivots(t, memories, count, rows);
+            weigh(t, memories, count, rows, depth, sums, totals, 1);
             return;
         }
 }
