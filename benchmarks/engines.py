@@ -43,7 +43,7 @@ from edgetam.tracking import TrackingSession
 from edgetam.weights.registry import weights_path
 
 CASES = ("torch:fp32", "torch:bf16", "openvino:fp32", "openvino:bf16")
-OWN = "native:bf16"
+OWN = ("native:fp32", "native:bf16")
 """Measured besides where it pays."""
 REFERENCE = "torch:fp32"
 PARTS = ("speed", "quality", "file", "start")
@@ -252,7 +252,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--cases",
         nargs="+",
-        default=[*CASES, OWN] if pays() else list(CASES),
+        default=[*CASES, *OWN] if pays() else list(CASES),
         help="engine:precision, the reference first",
     )
     parser.add_argument("--device", default="cpu", help="cuda, for engines torch and compiled")

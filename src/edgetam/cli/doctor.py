@@ -234,7 +234,7 @@ def _native() -> Finding:
         return Finding("engines", "native", "missing", reason)
     products = "AMX" if MATRIX_UNIT in cpu_flags() else "AVX-512"
     by = " ".join(compiler() or ["compiled already"])
-    return Finding("engines", "native", "ok", f"tracked frames in bf16 on {products} ({by})")
+    return Finding("engines", "native", "ok", f"tracked frames in bf16 and fp32 on {products} ({by})")
 
 
 def _runtime(name: str) -> Finding:

@@ -57,14 +57,15 @@ def load_model(
         name: a variant, see `edgetam.VARIANTS`.
         weights: a file (the official ``.pt``, or safetensors in our or Hugging Face's layout), a name from
             ``edgetam weights list``, or ``None`` for the weights that come with the package.
-        engine: ``openvino`` or ``onnx`` (CPUs only), ``native`` (OpenVINO with kernels of our own, in bf16),
+        engine: ``openvino`` or ``onnx`` (CPUs only), ``native`` (OpenVINO with kernels of our own),
             ``torch``, ``compiled`` (PyTorch with `torch.compile`, and CUDA graphs on a GPU: slow at first,
-            then faster), or ``auto``: torch on a GPU and OpenVINO on a CPU, with those kernels in bf16 where
-            they can be used.
+            then faster), or ``auto``: torch on a GPU and OpenVINO on a CPU, with those kernels where they
+            can be used and are faster.
         device: ``auto`` or None (CUDA, then MPS, then CPU), or any torch device.
         precision: ``fp32``, ``bf16`` or ``fp16``, or ``auto``: bf16 on CUDA, else fp32. On a CPU
-            that computes in it, bf16 is two to four times as fast and moves outlines a little. ``int8`` is
-            for OpenVINO, after ``edgetam quantize``.
+            that computes in it, bf16 is two to four times as fast and moves outlines a little. With native
+            kernels, fp32 is good to 16 bits where numbers are multiplied. ``int8`` is for OpenVINO, after
+            ``edgetam quantize``.
         image_size: side the input is resized to, a multiple of 256; the weights' own by default.
         threads: CPU threads to use; all by default. PyTorch has one number for the whole process.
         partial: ``"image"`` accepts weights that can segment images but not track.
@@ -130,8 +131,6 @@ def choose_engine(
         raise EngineError(
             f"The {engine} engine runs on the CPU and device is {device!r}; use engine='torch'."
         )
-    if engine == "native" and precision == "auto":
-        precision = "bf16"
     if engine == "onnx" and precision not in ("auto", "fp32"):
         raise EngineError(
             f"precision is {precision!r}; the ONNX engine computes in fp32 only, so use engine='openvino'."
@@ -174,7 +173,8 @@ def _best_engine(device: str, precision: str) -> tuple[str, str, str]:
     if not missing(["openvino"]):
         from edgetam.engine.native.library import pays
 
-        if precision in ("bf16", "int8") and pays():
+        kernels = {"auto": "fp32", "fp32": "fp32", "bf16": "bf16", "int8": "bf16"}.get(precision)
+        if kernels and pays(kernels):
             return "native", device, "the fastest on a CPU with AMX"
         return "openvino", device, "the fastest on a CPU"
     return "torch", device, "OpenVINO is not installed"

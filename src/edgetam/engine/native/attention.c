@@ -22,20 +22,20 @@ typedef struct {
 typedef struct {
     float x[MOST_ROWS * WIDTH], before[MOST_ROWS * WIDTH], sums[MOST_ROWS * WIDTH], total[MOST_ROWS];
     float block[BLOCK * WIDTH], ahead[MOST_ROWS];
-    bf16 left[MOST_ROWS * WIDTH], folded[MOST_ROWS * MEMORY], half[BLOCK * WIDTH];
+    entry left[MOST_ROWS * WIDTH], folded[MOST_ROWS * MEMORY], half[BLOCK * WIDTH];
     Mixing mixing;
 } ALIGNED Scratch;
 
 /* What self-attention reads, [objects x cells x WIDTH] each. */
 typedef struct {
     float *x;
-    bf16 *queries, *keys, *values;
+    entry *queries, *keys, *values;
 } Stage;
 
 /* Memories with or without a place, of all objects. */
 typedef struct {
-    bf16 *keys, *values; /* [layers x objects x slots x WIDTH], or the same for all layers; [objects x slots x
-                            MEMORY] */
+    entry *keys, *values; /* [layers x objects x slots x WIDTH], or the same for all layers; [objects x slots
+                            x MEMORY] */
     size_t room;
     int slots; /* a multiple of 32 */
 } Keys;
@@ -58,20 +58,20 @@ struct Attention {
 };
 
 /* Row r normalised: to blocks in bfloat16, or to floats in a row. */
-INLINE void normalise_row(const float *x, int r, Linear norm, bf16 *half, float *plain) {
+INLINE void normalise_row(const float *x, int r, Linear norm, entry *half, float *plain) {
     vec row[WIDTH / LANES];
     layer_norm(x, r, 0, WIDTH, norm, WIDTH, EPSILON, row);
     for (int i = 0; i < WIDTH / LANES; i++)
-        if (half) store_rounded(half + at(r, LANES * i), row[i]);
+        if (half) store_entries(half + at(r, LANES * i), row[i]);
         else store(plain + LANES * i, row[i]);
 }
 
-INLINE void normalise(const float *x, Linear norm, bf16 *to) {
+INLINE void normalise(const float *x, Linear norm, entry *to) {
     for (int r = 0; r < BLOCK; r++) normalise_row(x, r, norm, to, NULL);
 }
 
 /* Add the bias to row r, rotate its halves by those of its cell if it has one, and round. */
-INLINE void turn_row(const float *x, int r, const float *bias, Rotary rotary, int cell, bf16 *to) {
+INLINE void turn_row(const float *x, int r, const float *bias, Rotary rotary, int cell, entry *to) {
     for (int i = 0; i < HALF; i += LANES) {
         vec a = load(x + at(r, i)) + load(bias + i), b = load(x + at(r, HALF + i)) + load(bias + HALF + i);
         if (cell >= 0) {
@@ -80,13 +80,13 @@ INLINE void turn_row(const float *x, int r, const float *bias, Rotary rotary, in
             vec turned = a * cos - b * sin;
             b = b * cos + a * sin, a = turned;
         }
-        store_rounded(to + at(r, i), a);
-        store_rounded(to + at(r, HALF + i), b);
+        store_entries(to + at(r, i), a);
+        store_entries(to + at(r, HALF + i), b);
     }
 }
 
 /* 32 rows times a linear map, turned by cells from `cell` on. */
-INLINE void project_turned(Scratch *t, const bf16 *x, Packed map, Rotary rotary, int cell, bf16 *to) {
+INLINE void project_turned(Scratch *t, const entry *x, Packed map, Rotary rotary, int cell, entry *to) {
     project(x, map, t->block);
     for (int r = 0; r < BLOCK; r++) turn_row(t->block, r, map.bias, rotary, cell + r, to);
 }
@@ -171,7 +171,7 @@ static void fold_queries(Scratch *t, const Layer *l, int row) {
     project(t->left + row * WIDTH, l->fold, t->block);
     for (int r = 0; r < BLOCK; r++) {
         for (int i = 0; i < MEMORY; i += LANES)
-            store_rounded(t->folded + row * MEMORY + at(r, i), load(t->block + at(r, i)));
+            store_entries(t->folded + row * MEMORY + at(r, i), load(t->block + at(r, i)));
         t->ahead[row + r] = t->block[at(r, MEMORY)];
     }
 }
@@ -207,7 +207,7 @@ static void read_memories(Attention *a, Scratch *t, int object, int first) {
         for (int r = 0; r < BLOCK; r++) {
             vec share = all(1 / t->total[row + r]);
             for (int i = 0; i < MEMORY; i += LANES)
-                store_rounded(t->half + at(r, i), load(t->sums + (size_t)row * MEMORY + at(r, i)) * share);
+                store_entries(t->half + at(r, i), load(t->sums + (size_t)row * MEMORY + at(r, i)) * share);
         }
         project(t->half, l->cross_value, t->block);
         for (int r = 0; r < BLOCK; r++)
@@ -285,15 +285,15 @@ static void arrange(void *job, int task, int thread) {
     int first = (task % blocks - placed * plain_blocks) * BLOCK;
     int count = placed ? placed_count(a, object) : plain_count(a, object);
     const Keys *to = placed ? &a->placed : &a->plain;
-    bf16 *values = t->half, *keys = t->half + BLOCK * MEMORY;
+    entry *values = t->half, *keys = t->half + BLOCK * MEMORY;
     begin_products();
-    memset(values, 0, 2 * BLOCK * MEMORY * sizeof(bf16));
+    memset(values, 0, 2 * BLOCK * MEMORY * sizeof(entry));
     for (int r = 0; r < BLOCK && first + r < count; r++) {
         Token from = placed ? placed_token(a, object, first + r) : plain_token(a, object, first + r);
         for (int i = 0; i < MEMORY; i += LANES) {
             vec value = load(from.value + i);
-            store_rounded(values + at(r, i), value);
-            store_rounded(keys + at(r, i), value + (load(from.when + i) + load(from.where + i)));
+            store_entries(values + at(r, i), value);
+            store_entries(keys + at(r, i), value + (load(from.when + i) + load(from.where + i)));
         }
     }
     size_t start = (size_t)object * to->slots;

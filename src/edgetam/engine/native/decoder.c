@@ -47,15 +47,15 @@ typedef struct {
 /* Of one object. */
 typedef struct {
     float tokens[BLOCK * WIDTH], offset[ASKED], search[FINE];
-    bf16 asked[ASKED * WIDTH], image_keys[ASKED * WIDTH], image_values[ASKED * WIDTH];
+    entry asked[ASKED * WIDTH], image_keys[ASKED * WIDTH], image_values[ASKED * WIDTH];
 } ALIGNED Object;
 
 /* Of one thread. */
 typedef struct {
     float sums[BLOCK * WIDTH], other[BLOCK * WIDTH], more[BLOCK * WIDTH], scores[BLOCK * KEYS], plain[WIDTH],
         next[WIDTH];
-    bf16 left[BLOCK * WIDTH], second[BLOCK * WIDTH], weights[BLOCK * KEYS];
-    bf16 keys[MOST_CELLS * WIDTH], values[MOST_CELLS * WIDTH];
+    entry left[BLOCK * WIDTH], second[BLOCK * WIDTH], weights[BLOCK * KEYS];
+    entry keys[MOST_CELLS * WIDTH], values[MOST_CELLS * WIDTH];
     Mixing mixing;
 } ALIGNED Workspace;
 
@@ -76,17 +76,17 @@ struct Decoder {
     Decoded out;
     int round, room;
     Object *objects;
-    Part *seen;   /* [objects x parts] */
-    bf16 *images; /* [objects x cells x WIDTH] */
+    Part *seen;    /* [objects x parts] */
+    entry *images; /* [objects x cells x WIDTH] */
 };
 
 INLINE void add(const float *a, const float *b, float *to) {
     for (int i = 0; i < BLOCK * WIDTH; i += LANES) store(to + i, load(a + i) + load(b + i));
 }
 
-static void round_tokens(const float *x, int width, bf16 *to) {
+static void round_tokens(const float *x, int width, entry *to) {
     for (int r = 0; r < BLOCK; r++)
-        for (int i = 0; i < width; i += LANES) store_rounded(to + at(r, i), load(x + at(r, i)));
+        for (int i = 0; i < width; i += LANES) store_entries(to + at(r, i), load(x + at(r, i)));
 }
 
 /* 32 rows of floats through a linear map, with its bias. */
@@ -132,7 +132,7 @@ static void mix_tokens(const float *q, const float *k, const float *v, float *to
 
 /* Rows head * 8 + token, [64 x 256], from what each token has for each head, [8 x 128], and [heads x 16 x
  * 256]. */
-static void spread(const float *x, const float *table, bf16 *to) {
+static void spread(const float *x, const float *table, entry *to) {
     for (int head = 0; head < HEADS; head++)
         for (int i = 0; i < TOKENS; i++) {
             int row = head * TOKENS + i;
@@ -141,7 +141,7 @@ static void spread(const float *x, const float *table, bf16 *to) {
                 for (int d = 0; d < EACH; d++)
                     sum = fused(all(x[at(i, head * EACH + d)]),
                                 load(table + (size_t)(head * EACH + d) * WIDTH + c), sum);
-                store_rounded(to + row / BLOCK * BLOCK * WIDTH + at(row % BLOCK, c), sum);
+                store_entries(to + row / BLOCK * BLOCK * WIDTH + at(row % BLOCK, c), sum);
             }
         }
 }
@@ -259,7 +259,7 @@ static void think(void *job, int object, int thread) {
         /* what the image will compare itself with, and get */
         add(o->tokens, e->first, t->more);
         map_tokens(t, t->more, round->image_key, t->sums);
-        bf16 *rows = t->keys;
+        entry *rows = t->keys;
         spread(t->sums, round->image_query.weight, rows);
         for (int half = 0; half < ASKED; half += BLOCK)
             to_columns(rows + half * WIDTH, WIDTH, o->image_keys + half * WIDTH);
@@ -302,33 +302,34 @@ INLINE vec of_eights(vec x, int sum) {
 }
 
 /* 32 cells with their places, rounded, to blocks. */
-static void place_cells(const Decoder *e, const bf16 *cells, int first, bf16 *to) {
+static void place_cells(const Decoder *e, const entry *cells, int first, entry *to) {
     for (int r = 0; r < BLOCK; r++)
         for (int c = 0; c < WIDTH; c += LANES)
-            store_rounded(to + at(r, c), load_rounded(cells + (size_t)r * WIDTH + c) +
+            store_entries(to + at(r, c), load_entries(cells + (size_t)r * WIDTH + c) +
                                              load(e->tables.place + (size_t)(first + r) * WIDTH + c));
 }
 
 /* 32 cells look at the tokens. */
-static void look_back(Decoder *e, Workspace *t, const Object *o, const Round *round, bf16 *cells, int first) {
+static void look_back(Decoder *e, Workspace *t, const Object *o, const Round *round, entry *cells,
+                      int first) {
     place_cells(e, cells, first, t->left);
-    for (int n = 0; n < ASKED; n += BLOCK)
-        multiply(t->left, o->image_keys + n * WIDTH, WIDTH, t->scores + n * BLOCK, 0);
+    multiply(left_side(t->left, BLOCKS, WIDTH, ROOM), o->image_keys, BLOCK * WIDTH, WIDTH, ASKED, t->scores,
+             0);
     for (int i = 0; i < ASKED; i += LANES)
         for (int r = 0; r < BLOCK; r++) {
             vec score = load(t->scores + at(r, i)) + load(o->offset + i);
             vec weight = power_of_two(score - of_eights(score, 0));
-            store_rounded(t->weights + at(r, i), weight / of_eights(weight, 1));
+            store_entries(t->weights + at(r, i), weight / of_eights(weight, 1));
         }
-    for (int n = 0; n < WIDTH; n += BLOCK)
-        multiply(t->weights, o->image_values + (size_t)n * ASKED, ASKED, t->sums + n * BLOCK, 0);
+    multiply(left_side(t->weights, BLOCKS, ASKED, ROOM), o->image_values, BLOCK * ASKED, ASKED, WIDTH,
+             t->sums, 0);
     for (int r = 0; r < BLOCK; r++) {
         for (int c = 0; c < WIDTH; c += LANES)
             store(t->sums + at(r, c), load(t->sums + at(r, c)) + load(round->image_out.bias + c) +
-                                          load_rounded(cells + (size_t)r * WIDTH + c));
+                                          load_entries(cells + (size_t)r * WIDTH + c));
         normalise_row(t->sums, r, 0, WIDTH, round->norm4, EPSILON);
         for (int c = 0; c < WIDTH; c += LANES)
-            store_rounded(cells + (size_t)r * WIDTH + c, load(t->sums + at(r, c)));
+            store_entries(cells + (size_t)r * WIDTH + c, load(t->sums + at(r, c)));
     }
 }
 
@@ -338,16 +339,16 @@ static void meet(void *job, int task, int thread) {
     Workspace *t = e->spaces + thread;
     int object = task / e->parts, first = task % e->parts * e->part;
     Object *o = e->objects + object;
-    bf16 *cells = e->images + ((size_t)object * e->cells + first) * WIDTH;
+    entry *cells = e->images + ((size_t)object * e->cells + first) * WIDTH;
     const float *fused_map = e->in.fused + ((size_t)object * e->cells + first) * WIDTH;
     begin_products();
     for (int row = 0; row < e->part; row += BLOCK) {
-        bf16 *some = cells + (size_t)row * WIDTH;
+        entry *some = cells + (size_t)row * WIDTH;
         if (e->round) look_back(e, t, o, e->rounds + e->round - 1, some, first + row);
         else
             for (int r = 0; r < BLOCK; r++)
                 for (int c = 0; c < WIDTH; c += LANES)
-                    store_rounded(some + (size_t)r * WIDTH + c,
+                    store_entries(some + (size_t)r * WIDTH + c,
                                   load(fused_map + (size_t)(row + r) * WIDTH + c) +
                                       load(e->tables.dense + c));
         place_cells(e, some, first + row, t->left);
@@ -370,12 +371,12 @@ static void draw(void *job, int task, int thread) {
     Workspace *t = e->spaces + thread;
     int object = task / (e->cells / BLOCK), first = task % (e->cells / BLOCK) * BLOCK, side = e->shape.grid;
     const Object *o = e->objects + object;
-    const bf16 *cells = e->images + ((size_t)object * e->cells + first) * WIDTH;
+    const entry *cells = e->images + ((size_t)object * e->cells + first) * WIDTH;
     float *mask = e->out.masks + (size_t)object * 16 * e->cells;
     vec low = load(o->search), high = load(o->search + LANES);
     begin_products();
-    for (int n = 0; n < e->up1.outputs; n += BLOCK)
-        product(cells, rows_apart(WIDTH), e->up1.weight + (size_t)n * WIDTH, WIDTH, t->sums + n * BLOCK, 0);
+    multiply(left_side(cells, rows_apart(WIDTH), WIDTH, ROOM), e->up1.weight, BLOCK * WIDTH, WIDTH,
+             e->up1.outputs, t->sums, 0);
     for (int quarter = 0; quarter < 4; quarter++) {
         for (int r = 0; r < BLOCK; r++) {
             int y = (first + r) / side * 2 + quarter / 2, x = (first + r) % side * 2 + quarter % 2;
@@ -386,7 +387,7 @@ static void draw(void *job, int task, int thread) {
             }
             normalise_row(t->sums, r, quarter * MIDDLE, MIDDLE, e->norm, MAP_EPSILON);
             for (int c = 0; c < MIDDLE; c += LANES)
-                store_rounded(t->left + at(r, c), gelu(load(t->sums + at(r, quarter * MIDDLE + c))));
+                store_entries(t->left + at(r, c), gelu(load(t->sums + at(r, quarter * MIDDLE + c))));
         }
         project(t->left, e->up2, t->other);
         for (int r = 0; r < BLOCK; r++)

@@ -31,8 +31,8 @@ typedef struct {
 
 typedef struct {
     int width, depth, side;
-    bf16 *maps[2]; /* [side x side x width]; the first is the newer */
-    Block before;  /* at the end of the stage before, as the next two */
+    entry *maps[2]; /* [side x side x width]; the first is the newer */
+    Block before;   /* at the end of the stage before, as the next two */
     Downsampling down;
     Block *blocks;
 } Stage;
@@ -40,7 +40,7 @@ typedef struct {
 /* Of one thread. */
 typedef struct {
     float scores[BLOCK * UNITS] ALIGNED, *sums, *changed;
-    bf16 weights[BLOCK * UNITS] ALIGNED, *left, *second, *band, *lines;
+    entry weights[BLOCK * UNITS] ALIGNED, *left, *second, *band, *lines;
 } Workspace;
 
 struct Encoder {
@@ -61,10 +61,10 @@ struct Encoder {
 
 /* Outputs (row, column) to (row, column + count - 1) of a map; as rows `first` and on of a row of blocks, or
    of a map. Adds their sum to `total` if there is one. */
-INLINE void convolve(const bf16 *map, int side, int width, Taps taps, int stride, int row, int column,
-                     int count, bf16 *to, int first, int blocked, float *total) {
+INLINE void convolve(const entry *map, int side, int width, Taps taps, int stride, int row, int column,
+                     int count, entry *to, int first, int blocked, float *total) {
     for (int c = 0; c < width; c += LANES) {
-        const bf16 *lines[3];
+        const entry *lines[3];
         vec weight[TAPS], seen[3][3], bias = load(taps.bias + c), sum = all(0);
         for (int i = 0; i < TAPS; i++) weight[i] = load(taps.weight + i * width + c);
         for (int y = 0; y < 3; y++) {
@@ -75,26 +75,26 @@ INLINE void convolve(const bf16 *map, int side, int width, Taps taps, int stride
         /* the window of the first output but for the columns that the first step brings */
         for (int x = column * stride - 1, i = stride; i < 3; i++, x++)
             for (int y = 0; y < 3; y++)
-                if (lines[y] && x >= 0) seen[y][i] = load_rounded(lines[y] + (size_t)x * width);
+                if (lines[y] && x >= 0) seen[y][i] = load_entries(lines[y] + (size_t)x * width);
         for (int n = 0; n < count; n++) {
             int right = (column + n) * stride + 1;
             for (int step = stride - 1; step >= 0; step--)
                 for (int y = 0; y < 3; y++) {
                     int x = right - step;
                     seen[y][0] = seen[y][1], seen[y][1] = seen[y][2];
-                    seen[y][2] = lines[y] && x < side ? load_rounded(lines[y] + (size_t)x * width) : all(0);
+                    seen[y][2] = lines[y] && x < side ? load_entries(lines[y] + (size_t)x * width) : all(0);
                 }
             vec y = bias;
             for (int i = 0; i < TAPS; i++) y = fused(seen[i / 3][i % 3], weight[i], y);
             sum += y;
-            store_rounded(blocked ? to + at(first + n, c) : to + (size_t)(first + n) * width + c, y);
+            store_entries(blocked ? to + at(first + n, c) : to + (size_t)(first + n) * width + c, y);
         }
         if (total) store(total + c, load(total + c) + sum);
     }
 }
 
 /* 32 pixels from `pixel` on of a map's convolution, whose outputs have so many to a row. */
-INLINE void convolve_block(const bf16 *map, int side, int width, Taps taps, int stride, int pixel, bf16 *to,
+INLINE void convolve_block(const entry *map, int side, int width, Taps taps, int stride, int pixel, entry *to,
                            int blocked, float *total) {
     int across = side / stride;
     for (int r = 0; r < BLOCK;) {
@@ -108,13 +108,13 @@ INLINE void convolve_block(const bf16 *map, int side, int width, Taps taps, int 
 
 /* Columns beyond a width that is no multiple of 32: weights there are zero, which does not help against what
    is no number. */
-INLINE void clear_rest(bf16 *x, int width) {
+INLINE void clear_rest(entry *x, int width) {
     if (width % BLOCK)
         for (int r = 0; r < BLOCK; r++) memset(x + at(r, width), 0, LANES * sizeof *x);
 }
 
 /* sums = the hidden layer between two maps of 32 pixels, without the last bias. */
-static void mix_channels(Workspace *t, const bf16 *x, Packed widen, Packed narrow) {
+static void mix_channels(Workspace *t, const entry *x, Packed widen, Packed narrow) {
     for (int unit = 0; unit < widen.outputs; unit += UNITS) {
         int count = widen.outputs - unit < UNITS ? widen.outputs - unit : UNITS;
         hidden_units(x, widen, narrow, unit, count, gelu, t->scores, t->weights, t->sums);
@@ -138,40 +138,41 @@ static void begin_map(void *job, int task, int thread) {
     begin_products();
     int first = task * BAND, last = first + BAND < size / 4 ? first + BAND : size / 4;
     for (int y = 2 * first - 1; y <= 2 * last - 1; y++) {
-        bf16 *to = t->band + (size_t)(y - 2 * first + 1) * band_length;
+        entry *to = t->band + (size_t)(y - 2 * first + 1) * band_length;
         memset(to, 0, (y < 0 ? band_length : (size_t)inner) * sizeof *to);
         if (y < 0) continue;
         for (int line = 0; line < 3; line++) {
-            bf16 *pixels = t->lines + line * line_length;
+            entry *pixels = t->lines + line * line_length;
             int from = 2 * y - 1 + line;
             memset(pixels, 0, (from < 0 ? line_length : (size_t)RGB) * sizeof *pixels);
             for (int i = 0; from >= 0 && i < size * RGB; i += LANES)
-                store_rounded(pixels + RGB + i, load(e->image + (size_t)from * size * RGB + i));
+                store_entries(pixels + RGB + i, load(e->image + (size_t)from * size * RGB + i));
         }
         for (int x = 0; x < middle; x += BLOCK) {
-            Layout pixels = {2 * RGB, TILE * 2 * RGB, line_length}; /* a row of taps is less than 32 */
-            for (int n = 0; n < e->stem[0].outputs; n += BLOCK)
-                product(t->lines + 2 * x * RGB, pixels, e->stem[0].weight + (size_t)n * e->stem[0].inputs,
-                        e->stem[0].inputs, t->sums + n * BLOCK, 0);
+            Layout pixels = {2 * RGB, line_length}; /* a row of taps is less than 32 */
+            int depth = e->stem[0].inputs;
+            multiply(left_side(t->lines + 2 * x * RGB, pixels, depth, ROOM), e->stem[0].weight,
+                     (size_t)BLOCK * depth, depth, e->stem[0].outputs, t->sums, 0);
             /* what is beyond the channels there are is written over by the next pixel */
             for (int r = 0; r < BLOCK; r++)
                 for (int n = 0; n < inner; n += LANES)
-                    store_rounded(to + (size_t)(1 + x + r) * inner + n,
+                    store_entries(to + (size_t)(1 + x + r) * inner + n,
                                   gelu(load(t->sums + at(r, n)) + load(e->stem[0].bias + n)));
         }
     }
     int side = size / 4;
     for (int y = first; y < last; y++)
         for (int x = 0; x < side; x += BLOCK) {
-            for (int line = 0; line < 3; line++)
-                for (int n = 0; n < e->stem[1].outputs; n += BLOCK)
-                    product(t->band + (size_t)(2 * (y - first) + line) * band_length + 2 * x * inner,
-                            rows_apart(2 * inner),
-                            e->stem[1].weight + (size_t)n * e->stem[1].inputs + line * deeper * BLOCK, deeper,
-                            t->sums + n * BLOCK, line > 0);
+            for (int line = 0; line < 3; line++) {
+                const entry *pixels =
+                    t->band + (size_t)(2 * (y - first) + line) * band_length + 2 * x * inner;
+                multiply(left_side(pixels, rows_apart(2 * inner), deeper, ROOM),
+                         e->stem[1].weight + line * deeper * BLOCK, (size_t)BLOCK * e->stem[1].inputs, deeper,
+                         e->stem[1].outputs, t->sums, line > 0);
+            }
             for (int r = 0; r < BLOCK; r++)
                 for (int n = 0; n < width; n += LANES)
-                    store_rounded(e->stages[0].maps[0] + ((size_t)y * side + x + r) * width + n,
+                    store_entries(e->stages[0].maps[0] + ((size_t)y * side + x + r) * width + n,
                                   load(t->sums + at(r, n)) + load(e->stem[1].bias + n));
         }
     end_products();
@@ -197,12 +198,12 @@ static void mix_block(void *job, int task, int thread) {
     const Block *b = e->block;
     begin_products();
     for (int i = task * e->each; i < (task + 1) * e->each; i++) {
-        bf16 *to = s->maps[1] + (size_t)i * BLOCK * s->width;
+        entry *to = s->maps[1] + (size_t)i * BLOCK * s->width;
         if (b->excite.weight)
             for (int c = 0; c < s->width; c += LANES) {
                 vec gate = load(e->gate + c);
                 for (int r = 0; r < BLOCK; r++)
-                    store_rounded(t->left + at(r, c), load_rounded(to + (size_t)r * s->width + c) * gate);
+                    store_entries(t->left + at(r, c), load_entries(to + (size_t)r * s->width + c) * gate);
             }
         else convolve_block(s->maps[0], s->side, s->width, b->taps, 1, i * BLOCK, t->left, 1, NULL);
         clear_rest(t->left, s->width);
@@ -210,8 +211,8 @@ static void mix_block(void *job, int task, int thread) {
         for (int c = 0; c < s->width; c += LANES) {
             vec bias = load(b->narrow.bias + c);
             for (int r = 0; r < BLOCK; r++)
-                store_rounded(to + (size_t)r * s->width + c,
-                              load(t->sums + at(r, c)) + bias + load_rounded(t->left + at(r, c)));
+                store_entries(to + (size_t)r * s->width + c,
+                              load(t->sums + at(r, c)) + bias + load_entries(t->left + at(r, c)));
         }
     }
     end_products();
@@ -233,16 +234,16 @@ static void shrink(void *job, int task, int thread) {
             for (int r = 0; r < BLOCK; r++) {
                 vec x = load(t->changed + at(r, c)) + bias;
                 store(t->changed + at(r, c), x);
-                store_rounded(t->second + at(r, c), x);
+                store_entries(t->second + at(r, c), x);
             }
         }
         clear_rest(t->second, s->width);
         mix_channels(t, t->second, d->widen, d->narrow);
-        bf16 *to = s->maps[0] + (size_t)i * BLOCK * s->width;
+        entry *to = s->maps[0] + (size_t)i * BLOCK * s->width;
         for (int c = 0; c < s->width; c += LANES) {
             vec bias = load(d->narrow.bias + c);
             for (int r = 0; r < BLOCK; r++)
-                store_rounded(to + (size_t)r * s->width + c,
+                store_entries(to + (size_t)r * s->width + c,
                               load(t->sums + at(r, c)) + bias + load(t->changed + at(r, c)));
         }
     }
@@ -257,9 +258,8 @@ static void give(void *job, int task, int thread) {
     Packed map = e->neck[e->level];
     begin_products();
     for (int i = task * e->each; i < (task + 1) * e->each; i++) {
-        for (int n = 0; n < map.outputs; n += BLOCK)
-            product(s->maps[0] + (size_t)i * BLOCK * s->width, rows_apart(s->width),
-                    map.weight + (size_t)n * map.inputs, map.inputs, t->sums + n * BLOCK, 0);
+        multiply(left_side(s->maps[0] + (size_t)i * BLOCK * s->width, rows_apart(s->width), map.inputs, ROOM),
+                 map.weight, (size_t)BLOCK * map.inputs, map.inputs, map.outputs, t->sums, 0);
         for (int r = 0; r < BLOCK; r++) {
             int pixel = i * BLOCK + r, x = pixel % s->side, y = pixel / s->side;
             for (int n = 0; n < map.outputs; n += LANES) {
@@ -322,7 +322,7 @@ static void run_block(Encoder *e, int level, const Block *block) {
         find_gate(e);
     }
     share_map(e, mix_block);
-    bf16 *newer = s->maps[1];
+    entry *newer = s->maps[1];
     s->maps[1] = s->maps[0], s->maps[0] = newer;
 }
 
@@ -405,7 +405,7 @@ Encoder *encoder_new(EncoderShape shape, const Linear *maps, Pool *pool) {
         for (int j = 0; s->blocks && j < s->depth; j++)
             s->blocks[j] = make_block(&maps, s->width, j % 2 == 0, &failed);
         for (int j = 0; j < 2; j++)
-            failed |= !(s->maps[j] = clear((pixels * s->width + BLOCK) * sizeof(bf16)));
+            failed |= !(s->maps[j] = clear((pixels * s->width + BLOCK) * sizeof(entry)));
         failed |= !s->blocks;
         widest = s->width > widest ? s->width : widest;
         most = pixels / BLOCK * s->width > most ? pixels / BLOCK * s->width : most;
@@ -422,9 +422,9 @@ Encoder *encoder_new(EncoderShape shape, const Linear *maps, Pool *pool) {
     for (int i = 0; e->spaces && i < pool->threads; i++) {
         Workspace *t = e->spaces + i;
         t->sums = clear(row * sizeof(float)), t->changed = clear(row * sizeof(float));
-        t->left = clear(row * sizeof(bf16)), t->second = clear(row * sizeof(bf16));
-        t->lines = clear(3 * line_of(shape.size) * sizeof(bf16)),
-        t->band = clear((2 * BAND + 1) * band_of(shape) * sizeof(bf16));
+        t->left = clear(row * sizeof(entry)), t->second = clear(row * sizeof(entry));
+        t->lines = clear(3 * line_of(shape.size) * sizeof(entry)),
+        t->band = clear((2 * BAND + 1) * band_of(shape) * sizeof(entry));
         failed |= !t->sums || !t->changed || !t->left || !t->second || !t->lines || !t->band;
     }
     if (!failed) return e;

@@ -26,13 +26,16 @@ FORMAT = 1
 """Raised whenever what is saved changes."""
 NAME = "encoder.npz"
 STRIDES = (4, 8, 16)
+WIDEST = 1024
 CHANNELS = (32, 64, HIDDEN_DIM)
 
 
 def is_known(config: ModelConfig) -> bool:
     """Whether the kernel knows a model's trunk."""
     encoder = config.encoder
-    return isinstance(encoder, RepViTConfig) and not any(width % LANES for width in encoder.widths)
+    return isinstance(encoder, RepViTConfig) and all(
+        width % LANES == 0 and width <= WIDEST for width in encoder.widths
+    )
 
 
 def save_encoder(network: EdgeTAM, folder: Path) -> None:

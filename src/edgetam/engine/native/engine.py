@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from ctypes import CDLL
 from pathlib import Path
 from typing import Any
 
@@ -47,18 +48,21 @@ def native_engine(source: Source, precision: str = "bf16", threads: int | None =
 
     Args:
         source: the network.
-        precision: ``bf16``, or ``int8``: parts that `edgetam.quantize` made run in OpenVINO.
+        precision: ``bf16``; ``fp32``, in which each number is the sum of two in bfloat16 where it is
+            multiplied, good to 16 bits; or ``int8``: parts that `edgetam.quantize` made run in OpenVINO, and
+            the others in ``bf16``.
         threads: CPU threads to use; all cores by default.
 
     Raises:
         EngineError: kernels cannot be used here, or the precision is another.
         WeightsError: the weights are not what was asked for.
     """
-    if precision not in ("bf16", "int8"):
+    if precision not in ("fp32", "bf16", "int8"):
         raise EngineError(
-            f"precision is {precision!r}; the native engine computes in bf16, so use engine='openvino'."
+            f"precision is {precision!r}; the native engine computes in bf16 or fp32, so use one of these or "
+            "engine='openvino'."
         )
-    library()
+    kernels = library("fp32" if precision == "fp32" else "bf16")
     elsewhere = quantised_graphs(graph_store(source)) if precision == "int8" else {}
     formats = encoder.FORMAT, attention.FORMAT, decoder.FORMAT, memory.FORMAT
     store = Store("native-weights", *formats, *source.identity)
@@ -69,7 +73,7 @@ def native_engine(source: Source, precision: str = "bf16", threads: int | None =
     others = openvino_engine(source, precision, threads)
     assert isinstance(others.runner, OpenVINORunner)
     known = known_graphs(source.config) - elsewhere.keys()
-    runner = NativeRunner(others.runner, folder_of, source.config, known, threads)
+    runner = NativeRunner(kernels, others.runner, folder_of, source.config, known, threads)
     return NativeEngine(source.config, others.constants, runner)
 
 
@@ -97,6 +101,7 @@ class NativeRunner:
     """Runs some graphs in kernels and leaves the rest to OpenVINO; may be shared between threads.
 
     Args:
+        kernels: see `edgetam.engine.native.library`.
         others: runs the other graphs.
         folder_of: gives the folder with the weights for a graph, when they are first needed.
         config: of the model.
@@ -108,13 +113,14 @@ class NativeRunner:
 
     def __init__(
         self,
+        kernels: CDLL,
         others: OpenVINORunner,
         folder_of: Callable[[str], Path],
         config: ModelConfig,
         known: Collection[str],
         threads: int | None = None,
     ) -> None:
-        self.others, self.precision = others, others.precision
+        self._library, self.others, self.precision = kernels, others, others.precision
         self._folder_of, self._config, self._threads = folder_of, config, threads or default_threads()
         self._known = frozenset(known)
         self._pool: Pool | None = None
@@ -134,7 +140,7 @@ class NativeRunner:
 
     def _make(self, graph: str, pool: Pool) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
         """A graph's kernel, as something that takes its inputs and gives its outputs."""
-        kernels, folder = library(), self._folder_of(graph)
+        kernels, folder = self._library, self._folder_of(graph)
         if graph == "encode":
             encode = ImageEncoder(kernels, pool, folder, self._config)
             return lambda inputs: encode(inputs["image"])
@@ -151,12 +157,12 @@ class NativeRunner:
         with self._lock:
             pool = self._threads_here()
             if self._frames is None:
-                self._frames = Frames(library(), pool, self._config.image_size, table)
+                self._frames = Frames(self._library, pool, self._config.image_size, table)
             return self._frames.prepare(rgb)
 
     def _threads_here(self) -> Pool:
         """Threads of this process: those of another did not come along with a fork."""
         if self._pool is None or not self._pool.is_here:
-            self._pool = Pool(library(), self._threads)
+            self._pool = Pool(self._library, self._threads)
             self._frames, self._kernels = None, {}
         return self._pool

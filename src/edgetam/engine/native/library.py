@@ -36,28 +36,30 @@ SOURCES = Path(__file__).parent
 FLAGS = ("-march=native",)
 """For the CPU at hand."""
 _ALWAYS = ("-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC", "-Wno-psabi")
+EXACT = {"bf16": (), "fp32": ("-DEXACT",)}
+"""What makes entries of matrices bfloat16, or floats that are multiplied as two of these each."""
 COMPILERS = ("cc", "gcc", "clang")
 NEEDED = "avx512_bf16"
 MATRIX_UNIT = "amx_bf16"
-INTERFACE = 1
+INTERFACE = 2
 TIMEOUT_S = 300
 NAME = "kernels.so"
 
 
-def why_not() -> str | None:
+def why_not(precision: str = "bf16") -> str | None:
     """Why kernels cannot be used here, as the end of a sentence; None where they can."""
     if sys.platform != "linux" or machine() not in ("x86_64", "AMD64"):
         return "they are for Linux on x86-64"
     if NEEDED not in cpu_flags():
         return "this CPU does not compute in bfloat16"
-    if compiler() is None and not (_store().folder / "kernels").is_dir():
+    if compiler() is None and not (_store().folder / _kept_as(precision)).is_dir():
         return "there is no C compiler: install gcc, or run pip install 'edgetam[native]'"
     return None
 
 
-def pays() -> bool:
+def pays(precision: str = "bf16") -> bool:
     """Whether kernels can be used here, and are faster than OpenVINO: where there is a matrix unit."""
-    return MATRIX_UNIT in cpu_flags() and why_not() is None
+    return MATRIX_UNIT in cpu_flags() and why_not(precision) is None
 
 
 def compiler() -> list[str] | None:
@@ -72,23 +74,30 @@ def compiler() -> list[str] | None:
 
 
 @cache
-def library() -> CDLL:
+def library(precision: str = "bf16") -> CDLL:
     """The kernels for this CPU.
+
+    Args:
+        precision: ``bf16``, or ``fp32``: each float is multiplied as the sum of two in bfloat16.
 
     Raises:
         EngineError: they cannot be used here, or not compiled.
         OutputError: they can be kept nowhere.
     """
-    reason = why_not()
+    reason = why_not(precision)
     if reason:
         raise EngineError(f"Native kernels cannot be used: {reason}; use engine='openvino'.")
     store = _store()
 
     def make(folder: Path) -> None:
         store.say_converting("kernels", "this CPU")
-        compile_kernels(folder / NAME)
+        compile_kernels(folder / NAME, (*FLAGS, *EXACT[precision]))
 
-    return load_kernels(store.get("kernels", make) / NAME)
+    return load_kernels(store.get(_kept_as(precision), make) / NAME)
+
+
+def _kept_as(precision: str) -> str:
+    return f"kernels-{precision}"
 
 
 def compile_kernels(to: Path, flags: tuple[str, ...] = FLAGS) -> None:

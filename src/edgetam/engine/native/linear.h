@@ -8,7 +8,7 @@ typedef struct {
 } Linear;
 
 typedef struct {
-    bf16 *weight;
+    entry *weight;
     const float *bias;
     int inputs, outputs; /* multiples of 32: more than there are have weights of zero */
 } Packed;
@@ -21,13 +21,13 @@ INLINE int up(int count) { return (count + BLOCK - 1) / BLOCK * BLOCK; }
 INLINE Packed pack(Linear from, int outputs, int inputs) {
     Packed to = {NULL, from.bias, up(inputs), up(outputs)};
     size_t row = (size_t)BLOCK * to.inputs;
-    bf16 *rows = allocate(row * sizeof *rows);
+    entry *rows = allocate(row * sizeof *rows);
     if (rows) to.weight = allocate((size_t)to.outputs * to.inputs * sizeof *to.weight);
     for (int n = 0; to.weight && n < outputs; n += BLOCK) {
         memset(rows, 0, row * sizeof *rows);
         for (int r = 0; r < BLOCK && n + r < outputs; r++)
             for (int i = 0; i < inputs; i++)
-                rows[at(r, i)] = round_one(from.weight[(size_t)(n + r) * inputs + i]);
+                rows[at(r, i)] = to_entry(from.weight[(size_t)(n + r) * inputs + i]);
         to_columns(rows, to.inputs, to.weight + (size_t)n * to.inputs);
     }
     free(rows);
@@ -35,9 +35,9 @@ INLINE Packed pack(Linear from, int outputs, int inputs) {
 }
 
 /* 32 rows times a linear map, without its bias. */
-INLINE void project(const bf16 *x, Packed map, float *to) {
-    for (int n = 0; n < map.outputs; n += BLOCK)
-        multiply(x, map.weight + (size_t)n * map.inputs, map.inputs, to + n * BLOCK, 0);
+INLINE void project(const entry *x, Packed map, float *to) {
+    Left left = left_side(x, BLOCKS, map.inputs, ROOM);
+    multiply(left, map.weight, (size_t)BLOCK * map.inputs, map.inputs, map.outputs, to, 0);
 }
 
 /* The next of some maps, packed; `failed` is set where there is no memory. */
@@ -70,10 +70,10 @@ typedef vec (*Activation)(vec);
 
 /* Some hidden units between two linear maps of 32 rows: sums (+)= narrow(f(widen(x))), without the last bias.
  */
-INLINE void hidden_units(const bf16 *x, Packed widen, Packed narrow, int unit, int count, Activation f,
-                         float *scores, bf16 *weights, float *sums) {
-    for (int n = 0; n < count; n += BLOCK)
-        multiply(x, widen.weight + (size_t)(unit + n) * widen.inputs, widen.inputs, scores + n * BLOCK, 0);
+INLINE void hidden_units(const entry *x, Packed widen, Packed narrow, int unit, int count, Activation f,
+                         float *scores, entry *weights, float *sums) {
+    multiply(left_side(x, BLOCKS, widen.inputs, ROOM), widen.weight + (size_t)unit * widen.inputs,
+             (size_t)BLOCK * widen.inputs, widen.inputs, count, scores, 0);
     for (int n = 0; n < count; n += BLOCK) {
         vec bias[] = {load(widen.bias + unit + n), load(widen.bias + unit + n + LANES)};
         for (int r = 0; r < BLOCK; r++) {
@@ -81,7 +81,6 @@ INLINE void hidden_units(const bf16 *x, Packed widen, Packed narrow, int unit, i
             store_pair(weights + at(r, n), f(load(score) + bias[0]), f(load(score + LANES) + bias[1]));
         }
     }
-    for (int n = 0; n < narrow.outputs; n += BLOCK)
-        multiply(weights, narrow.weight + (size_t)n * narrow.inputs + (size_t)unit * BLOCK, count,
-                 sums + n * BLOCK, unit > 0);
+    multiply(left_side(weights, BLOCKS, count, ROOM), narrow.weight + (size_t)unit * BLOCK,
+             (size_t)BLOCK * narrow.inputs, count, narrow.outputs, sums, unit > 0);
 }

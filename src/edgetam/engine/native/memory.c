@@ -40,15 +40,15 @@ typedef struct {
 /* A map with a row and a column of zeros before it, and zeros after it that products read. */
 typedef struct {
     int side, width;
-    bf16 *pixels;
+    entry *pixels;
 } Framed;
 
 /* Of one thread. */
 typedef struct {
     float sums[BLOCK * WIDTH], other[BLOCK * WIDTH], scores[BLOCK * KEYS], total[BLOCK];
-    bf16 left[BLOCK * WIDTH], second[BLOCK * WIDTH], weights[BLOCK * KEYS], rows[BLOCK * 9 * MEMORY];
+    entry left[BLOCK * WIDTH], second[BLOCK * WIDTH], weights[BLOCK * KEYS], rows[BLOCK * 9 * MEMORY];
     Mixing mixing;
-    bf16 *band;
+    entry *band;
 } ALIGNED Workspace;
 
 struct MemoryEncoder {
@@ -61,13 +61,13 @@ struct MemoryEncoder {
     Mixer mixers[2];
     LatentLayer layers[LAYERS];
     Workspace *spaces;
-    int threads;    /* as many as there are workspaces: the pool may be gone at the end */
-    Framed maps[3]; /* of the mask, after each convolution but the last */
-    bf16 *fused[2]; /* [cells x 256] */
-    bf16 *keys[LAYERS], *values[LAYERS]; /* of all cells, for global latents */
-    float *cells[LAYERS];                /* [cells x 128]: keys and values, for window latents */
-    float *latents;                      /* [latents + windows x windows, in blocks of 32] */
-    bf16 *self_queries, *self_keys, *self_values;
+    int threads;     /* as many as there are workspaces: the pool may be gone at the end */
+    Framed maps[3];  /* of the mask, after each convolution but the last */
+    entry *fused[2]; /* [cells x 256] */
+    entry *keys[LAYERS], *values[LAYERS]; /* of all cells, for global latents */
+    float *cells[LAYERS];                 /* [cells x 128]: keys and values, for window latents */
+    float *latents;                       /* [latents + windows x windows, in blocks of 32] */
+    entry *self_queries, *self_keys, *self_values;
     /* of a run */
     const float *image, *logits;
     float *tokens;
@@ -75,7 +75,7 @@ struct MemoryEncoder {
 };
 
 static size_t framed_row(Framed m) { return (size_t)(m.side + 1) * m.width; }
-static bf16 *framed_at(Framed m, int y, int x) {
+static entry *framed_at(Framed m, int y, int x) {
     return m.pixels + (y + 1) * framed_row(m) + (size_t)(x + 1) * m.width;
 }
 
@@ -98,16 +98,13 @@ INLINE vec sum_fours(vec x) {
 }
 
 /* 32 outputs of a strided convolution, rows of its inputs one after the other; short ones in one product. */
-INLINE void convolve(const bf16 *from, size_t line, size_t step, int lines, Packed map, float *to) {
-    int depth = map.inputs / lines;
-    for (int n = 0; n < map.outputs; n += BLOCK) {
-        const bf16 *weight = map.weight + (size_t)n * map.inputs;
-        if (depth == BLOCK)
-            product(from, (Layout){step, TILE * step, line}, weight, map.inputs, to + n * BLOCK, 0);
-        else
-            for (int i = 0; i < lines; i++)
-                product(from + i * line, rows_apart(step), weight + i * depth * BLOCK, depth, to + n * BLOCK,
-                        i > 0);
+INLINE void convolve(const entry *from, size_t line, size_t step, int lines, Packed map, float *to) {
+    int depth = map.inputs / lines, once = depth == BLOCK ? map.inputs : depth;
+    size_t apart = (size_t)BLOCK * map.inputs;
+    for (int done = 0; done < map.inputs; done += once, from += line) {
+        Layout in = {step, depth == BLOCK ? line : BLOCK};
+        multiply(left_side(from, in, once, ROOM), map.weight + (size_t)done * BLOCK, apart, once, map.outputs,
+                 to, done > 0);
     }
 }
 
@@ -120,7 +117,7 @@ static void first_mask(void *job, int task, int thread) {
     begin_products();
     for (int y = first - 1; y < last;
          y++) { /* into a band of which row 0 is first - 1, the row before it unused */
-        bf16 *row = framed_at(from, y - first, 0);
+        entry *row = framed_at(from, y - first, 0);
         if (y < 0) {
             memset(row, 0, framed_row(from) * sizeof *row);
             continue;
@@ -136,7 +133,7 @@ static void first_mask(void *job, int task, int thread) {
             if (e->hard)
                 for (int i = 0; i < LANES; i++) share[i] = logit[i] > 0;
             else share = all(1) / (all(1) + power_of_two(logit * all(-1.44269504f)));
-            store_rounded(row + (size_t)x * PIXELS, fused(share, all(SCALE), all(OFFSET)));
+            store_entries(row + (size_t)x * PIXELS, fused(share, all(SCALE), all(OFFSET)));
         }
     }
     for (int y = first; y < last; y++)
@@ -147,7 +144,7 @@ static void first_mask(void *job, int task, int thread) {
                     square = sum_fours(value * value), scale;
                 for (int i = 0; i < LANES; i++) scale[i] = 1 / sqrtf(square[i] + MAP_EPSILON);
                 value = fused(value * scale, load(e->norms[0].weight), load(e->norms[0].bias));
-                store_rounded(framed_at(to, y, x + r), gelu(value));
+                store_entries(framed_at(to, y, x + r), gelu(value));
             }
         }
     end_products();
@@ -155,7 +152,7 @@ static void first_mask(void *job, int task, int thread) {
 
 /* 32 outputs of a convolution of the mask, normed and through GELU: to rows that are `apart`, or to blocks.
  */
-INLINE void norm_mask(Workspace *t, Packed map, Linear norm, int width, bf16 *to, size_t apart) {
+INLINE void norm_mask(Workspace *t, Packed map, Linear norm, int width, entry *to, size_t apart) {
     for (int r = 0; r < BLOCK; r++) {
         vec row[WIDTH / LANES], squares = all(0);
         for (int i = 0; i < width; i += LANES) {
@@ -165,7 +162,7 @@ INLINE void norm_mask(Workspace *t, Packed map, Linear norm, int width, bf16 *to
         vec scale = length_scale(squares);
         for (int i = 0; i < width; i += LANES) {
             vec value = fused(row[i / LANES] * scale, load(norm.weight + i), load(norm.bias + i));
-            store_rounded(to + (apart ? r * apart + i : at(r, i)), gelu(value));
+            store_entries(to + (apart ? r * apart + i : at(r, i)), gelu(value));
         }
     }
 }
@@ -208,22 +205,22 @@ static void join(void *job, int task, int thread) {
     norm_mask(t, e->mask[3], e->norms[3], WIDTH, t->left, 0);
     for (int r = 0; r < BLOCK; r++)
         for (int i = 0; i < WIDTH; i += LANES)
-            store_rounded(t->second + at(r, i), load(e->image + (size_t)(first + r) * WIDTH + i));
-    for (int n = 0; n < WIDTH; n += BLOCK) {
-        multiply(t->left, e->mask_last.weight + (size_t)n * WIDTH, WIDTH, t->sums + n * BLOCK, 0);
-        multiply(t->second, e->image_map.weight + (size_t)n * WIDTH, WIDTH, t->sums + n * BLOCK, 1);
-    }
+            store_entries(t->second + at(r, i), load(e->image + (size_t)(first + r) * WIDTH + i));
+    multiply(left_side(t->left, BLOCKS, WIDTH, ROOM), e->mask_last.weight, BLOCK * WIDTH, WIDTH, WIDTH,
+             t->sums, 0);
+    multiply(left_side(t->second, BLOCKS, WIDTH, ROOM), e->image_map.weight, BLOCK * WIDTH, WIDTH, WIDTH,
+             t->sums, 1);
     for (int i = 0; i < WIDTH; i += LANES) {
         vec bias = load(e->mask_last.bias + i) + load(e->image_map.bias + i);
         for (int r = 0; r < BLOCK; r++)
-            store_rounded(e->fused[0] + (size_t)(first + r) * WIDTH + i, load(t->sums + at(r, i)) + bias);
+            store_entries(e->fused[0] + (size_t)(first + r) * WIDTH + i, load(t->sums + at(r, i)) + bias);
     }
     end_products();
 }
 
 /* 7 x 7 of each channel: some outputs beside each other, as rows `first` and on of a row of blocks of floats.
  */
-INLINE void look_around(const bf16 *map, int side, Linear taps, int row, int column, int count, float *to,
+INLINE void look_around(const entry *map, int side, Linear taps, int row, int column, int count, float *to,
                         int first) {
     for (int c = 0; c < WIDTH; c += LANES) {
         vec sum[BESIDE];
@@ -231,14 +228,14 @@ INLINE void look_around(const bf16 *map, int side, Linear taps, int row, int col
         for (int y = 0; y < SPAN; y++) {
             int line = row + y - REACH;
             if (line < 0 || line >= side) continue;
-            const bf16 *pixels = map + (size_t)line * side * WIDTH + c;
+            const entry *pixels = map + (size_t)line * side * WIDTH + c;
             vec weight[SPAN];
             for (int i = 0; i < SPAN; i++) weight[i] = load(taps.weight + (y * SPAN + i) * WIDTH + c);
 #pragma GCC unroll 14
             for (int x = 0; x < BESIDE + SPAN - 1; x++) {
                 int from = column + x - REACH;
                 if (from < 0 || from >= side) continue;
-                vec pixel = load_rounded(pixels + (size_t)from * WIDTH);
+                vec pixel = load_entries(pixels + (size_t)from * WIDTH);
 #pragma GCC unroll 8
                 for (int i = 0; i < BESIDE; i++)
                     if (x - i >= 0 && x - i < SPAN) sum[i] = fused(pixel, weight[x - i], sum[i]);
@@ -250,10 +247,10 @@ INLINE void look_around(const bf16 *map, int side, Linear taps, int row, int col
 
 /* Row r of a layer norm, rounded: channels divided by the square root of their number already, or not. */
 INLINE void normalise_row(const float *x, int r, int width, Linear norm, int divided, float epsilon,
-                          bf16 *to) {
+                          entry *to) {
     vec row[WIDTH / LANES];
     layer_norm(x, r, 0, width, norm, divided ? 1 : width, epsilon, row);
-    for (int i = 0; i < width / LANES; i++) store_rounded(to + at(r, LANES * i), row[i]);
+    for (int i = 0; i < width / LANES; i++) store_entries(to + at(r, LANES * i), row[i]);
 }
 
 /* Row r of a latent layer's keys and values, [., 128], with a place in both: keys to left, values to second.
@@ -261,8 +258,8 @@ INLINE void normalise_row(const float *x, int r, int width, Linear norm, int div
 INLINE void place_row(const float *x, int r, const float *position, Workspace *t) {
     for (int i = 0; i < MEMORY; i += LANES) {
         vec where = position ? load(position + i) : all(0);
-        store_rounded(t->left + at(r, i), load(x + at(r, i)) + where);
-        store_rounded(t->second + at(r, i), load(x + at(r, MEMORY + i)) + where);
+        store_entries(t->left + at(r, i), load(x + at(r, i)) + where);
+        store_entries(t->second + at(r, i), load(x + at(r, MEMORY + i)) + where);
     }
 }
 
@@ -289,7 +286,7 @@ static void mix_map(void *job, int task, int thread) {
     Workspace *t = e->spaces + thread;
     const Mixer *m = e->mixers + e->level;
     int side = e->shape.grid, first = task * BLOCK;
-    const bf16 *from = e->fused[e->level];
+    const entry *from = e->fused[e->level];
     begin_products();
     for (int r = 0; r < BLOCK; r += BESIDE)
         look_around(from, side, m->taps, (first + r) / side, (first + r) % side, BESIDE, t->sums, r);
@@ -300,8 +297,8 @@ static void mix_map(void *job, int task, int thread) {
         vec bias = load(m->narrow.bias + i);
         for (int r = 0; r < BLOCK; r++) {
             size_t cell = (size_t)(first + r) * WIDTH + i;
-            vec x = load(t->sums + at(r, i)) + bias + load_rounded(from + cell);
-            store_rounded(e->level ? t->left + at(r, i) : e->fused[1] + cell, x);
+            vec x = load(t->sums + at(r, i)) + bias + load_entries(from + cell);
+            store_entries(e->level ? t->left + at(r, i) : e->fused[1] + cell, x);
         }
     }
     if (e->level) {
@@ -320,13 +317,13 @@ INLINE void add_to(float *x, const float *y) {
     for (int i = 0; i < BLOCK * MEMORY; i += LANES) store(x + i, load(x + i) + load(y + i));
 }
 
-INLINE void normalise(const float *x, Linear norm, bf16 *to) {
+INLINE void normalise(const float *x, Linear norm, entry *to) {
     for (int r = 0; r < BLOCK; r++) normalise_row(x, r, MEMORY, norm, 0, EPSILON, to);
 }
 
-static void round_block(const float *x, bf16 *to) {
+static void round_block(const float *x, entry *to) {
     for (int r = 0; r < BLOCK; r++)
-        for (int i = 0; i < MEMORY; i += LANES) store_rounded(to + at(r, i), load(x + at(r, i)));
+        for (int i = 0; i < MEMORY; i += LANES) store_entries(to + at(r, i), load(x + at(r, i)));
 }
 
 static void feed_forward(Workspace *t, FeedForward f, float *x) {
@@ -341,7 +338,7 @@ static void read_memory(Workspace *t, Memory memory, Packed out, float *x) {
     for (int r = 0; r < BLOCK; r++) {
         vec share = all(1 / t->total[r]);
         for (int i = 0; i < MEMORY; i += LANES)
-            store_rounded(t->left + at(r, i), load(t->sums + at(r, i)) * share);
+            store_entries(t->left + at(r, i), load(t->sums + at(r, i)) * share);
     }
     project(t->left, out, t->sums);
     add_to(x, t->sums);
@@ -373,7 +370,7 @@ static void read_windows(MemoryEncoder *e, Workspace *t, const float *queries, i
                     sum[i] = fused(all(weight), load(key + MEMORY + i * LANES), sum[i]);
             }
         for (int i = 0; i < MEMORY / LANES; i++)
-            store_rounded(t->left + at(r, i * LANES), sum[i] * all(1 / total));
+            store_entries(t->left + at(r, i * LANES), sum[i] * all(1 / total));
     }
 }
 
@@ -403,7 +400,7 @@ static void read_map(void *job, int task, int thread) {
         }
     else if (global) {
         const LatentLayer *before = e->layers + e->layer - 1;
-        const bf16 *queries =
+        const entry *queries =
             e->self_queries + ((size_t)(e->layer - 1) % 2 * e->shape.latents + first) * MEMORY;
         Memory others = {queries,          e->self_keys, e->self_values, MEMORY, e->shape.latents,
                          e->shape.latents, NULL};
@@ -524,25 +521,25 @@ MemoryEncoder *memory_new(MemoryShape shape, const MemoryTables *tables, const L
         l->self_query = take(&maps, MEMORY, MEMORY, &failed),
         l->self_key_value = take(&maps, 2 * MEMORY, MEMORY, &failed);
         l->self_out = take(&maps, MEMORY, MEMORY, &failed), l->last = take_feed_forward(&maps, &failed);
-        failed |= !(e->keys[i] = clear(cells * MEMORY * sizeof(bf16))) |
-                  !(e->values[i] = clear(cells * MEMORY * sizeof(bf16)));
+        failed |= !(e->keys[i] = clear(cells * MEMORY * sizeof(entry))) |
+                  !(e->values[i] = clear(cells * MEMORY * sizeof(entry)));
         failed |= !(e->cells[i] = clear(cells * 2 * MEMORY * sizeof(float)));
     }
     e->last_norm = *maps;
     for (int i = 0; i < 3; i++) {
         e->maps[i] = (Framed){.side = sides[i], .width = outputs[i]};
-        e->maps[i].pixels = clear(((sides[i] + 1) * framed_row(e->maps[i]) + BLOCK) * sizeof(bf16));
+        e->maps[i].pixels = clear(((sides[i] + 1) * framed_row(e->maps[i]) + BLOCK) * sizeof(entry));
         failed |= !e->maps[i].pixels;
     }
-    for (int i = 0; i < 2; i++) failed |= !(e->fused[i] = clear(cells * WIDTH * sizeof(bf16)));
+    for (int i = 0; i < 2; i++) failed |= !(e->fused[i] = clear(cells * WIDTH * sizeof(entry)));
     failed |= !(e->latents = clear(latents * MEMORY * sizeof(float)));
-    size_t selves = (size_t)(shape.latents ? shape.latents : BLOCK) * MEMORY * sizeof(bf16);
+    size_t selves = (size_t)(shape.latents ? shape.latents : BLOCK) * MEMORY * sizeof(entry);
     failed |= !(e->self_queries = clear(2 * selves)) | !(e->self_keys = clear(selves)) |
               !(e->self_values = clear(selves));
     failed |= !(e->spaces = clear(pool->threads * sizeof *e->spaces));
     size_t band = (BAND + 2) * framed_row(e->maps[0]) + BLOCK;
     for (int i = 0; e->spaces && i < pool->threads; i++)
-        failed |= !(e->spaces[i].band = clear(band * sizeof(bf16)));
+        failed |= !(e->spaces[i].band = clear(band * sizeof(entry)));
     if (!failed) return e;
     memory_free(e);
     return NULL;

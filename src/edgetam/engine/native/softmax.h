@@ -4,24 +4,29 @@
 
 #define KEYS 256 /* at once */
 #define MOST_ROWS 256
+#define MOST_CHANNELS 256
 #define OVERFLOW 1e30f
 
 /* Of one thread. */
 typedef struct {
     float scores[BLOCK * KEYS], pivot[MOST_ROWS];
-    bf16 weights[BLOCK * KEYS];
-} Mixing;
+    entry weights[BLOCK * KEYS];
+#ifdef EXACT
+    entry room[MOST_ROWS * MOST_CHANNELS];
+#endif
+    Left queries[MOST_ROWS / BLOCK];
+} ALIGNED Mixing;
 
 /* Keys as columns of the right side, and values as its rows; of `slots`, a multiple of 32, the first `count`
    are there. What asks for them has as many channels as they have. */
 typedef struct {
-    const bf16 *queries, *keys, *values;
+    const entry *queries, *keys, *values;
     int channels, count, slots;
     const float *ahead; /* of each query, added to its scores; NULL: nothing */
 } Memory;
 
 /* Weights of row r, 2^(score - pivot), and their sum. */
-INLINE float weigh_row(const float *scores, int r, int width, float pivot, bf16 *weights) {
+INLINE float weigh_row(const float *scores, int r, int width, float pivot, entry *weights) {
     vec sum = all(0), low = all(pivot);
     for (int n = 0; n < width; n += BLOCK) {
         const float *score = scores + at(r, n);
@@ -38,18 +43,24 @@ INLINE float largest_in_row(const float *scores, int r, int width) {
     return largest_of(most);
 }
 
-/* What 32 queries and some keys have in common; nothing with those from `count` on. */
-INLINE void score(const bf16 *queries, const bf16 *keys, int channels, int width, int count, float *scores) {
-    for (int n = 0; n < width; n += BLOCK)
-        multiply(queries, keys + (size_t)n * channels, channels, scores + n * BLOCK, 0);
-    for (int n = count; n < width; n++)
-        for (int r = 0; r < BLOCK; r++) scores[at(r, n)] = -INFINITY;
+/* Take on what asks for a memory. */
+INLINE void take_queries(Mixing *t, const Memory *m, int rows) {
+    entry *room = NULL;
+#ifdef EXACT
+    room = t->room;
+#endif
+    for (int row = 0; row < rows; row += BLOCK)
+        t->queries[row / BLOCK] = left_side(m->queries + row * m->channels, BLOCKS, m->channels,
+                                            room ? room + row * m->channels : room);
 }
 
-/* Scores of a block of queries and some keys, but for what is added to them. */
-INLINE void score_block(Mixing *t, const Memory *m, int row, int key, int left) {
-    score(m->queries + row * m->channels, m->keys + (size_t)key * m->channels, m->channels, up(left), left,
-          t->scores);
+/* What 32 queries and some keys have in common, without what is added; nothing with keys that are not there.
+ */
+INLINE void score(Mixing *t, const Memory *m, int row, int key, int count) {
+    multiply(t->queries[row / BLOCK], m->keys + (size_t)key * m->channels, (size_t)BLOCK * m->channels,
+             m->channels, up(count), t->scores, 0);
+    for (int n = count; n < up(count); n++)
+        for (int r = 0; r < BLOCK; r++) t->scores[at(r, n)] = -INFINITY;
 }
 
 INLINE float ahead(const Memory *m, int row) { return m->ahead ? m->ahead[row] : 0; }
@@ -58,11 +69,12 @@ INLINE float ahead(const Memory *m, int row) { return m->ahead ? m->ahead[row] :
    take those of later keys, however large. Where they do not, the largest of all is found first. */
 INLINE void find_pivots(Mixing *t, const Memory *memories, int count, int rows) {
     for (int r = 0; r < rows; r++) t->pivot[r] = -INFINITY;
-    for (const Memory *m = memories; m < memories + count; m++)
+    for (const Memory *m = memories; m < memories + count; m++) {
+        take_queries(t, m, rows);
         for (int key = 0; key < m->count; key += KEYS) {
             int left = m->count - key < KEYS ? m->count - key : KEYS;
             for (int row = 0; row < rows; row += BLOCK) {
-                score_block(t, m, row, key, left);
+                score(t, m, row, key, left);
                 for (int r = 0; r < BLOCK; r++) {
                     float most = largest_in_row(t->scores, r, up(left)) + ahead(m, row + r);
                     float *pivot = t->pivot + row + r;
@@ -70,27 +82,29 @@ INLINE void find_pivots(Mixing *t, const Memory *memories, int count, int rows) 
                 }
             }
         }
+    }
 }
 
 INLINE void weigh(Mixing *t, const Memory *memories, int count, int rows, int depth, float *sums,
                   float *totals, int known_pivots) {
     int begun = 0;
-    for (const Memory *m = memories; m < memories + count; m++)
+    for (const Memory *m = memories; m < memories + count; m++) {
+        take_queries(t, m, rows);
         for (int key = 0; key < m->count; key += KEYS, begun = 1) {
             int left = m->count - key < KEYS ? m->count - key : KEYS, width = up(left);
             for (int row = 0; row < rows; row += BLOCK) {
-                score_block(t, m, row, key, left);
+                score(t, m, row, key, left);
                 for (int r = 0; r < BLOCK; r++) {
                     float *pivot = t->pivot + row + r, *total = totals + row + r, more = ahead(m, row + r);
                     if (!begun && !known_pivots) *pivot = largest_in_row(t->scores, r, width) + more;
                     float sum = weigh_row(t->scores, r, width, *pivot - more, t->weights);
                     *total = begun ? *total + sum : sum;
                 }
-                for (int n = 0; n < depth; n += BLOCK)
-                    multiply(t->weights, m->values + (size_t)n * m->slots + (size_t)key * BLOCK, width,
-                             sums + (size_t)row * depth + n * BLOCK, begun);
+                multiply(left_side(t->weights, BLOCKS, width, ROOM), m->values + (size_t)key * BLOCK,
+                         (size_t)BLOCK * m->slots, width, depth, sums + (size_t)row * depth, begun);
             }
         }
+    }
 }
 
 /* sums [rows x depth] = values of some memories weighted, and the totals of the weights, by which they are

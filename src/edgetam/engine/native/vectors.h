@@ -74,12 +74,21 @@ INLINE vec limited(vec x, float limit) {
 #endif
 }
 
-/* 2^x, off by less than two ten-thousandths of it: bfloat16 is coarser. */
+/* 2^x, off by less than two ten-thousandths of it, since bfloat16 is coarser; or exact as floats are. */
 INLINE vec power_of_two(vec x) {
 #ifdef __AVX512DQ__
     vec rest = (vec)_mm512_reduce_ps((__m512)x, 9); /* x - floor(x) */
+#ifdef EXACT
+    vec power = fused(all(0.000217070536f), rest, all(0.00124383892f));
+    power = fused(power, rest, all(0.00967896679f));
+    power = fused(power, rest, all(0.0554832909f));
+    power = fused(power, rest, all(0.240229843f));
+    power = fused(power, rest, all(0.693146984f));
+    power = fused(power, rest, all(1));
+#else
     vec power = fused(fused(fused(all(0.0790199f), rest, all(0.2241230f)), rest, all(0.6967063f)), rest,
                       all(0.9998119f));
+#endif
     return (vec)_mm512_scalef_ps((__m512)power, (__m512)x); /* times 2^floor(x) */
 #else
     for (int i = 0; i < LANES; i++) x[i] = exp2f(x[i]);
@@ -87,8 +96,18 @@ INLINE vec power_of_two(vec x) {
 #endif
 }
 
-/* x times the normal distribution's share below x, off by less than two ten-thousandths between -8 and 8. */
+INLINE vec relu(vec x) { return larger(x, all(0)); }
+
+/* x times the normal distribution's share below x. */
 INLINE vec gelu(vec x) {
+#ifdef EXACT /* Abramowitz and Stegun 7.1.26, off by less than 1.5e-7 */
+    vec z = limited(x, 12), far = larger(z, -z), t = all(1) / fused(far, all(0.2316418882f), all(1));
+    vec tail = fused(t, all(0.5307027145f), all(-0.7265760135f));
+    tail = fused(tail, t, all(0.7107068705f));
+    tail = fused(tail, t, all(-0.1422483680f));
+    tail = fused(tail, t, all(0.1274147960f)) * t * power_of_two(z * z * all(-0.7213475204f));
+    return fused(-far, tail, larger(all(0), x));
+#else /* off by less than two ten-thousandths between -8 and 8 */
     vec z = limited(x, 4), square = z * z;
     vec share = fused(square, all(2.2781501e-08f), all(-1.5986053e-06f));
     share = fused(share, square, all(4.7955577e-05f));
@@ -97,9 +116,8 @@ INLINE vec gelu(vec x) {
     share = fused(share, square, all(-6.4573116e-02f));
     share = fused(share, square, all(3.9788335e-01f));
     return x * fused(z, share, all(0.5f));
+#endif
 }
-
-INLINE vec relu(vec x) { return larger(x, all(0)); }
 
 INLINE vec load_rounded(const bf16 *from) {
 #ifdef __AVX512F__
@@ -122,8 +140,21 @@ INLINE void store_rounded(bf16 *to, vec x) {
 #endif
 }
 
+/* What matrices and maps are made of: bfloat16, or floats for results that are as exact. */
+#ifdef EXACT
+typedef float entry;
+INLINE entry to_entry(float x) { return x; }
+INLINE vec load_entries(const entry *from) { return load(from); }
+INLINE void store_entries(entry *to, vec x) { store(to, x); }
+INLINE void store_pair(entry *to, vec a, vec b) { store(to, a), store(to + LANES, b); }
+#else
+typedef bf16 entry;
+INLINE entry to_entry(float x) { return round_one(x); }
+INLINE vec load_entries(const entry *from) { return load_rounded(from); }
+INLINE void store_entries(entry *to, vec x) { store_rounded(to, x); }
+
 /* Two beside each other, in one go: what reads both at once then need not wait for memory. */
-INLINE void store_pair(bf16 *to, vec a, vec b) {
+INLINE void store_pair(entry *to, vec a, vec b) {
 #ifdef __AVX512BF16__
     __m512bh both = _mm512_cvtne2ps_pbh((__m512)b, (__m512)a);
     memcpy(to, &both, sizeof both);
@@ -131,3 +162,4 @@ INLINE void store_pair(bf16 *to, vec a, vec b) {
     store_rounded(to, a), store_rounded(to + LANES, b);
 #endif
 }
+#endif
