@@ -10,7 +10,12 @@ ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "benchmarks" / "records"
 SIZES, OBJECTS = (512, 1024), ("1", "5")
 """Shown in the table of engines; the record has more."""
-CPU, OTHERS = "Emerald Rapids", {"engines_zen5": "a Zen 5", "engines_zen4": "a Zen 4"}
+CPU = "Granite Rapids"
+OTHERS = {
+    "engines_emerald_rapids": "an Emerald Rapids",
+    "engines_zen5": "a Zen 5",
+    "engines_zen4": "a Zen 4",
+}
 """What records cannot tell of themselves: which CPU that of the table is of, and those of others."""
 START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
 
@@ -63,17 +68,17 @@ def engines_section(record: dict[str, Any], masks: dict[str, Any]) -> list[str]:
     m = record["machine"]
     where = f"{m['cpu']}, {CPU}, {record['threads']} threads, openvino {m['openvino']}, {m['date']}"
     others = [
-        f"on {name} {fp32:.2f} (fp32) and {bf16:.2f} times (bf16)"
+        f"{fp32:.2f} (fp32) and {bf16:.2f} times (bf16) as fast on {name}"
         for name, (fp32, bf16) in ((name, speedups(load(file))) for file, name in OTHERS.items())
     ]
     return [
         "A tracked frame in steady state (seven memories, sixteen pointers) beside the published code in the",
         f"same run ({where}).",
         "The published code cannot run several objects, so its time for one is multiplied. *native* is our",
-        "own kernels in C, which bf16 runs in where the CPU has AMX and there is a C compiler. int8 is",
+        "own kernels in C, the default where the CPU has AMX and there is a C compiler. int8 is",
         "memory attention in OpenVINO's int8, the rest in bf16. Masks are of the bundled weights, tracked on",
-        f"{masks['machine']['date']}. With older code and without these kernels, one object at 1024 was",
-        f"{' and '.join(others)} as fast ([more](docs/performance.md)).",
+        f"{masks['machine']['date']}. With older code, OpenVINO was with one object at 1024",
+        f"{', '.join(others)} ([more](docs/performance.md)).",
         "",
         *engines_table(record, masks),
     ]
