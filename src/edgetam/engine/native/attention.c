@@ -1,8 +1,8 @@
-/* Memory attention (`edgetam.model.memory_attention`) in bfloat16, sums and norms in float.
+/* Memory attention (`edgetam.model.memory_attention`); sums and norms in float.
 
    Blocks of queries go through a whole layer at once: what is between is a few hundred KB and stays in the
-   cache, and the weights of attention never exist but for 32 queries and 256 keys. Threads take the blocks
-   one by one and meet once per layer, where keys and values of all blocks are needed. */
+   cache, and the weights of attention never exist but for 32 queries and 256 keys. Threads share the blocks
+   and meet once per layer, where keys and values of all blocks are needed. */
 #include "attention.h"
 #include "softmax.h"
 
@@ -57,7 +57,7 @@ struct Attention {
     Keys plain, placed;
 };
 
-/* Row r normalised: to blocks in bfloat16, or to floats in a row. */
+/* Row r normalised: to blocks, or to floats in a row. */
 INLINE void normalise_row(const float *x, int r, Linear norm, entry *half, float *plain) {
     vec row[WIDTH / LANES];
     layer_norm(x, r, 0, WIDTH, norm, WIDTH, EPSILON, row);
@@ -70,7 +70,7 @@ INLINE void normalise(const float *x, Linear norm, entry *to) {
     for (int r = 0; r < BLOCK; r++) normalise_row(x, r, norm, to, NULL);
 }
 
-/* Add the bias to row r, rotate its halves by those of its cell if it has one, and round. */
+/* Add the bias to row r, and rotate its halves by those of its cell if it has one. */
 INLINE void turn_row(const float *x, int r, const float *bias, Rotary rotary, int cell, entry *to) {
     for (int i = 0; i < HALF; i += LANES) {
         vec a = load(x + at(r, i)) + load(bias + i), b = load(x + at(r, HALF + i)) + load(bias + HALF + i);

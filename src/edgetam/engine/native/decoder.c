@@ -1,5 +1,5 @@
-/* The mask decoder of frames that nobody prompted (`edgetam.model.two_way`, `edgetam.model.mask_decoder`) in
-   bfloat16, sums and norms in float. Tokens are rows of one block; of the image, each thread takes some
+/* The mask decoder of frames that nobody prompted (`edgetam.model.two_way`, `edgetam.model.mask_decoder`);
+   sums and norms in float. Tokens are rows of one block; of the image, each thread takes some
    cells, and what tokens see of all of it is put together from what they see of each part. */
 #include "decoder.h"
 #include "softmax.h"
@@ -84,14 +84,9 @@ INLINE void add(const float *a, const float *b, float *to) {
     for (int i = 0; i < BLOCK * WIDTH; i += LANES) store(to + i, load(a + i) + load(b + i));
 }
 
-static void round_tokens(const float *x, int width, entry *to) {
-    for (int r = 0; r < BLOCK; r++)
-        for (int i = 0; i < width; i += LANES) store_entries(to + at(r, i), load(x + at(r, i)));
-}
-
 /* 32 rows of floats through a linear map, with its bias. */
 static void map_tokens(Workspace *t, const float *x, Packed map, float *to) {
-    round_tokens(x, map.inputs, t->left);
+    to_entries(x, map.inputs, t->left);
     project(t->left, map, to);
     for (int i = 0; i < map.outputs; i += LANES)
         for (int r = 0; r < BLOCK; r++) store(to + at(r, i), load(to + at(r, i)) + load(map.bias + i));
@@ -247,7 +242,7 @@ static void think(void *job, int object, int thread) {
     else if (e->round <= ROUNDS) {
         const Round *round = e->rounds + e->round - 1;
         take_in(e, t, o, &round->look, parts);
-        round_tokens(o->tokens, WIDTH, t->second);
+        to_entries(o->tokens, WIDTH, t->second);
         for (int unit = 0; unit < HIDDEN; unit += KEYS)
             hidden_units(t->second, round->widen, round->narrow, unit, KEYS, relu, t->scores, t->weights,
                          t->sums);
@@ -301,7 +296,7 @@ INLINE vec of_eights(vec x, int sum) {
 #endif
 }
 
-/* 32 cells with their places, rounded, to blocks. */
+/* 32 cells with their places, to blocks. */
 static void place_cells(const Decoder *e, const entry *cells, int first, entry *to) {
     for (int r = 0; r < BLOCK; r++)
         for (int c = 0; c < WIDTH; c += LANES)

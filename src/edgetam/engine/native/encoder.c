@@ -1,4 +1,4 @@
-/* The image encoder (`edgetam.model.repvit`, `edgetam.model.image_encoder`) in bfloat16, sums in float.
+/* The image encoder (`edgetam.model.repvit`, `edgetam.model.image_encoder`); sums in float.
 
    Maps lie with their channels last. 32 pixels at a time go through all that is between two looks at
    neighbours, which is a few KB; threads take some of these at once and meet after each map. */

@@ -34,6 +34,13 @@ INLINE Packed pack(Linear from, int outputs, int inputs) {
     return to;
 }
 
+/* 32 rows of floats as entries. */
+INLINE void to_entries(const float *x, int width, entry *to) {
+    for (int r = 0; r < BLOCK; r++)
+        for (int i = 0; i < width; i += BLOCK)
+            store_pair(to + at(r, i), load(x + at(r, i)), load(x + at(r, i + LANES)));
+}
+
 /* 32 rows times a linear map, without its bias. */
 INLINE void project(const entry *x, Packed map, float *to) {
     Left left = left_side(x, BLOCKS, map.inputs, ROOM);

@@ -1,6 +1,6 @@
 /* The memory encoder and the 2D Spatial Perceiver (`edgetam.model.memory_encoder`,
-   `edgetam.model.mask_downsampler`, `edgetam.model.perceiver`) in bfloat16, sums and norms in float; one
-   object at a time.
+   `edgetam.model.mask_downsampler`, `edgetam.model.perceiver`); sums and norms in float; one object at a
+   time.
 
    Masks are as the inference form has them: the sixteen pixels within a logit are channels. */
 #include "memory.h"
@@ -245,7 +245,7 @@ INLINE void look_around(const entry *map, int side, Linear taps, int row, int co
     }
 }
 
-/* Row r of a layer norm, rounded: channels divided by the square root of their number already, or not. */
+/* Row r of a layer norm: channels divided by the square root of their number already, or not. */
 INLINE void normalise_row(const float *x, int r, int width, Linear norm, int divided, float epsilon,
                           entry *to) {
     vec row[WIDTH / LANES];
@@ -319,11 +319,6 @@ INLINE void add_to(float *x, const float *y) {
 
 INLINE void normalise(const float *x, Linear norm, entry *to) {
     for (int r = 0; r < BLOCK; r++) normalise_row(x, r, MEMORY, norm, 0, EPSILON, to);
-}
-
-static void round_block(const float *x, entry *to) {
-    for (int r = 0; r < BLOCK; r++)
-        for (int i = 0; i < MEMORY; i += LANES) store_entries(to + at(r, i), load(x + at(r, i)));
 }
 
 static void feed_forward(Workspace *t, FeedForward f, float *x) {
@@ -416,7 +411,7 @@ static void read_map(void *job, int task, int thread) {
     normalise(x, l->norm_latents, t->second);
     project(t->second, l->query, t->other);
     if (global) {
-        round_block(t->other, t->second);
+        to_entries(t->other, MEMORY, t->second);
         Memory map = {t->second, e->keys[e->layer], e->values[e->layer], MEMORY, cells, cells, NULL};
         read_memory(t, map, l->out, x);
     } else {
@@ -428,7 +423,7 @@ static void read_map(void *job, int task, int thread) {
     if (!global) { /* as published, a window latent is alone: it reads its own value */
         normalise(x, l->norm_self, t->left);
         project(t->left, l->self_key_value, t->sums);
-        round_block(t->sums + at(0, MEMORY), t->left);
+        to_entries(t->sums + at(0, MEMORY), MEMORY, t->left);
         project(t->left, l->self_out, t->sums);
         add_to(x, t->sums);
         feed_forward(t, l->last, x);
@@ -445,7 +440,7 @@ static void show(void *job, int task, int thread) {
     begin_products();
     normalise(e->latents + (size_t)first * MEMORY, l->norm_self, t->left);
     project(t->left, l->self_query, t->sums);
-    round_block(t->sums, e->self_queries + ((size_t)e->layer % 2 * e->shape.latents + first) * MEMORY);
+    to_entries(t->sums, MEMORY, e->self_queries + ((size_t)e->layer % 2 * e->shape.latents + first) * MEMORY);
     project(t->left, l->self_key_value, t->other);
     for (int r = 0; r < BLOCK; r++) place_row(t->other, r, NULL, t);
     to_columns(t->left, MEMORY, e->self_keys + (size_t)first * MEMORY);

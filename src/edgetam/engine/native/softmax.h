@@ -1,4 +1,4 @@
-/* Attention: softmax(queries keys) values, in bfloat16, sums in float. */
+/* Attention: softmax(queries keys) values; sums in float. */
 #pragma once
 #include "linear.h"
 
