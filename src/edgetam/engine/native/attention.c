@@ -169,11 +169,8 @@ static int placed_count(const Attention *a, int object) {
 /* Keys without a place are the same in each layer but for a linear map, which queries take on instead. */
 static void fold_queries(Scratch *t, const Layer *l, int row) {
     project(t->left + row * WIDTH, l->fold, t->block);
-    for (int r = 0; r < BLOCK; r++) {
-        for (int i = 0; i < MEMORY; i += LANES)
-            store_entries(t->folded + row * MEMORY + at(r, i), load(t->block + at(r, i)));
-        t->ahead[row + r] = t->block[at(r, MEMORY)];
-    }
+    to_entries(t->block, MEMORY, t->folded + row * MEMORY);
+    for (int r = 0; r < BLOCK; r++) t->ahead[row + r] = t->block[at(r, MEMORY)];
 }
 
 /* x = before + cross-attention to the memories, and then the feed-forward layers. */

@@ -2,6 +2,10 @@
 #pragma once
 #include "blocks.h"
 #include <stdlib.h>
+#include <sys/mman.h>
+
+#define LARGE ((size_t)512 << 10)
+#define LARGE_PAGE ((size_t)2 << 20)
 
 typedef struct {
     const float *weight, *bias; /* [outputs x inputs], [outputs]; of norms as many of both */
@@ -13,7 +17,17 @@ typedef struct {
     int inputs, outputs; /* multiples of 32: more than there are have weights of zero */
 } Packed;
 
-INLINE void *allocate(size_t bytes) { return aligned_alloc(LINE, (bytes + LINE - 1) / LINE * LINE); }
+/* What is large lies in large pages, where the system has them: finding small ones takes a tenth of the time.
+ */
+INLINE void *allocate(size_t bytes) {
+    size_t unit = bytes < LARGE ? LINE : LARGE_PAGE;
+    bytes = (bytes + unit - 1) / unit * unit;
+    void *p = aligned_alloc(unit, bytes);
+#ifdef MADV_HUGEPAGE
+    if (p && unit == LARGE_PAGE) madvise(p, bytes, MADV_HUGEPAGE);
+#endif
+    return p;
+}
 
 INLINE int up(int count) { return (count + BLOCK - 1) / BLOCK * BLOCK; }
 
