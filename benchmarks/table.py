@@ -77,7 +77,7 @@ def engines_section(record: dict[str, Any], masks: dict[str, Any]) -> list[str]:
         "The published code cannot run several objects, so its time for one is multiplied. *native* is our",
         "own kernels in C, the default where the CPU has AMX and there is a C compiler. int8 is",
         "memory attention in OpenVINO's int8, the rest in bf16. Masks are of the bundled weights, tracked on",
-        f"{masks['machine']['date']}. With older code, OpenVINO was with one object at 1024",
+        f"{masks['machine']['date']}. Elsewhere, with older code in OpenVINO, one object at 1024 is",
         f"{', '.join(others)} ([more](docs/performance.md)).",
         "",
         *engines_table(record, masks),
