@@ -1,6 +1,6 @@
 /* Memory attention (`edgetam.model.memory_attention`); sums and norms in float.
 
-   Blocks of queries go through a whole layer at once: what is between is a few hundred KB and stays in the
+   Blocks of queries go through a whole layer at once: what is between is at most two MB and stays in the
    cache, and the weights of attention never exist but for 32 queries and 256 keys. Threads share the blocks
    and meet once per layer, where keys and values of all blocks are needed. */
 #include "attention.h"

@@ -3,7 +3,7 @@
 #include "linear.h"
 
 #define KEYS 256 /* at once */
-#define MOST_ROWS 256
+#define MOST_ROWS 512
 #define MOST_CHANNELS 256
 #define OVERFLOW 1e30f
 
@@ -108,7 +108,7 @@ INLINE void weigh(Mixing *t, const Memory *memories, int count, int rows, int de
 }
 
 /* sums [rows x depth] = values of some memories weighted, and the totals of the weights, by which they are
-   not divided yet. At most 256 rows. */
+   not divided yet. At most MOST_ROWS of them. */
 INLINE void mix(Mixing *t, const Memory *memories, int count, int rows, int depth, float *sums,
                 float *totals) {
     int keys = 0;

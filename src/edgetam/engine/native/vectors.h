@@ -96,7 +96,7 @@ INLINE vec power_of_two(vec x) {
 #endif
 }
 
-INLINE vec relu(vec x) { return larger(x, all(0)); }
+INLINE vec relu(vec x) { return larger(all(0), x); } /* no number stays none */
 
 /* x times the normal distribution's share below x. */
 INLINE vec gelu(vec x) {
